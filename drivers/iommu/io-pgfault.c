@@ -1,0 +1,1011 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * I/O page fault queue: collect page requests into groups, have them served, answer each once
+ *
+ * Collect. A vendor driver reports page requests one by one, in the order of its hardware queue.
+ * Requests of a group wait as partials until the last page arrives; then the group goes to the
+ * handler of the domain that is attached to its (device, PASID).
+ *
+ * Serve. The handler owns the group until iopf_free_group(). An SVA domain gives it to the service
+ * of its io_mm: a list and a few lanes (workers), so that a fault which takes for ever holds a lane
+ * of its own process and nothing else.
+ *
+ * Answer. A group is pending until somebody claims it under the device lock: its handler, a
+ * drain, or the removal of the device. The claimer, and nobody else, sends the response.
+ *
+ *	PENDING --claim--> RESPONDING --sent--> ANSWERED --iopf_free_group()--> free
+ *
+ * A drain does not wait for handlers: it answers Invalid Request in their place. From a lane it
+ * takes the group away; the lane notices when it is done with the request in work, of which it has
+ * a copy. What a lane needs (service, io_mm, mm) is held by the lane, not by the attachment.
+ *
+ * Memory. Nothing is allocated per request. Each device has as many slots as it may have page
+ * requests outstanding, and some more for groups that have been answered but not yet let go of. A
+ * slot holds a group or a partial. If none is free, the oldest partial goes: partials are the only
+ * requests that a device can send without end. A group that has lost a page is served without it;
+ * the device asks again. If there is no partial either, the device has exceeded its allowance and
+ * is answered Invalid Request.
+ *
+ * Locks:
+ *
+ *	iopf_queue.lock			devices of a queue
+ *	  dev_iommu.lock		dev_iommu.fault_param
+ *	    iommu_fault_param.lock	one reporter at a time: look-up to hand-over is one step
+ *	      iopf_device.lock		slots, lists and states of one device
+ *	        iopf_service.lock
+ *
+ * ops->page_response() is called without spinlocks.
+ */
+#define pr_fmt(fmt) "iopf: " fmt
+
+#include <linux/hash.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "iommu-priv.h"
+#include "iopf.h"
+
+#define IOPF_HASH_BITS		6
+/* For a device that does not say how many requests it may have outstanding. */
+#define IOPF_DEFAULT_CREDITS	256
+#define IOPF_MAX_CREDITS	2048
+/* Slots beyond the credits: a device may use a credit again before the slot is back. */
+#define IOPF_SPARE_SLOTS	32
+
+enum iopf_state {
+	IOPF_PENDING,
+	IOPF_RESPONDING,
+	IOPF_ANSWERED,
+};
+
+/**
+ * struct iopf_slot - room for one group, or for one partial in group.last_fault
+ * @group: what handlers see
+ * @node: in &iopf_device.free or &iopf_device.partials
+ * @hash: of a partial, by (PASID, PRG index)
+ * @seq: of a group: its number, for waiting until all older ones are answered
+ * @state: of a group
+ * @svc: the service that serves the group, with a reference; NULL for other handlers
+ * @lane: the lane that works on the group
+ * @orphan: the group's handler has let go of it, the responder frees it
+ * @suspect: of a partial: its last page may have been lost in an overflow
+ */
+struct iopf_slot {
+	struct iopf_group group;
+	struct list_head node;
+	struct hlist_node hash;
+	u64 seq;
+	enum iopf_state state;
+	struct iopf_service *svc;
+	struct iopf_lane *lane;
+	bool orphan;
+	bool suspect;
+};
+
+/**
+ * struct iopf_device - a device on a fault queue
+ * @fp: the part that the rest of the kernel knows; fp.faults holds the PENDING groups
+ * @lock: guards all below, fp.faults, and every field of the slots
+ * @wait: woken when a group has been answered
+ * @answering: the RESPONDING groups, through &iopf_group.pending_node
+ * @free: unused slots
+ * @partials: slots that hold a partial, oldest first
+ * @buckets: the same, by (PASID, PRG index)
+ * @seq: number of the latest group
+ * @gone: removed from its queue: no more responses
+ * @slots: all of them
+ */
+struct iopf_device {
+	struct iommu_fault_param fp;
+	spinlock_t lock;	/* of all below */
+	wait_queue_head_t wait;
+	struct list_head answering;
+	struct list_head free;
+	struct list_head partials;
+	struct hlist_head buckets[1 << IOPF_HASH_BITS];
+	u64 seq;
+	bool gone;
+	struct iopf_slot slots[];
+};
+
+static struct iopf_slot *group_slot(struct iopf_group *group)
+{
+	return container_of(group, struct iopf_slot, group);
+}
+
+static struct iopf_slot *fault_slot(struct iopf_fault *iopf)
+{
+	return container_of(iopf, struct iopf_slot, group.last_fault);
+}
+
+static struct iopf_device *group_device(struct iopf_group *group)
+{
+	return container_of(group->fault_param, struct iopf_device, fp);
+}
+
+/* References to a device's slots: one of the queue, one per group. */
+
+static struct iopf_device *iopf_device_get(struct device *dev)
+{
+	struct iommu_fault_param *fp;
+
+	guard(rcu)();
+	fp = rcu_dereference(dev->iommu->fault_param);
+	if (!fp || !refcount_inc_not_zero(&fp->users))
+		return NULL;
+	return container_of(fp, struct iopf_device, fp);
+}
+
+static void iopf_device_put(struct iopf_device *idev)
+{
+	if (idev && refcount_dec_and_test(&idev->fp.users))
+		kvfree_rcu(idev, fp.rcu);
+}
+
+DEFINE_FREE(iopf_device_put, struct iopf_device *, iopf_device_put(_T))
+
+/* Slots */
+
+static struct hlist_head *iopf_bucket(struct iopf_device *idev,
+				      const struct iommu_fault_page_request *prm)
+{
+	return &idev->buckets[hash_32(prm->pasid ^ (prm->grpid << 20), IOPF_HASH_BITS)];
+}
+
+static void iopf_drop_partial(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	lockdep_assert_held(&idev->lock);
+	hlist_del_init(&slot->hash);
+	list_move(&slot->node, &idev->free);
+}
+
+static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
+{
+	struct iopf_slot *slot;
+
+	lockdep_assert_held(&idev->lock);
+
+	slot = list_first_entry_or_null(&idev->free, struct iopf_slot, node);
+	if (!slot) {
+		slot = list_first_entry_or_null(&idev->partials, struct iopf_slot, node);
+		if (!slot)
+			return NULL;
+		iopf_drop_partial(idev, slot);
+	}
+
+	list_del_init(&slot->node);
+	slot->state = IOPF_PENDING;
+	slot->svc = NULL;
+	slot->lane = NULL;
+	slot->orphan = false;
+	slot->suspect = false;
+	return slot;
+}
+
+/* Returns all slots of an answered group; the caller gives up its references afterwards. */
+static struct iopf_service *iopf_put_slots(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	struct iopf_service *svc = slot->svc;
+	struct iopf_fault *iopf, *next;
+
+	lockdep_assert_held(&idev->lock);
+
+	list_for_each_entry_safe(iopf, next, &slot->group.faults, list)
+		list_add(&fault_slot(iopf)->node, &idev->free);
+	slot->svc = NULL;
+	return svc;
+}
+
+static void iopf_put_refs(struct iopf_device *idev, struct iopf_service *svc)
+{
+	if (svc)
+		iopf_service_put(svc);
+	iopf_device_put(idev);
+}
+
+/* Services */
+
+static struct iopf_group *iopf_service_next(struct iopf_lane *lane)
+{
+	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group;
+
+	guard(spinlock)(&svc->lock);
+	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
+	if (group)
+		list_del_init(&group->node);
+	else
+		__set_bit(lane - svc->lanes, &svc->idle);
+	return group;
+}
+
+/* Fails if the group has been answered between the list and here; then it only has to be freed. */
+static bool iopf_lane_take(struct iopf_lane *lane, struct iopf_group *group)
+{
+	struct iopf_device *idev = group_device(group);
+	struct iopf_slot *slot = group_slot(group);
+
+	guard(spinlock)(&idev->lock);
+	if (slot->state != IOPF_PENDING)
+		return false;
+	slot->lane = lane;
+	lane->group = group;
+	lane->pos = list_entry(&group->faults, struct iopf_fault, list);
+	refcount_inc(&idev->fp.users);
+	return true;
+}
+
+/* Returns the group to the caller, or NULL if it has been taken away. */
+static struct iopf_group *iopf_lane_leave(struct iopf_lane *lane, struct iopf_device *idev)
+{
+	struct iopf_group *group;
+
+	guard(spinlock)(&idev->lock);
+	group = lane->group;
+	if (group)
+		group_slot(group)->lane = NULL;
+	lane->group = NULL;
+	return group;
+}
+
+static void iopf_lane_serve(struct iopf_lane *lane, struct iopf_group *group)
+{
+	struct iopf_device *idev = group_device(group);
+	enum iommu_page_response_code code;
+
+	if (!iopf_lane_take(lane, group)) {
+		iopf_free_group(group);
+		return;
+	}
+
+	lane->idev = idev;
+	code = lane->svc->serve(lane);
+	group = iopf_lane_leave(lane, idev);
+	if (group) {
+		iopf_group_response(group, code);
+		iopf_free_group(group);
+	}
+	iopf_device_put(idev);
+}
+
+static void iopf_lane_work(struct work_struct *work)
+{
+	struct iopf_lane *lane = container_of(work, struct iopf_lane, work);
+	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group;
+
+	while ((group = iopf_service_next(lane))) {
+		iopf_lane_serve(lane, group);
+		cond_resched();
+	}
+	iopf_service_put(svc);
+}
+
+/**
+ * iopf_lane_next - The next request of the group that a lane works on
+ * @lane: the lane, as passed to &iopf_service.serve
+ *
+ * Context: process, inside &iopf_service.serve.
+ * Return: the request, valid until the next call; NULL after the last one, or if the group's
+ * answer is no longer wanted.
+ */
+const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane)
+{
+	guard(spinlock)(&lane->idev->lock);
+	if (!lane->group || list_is_last(&lane->pos->list, &lane->group->faults))
+		return NULL;
+	lane->pos = list_next_entry(lane->pos, list);
+	lane->prm = lane->pos->fault.prm;
+	lane->suspect = fault_slot(lane->pos)->suspect;
+	return &lane->prm;
+}
+
+/**
+ * iopf_lane_is_wanted - Does anybody still wait for what a lane does?
+ * @lane: the lane, as passed to &iopf_service.serve
+ *
+ * A service that is about to do something long asks first: a drain or the removal of the device
+ * may have answered in its place.
+ *
+ * Context: process, inside &iopf_service.serve.
+ * Return: false if the group has been answered.
+ */
+bool iopf_lane_is_wanted(struct iopf_lane *lane)
+{
+	return READ_ONCE(lane->group);
+}
+
+/**
+ * iopf_service_init - Prepare a service
+ * @svc: the service, in memory that @free gives back
+ * @serve: see &iopf_service.serve
+ * @free: see &iopf_service.free
+ *
+ * It has no users yet.
+ */
+void iopf_service_init(struct iopf_service *svc,
+		       enum iommu_page_response_code (*serve)(struct iopf_lane *lane),
+		       void (*free)(struct iopf_service *svc))
+{
+	refcount_set(&svc->users, 0);
+	spin_lock_init(&svc->lock);
+	INIT_LIST_HEAD(&svc->waiting);
+	svc->idle = GENMASK(IOPF_LANES - 1, 0);
+	svc->serve = serve;
+	svc->free = free;
+	for (int i = 0; i < IOPF_LANES; i++) {
+		INIT_WORK(&svc->lanes[i].work, iopf_lane_work);
+		svc->lanes[i].svc = svc;
+	}
+}
+
+/**
+ * iopf_service_use - Become a user of a service, which may have none
+ * @svc: the service
+ *
+ * Context: any; the caller keeps other callers for the same service out.
+ * Return: true if there was no user before.
+ */
+bool iopf_service_use(struct iopf_service *svc)
+{
+	if (refcount_inc_not_zero(&svc->users))
+		return false;
+	refcount_set(&svc->users, 1);
+	return true;
+}
+
+/**
+ * iopf_service_put - Cease to be a user of a service
+ * @svc: the service; its &iopf_service.free is called when the last user is gone
+ *
+ * Context: any that may take a spinlock.
+ */
+void iopf_service_put(struct iopf_service *svc)
+{
+	if (refcount_dec_and_test(&svc->users))
+		svc->free(svc);
+}
+
+/**
+ * iopf_service_add - Have a group served
+ * @svc: the service
+ * @group: a group that the caller, its domain's &iommu_domain.iopf_handler, owns
+ *
+ * The service answers and frees the group.
+ *
+ * Context: process; the caller is inside iommu_report_device_fault().
+ */
+void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct iopf_device *idev = group_device(group);
+	struct workqueue_struct *wq = group->fault_param->queue->wq;
+	unsigned long lane;
+
+	guard(spinlock)(&idev->lock);
+	refcount_inc(&svc->users);
+	group_slot(group)->svc = svc;
+
+	guard(spinlock)(&svc->lock);
+	list_add_tail(&group->node, &svc->waiting);
+	lane = find_first_bit(&svc->idle, IOPF_LANES);
+	if (lane < IOPF_LANES) {
+		__clear_bit(lane, &svc->idle);
+		refcount_inc(&svc->users);
+		queue_work(wq, &svc->lanes[lane].work);
+	}
+}
+
+/* Takes a group back that no lane has started on. */
+static bool iopf_service_cancel(struct iopf_service *svc, struct iopf_group *group)
+{
+	guard(spinlock)(&svc->lock);
+	if (list_empty(&group->node))
+		return false;
+	list_del_init(&group->node);
+	return true;
+}
+
+/* Takes a group away from its service. True if nobody but the caller has it now. */
+static bool iopf_take_back(struct iopf_slot *slot)
+{
+	lockdep_assert_held(&group_device(&slot->group)->lock);
+
+	if (slot->lane) {
+		WRITE_ONCE(slot->lane->group, NULL);
+		slot->lane = NULL;
+		return true;
+	}
+	return slot->svc && iopf_service_cancel(slot->svc, &slot->group);
+}
+
+/* Answering */
+
+static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	lockdep_assert_held(&idev->lock);
+	slot->state = IOPF_RESPONDING;
+	list_move_tail(&slot->group.pending_node, &idev->answering);
+}
+
+/* Sends the answer to a claimed group. The group may be gone on return. */
+static void iopf_respond(struct iopf_device *idev, struct iopf_slot *slot,
+			 enum iommu_page_response_code code)
+{
+	struct iopf_fault *last = &slot->group.last_fault;
+	struct iommu_page_response resp = {
+		.pasid = last->fault.prm.pasid,
+		.grpid = last->fault.prm.grpid,
+		.code = code,
+	};
+	struct device *dev = idev->fp.dev;
+	struct iopf_service *svc = NULL;
+	bool orphan;
+
+	dev_iommu_ops(dev)->page_response(dev, last, &resp);
+
+	scoped_guard(spinlock, &idev->lock) {
+		slot->state = IOPF_ANSWERED;
+		list_del_init(&slot->group.pending_node);
+		orphan = slot->orphan;
+		if (orphan)
+			svc = iopf_put_slots(idev, slot);
+	}
+
+	if (wq_has_sleeper(&idev->wait))
+		wake_up_all(&idev->wait);
+	if (orphan)
+		iopf_put_refs(idev, svc);
+}
+
+/* Answers the last page of a group that never came to be. */
+static void iopf_refuse(struct device *dev, struct iopf_fault *evt)
+{
+	struct iommu_page_response resp = {
+		.pasid = evt->fault.prm.pasid,
+		.grpid = evt->fault.prm.grpid,
+		.code = IOMMU_PAGE_RESP_INVALID,
+	};
+
+	dev_iommu_ops(dev)->page_response(dev, evt, &resp);
+}
+
+/**
+ * iopf_group_response - Answer a group
+ * @group: a group that the caller, its handler, owns
+ * @status: the answer, in the codes of the PRG Response message (PCIe 6.0, section 10.4.2.2)
+ *
+ * Does nothing if the group has been answered already, by a drain or because the device has left
+ * the queue. The caller still owns the group afterwards.
+ *
+ * Context: process, may sleep if the vendor's page_response() does.
+ */
+void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status)
+{
+	struct iopf_device *idev = group_device(group);
+	struct iopf_slot *slot = group_slot(group);
+
+	scoped_guard(spinlock, &idev->lock) {
+		if (slot->state != IOPF_PENDING)
+			return;
+		if (idev->gone) {
+			slot->state = IOPF_ANSWERED;
+			list_del_init(&group->pending_node);
+			return;
+		}
+		iopf_claim(idev, slot);
+	}
+	iopf_respond(idev, slot, status);
+}
+EXPORT_SYMBOL_GPL(iopf_group_response);
+
+/**
+ * iopf_group_dequeue - Keep a group from being answered by anybody but its handler
+ * @group: a group that the caller, its handler, owns
+ *
+ * For handlers that pass page requests on to user space. They must answer all groups of an
+ * attachment themselves before it goes.
+ *
+ * Context: any that may take a spinlock.
+ */
+void iopf_group_dequeue(struct iopf_group *group)
+{
+	guard(spinlock)(&group_device(group)->lock);
+	list_del_init(&group->pending_node);
+}
+EXPORT_SYMBOL_GPL(iopf_group_dequeue);
+
+/**
+ * iopf_free_group - Give a group back after iopf_group_response()
+ * @group: a group that the caller, its handler, owns
+ *
+ * Context: any that may take a spinlock.
+ */
+void iopf_free_group(struct iopf_group *group)
+{
+	struct iopf_device *idev = group_device(group);
+	struct iopf_slot *slot = group_slot(group);
+	struct iopf_service *svc;
+
+	scoped_guard(spinlock, &idev->lock) {
+		WARN_ON_ONCE(slot->state == IOPF_PENDING);
+		if (slot->state == IOPF_RESPONDING) {
+			slot->orphan = true;
+			return;
+		}
+		list_del_init(&group->pending_node);
+		svc = iopf_put_slots(idev, slot);
+	}
+	iopf_put_refs(idev, svc);
+}
+EXPORT_SYMBOL_GPL(iopf_free_group);
+
+static bool iopf_of_pasid(const struct iopf_fault *iopf, ioasid_t pasid)
+{
+	return pasid == IOMMU_PASID_INVALID || iopf->fault.prm.pasid == pasid;
+}
+
+static bool iopf_is_answering(struct iopf_device *idev, ioasid_t pasid)
+{
+	struct iopf_group *group;
+
+	guard(spinlock)(&idev->lock);
+	list_for_each_entry(group, &idev->answering, pending_node)
+		if (iopf_of_pasid(&group->last_fault, pasid))
+			return true;
+	return false;
+}
+
+/*
+ * Answers Invalid Request to everything that is pending for @pasid, or for the whole device if
+ * that is IOMMU_PASID_INVALID, and forgets the partials.
+ */
+static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool gone)
+{
+	struct iopf_group *group, *next;
+	struct iopf_slot *slot, *more;
+	LIST_HEAD(mine);
+
+	lockdep_assert_held(&idev->fp.lock);
+
+	scoped_guard(spinlock, &idev->lock) {
+		list_for_each_entry_safe(slot, more, &idev->partials, node)
+			if (iopf_of_pasid(&slot->group.last_fault, pasid))
+				iopf_drop_partial(idev, slot);
+
+		list_for_each_entry_safe(group, next, &idev->fp.faults, pending_node) {
+			if (!iopf_of_pasid(&group->last_fault, pasid))
+				continue;
+			slot = group_slot(group);
+			iopf_claim(idev, slot);
+			slot->orphan = iopf_take_back(slot);
+			list_add_tail(&slot->node, &mine);
+		}
+		idev->gone |= gone;
+	}
+
+	list_for_each_entry_safe(slot, more, &mine, node) {
+		list_del_init(&slot->node);
+		iopf_respond(idev, slot, IOMMU_PAGE_RESP_INVALID);
+	}
+}
+
+/* The same, and waits until answers that others are just sending have left. */
+static void iopf_abort(struct iopf_device *idev, ioasid_t pasid, bool gone)
+{
+	/* A reporter that found the attachment has put its group on the list when it is done. */
+	scoped_guard(mutex, &idev->fp.lock)
+		iopf_abort_pending(idev, pasid, gone);
+	wait_event(idev->wait, !iopf_is_answering(idev, pasid));
+}
+
+/**
+ * iopf_drain_pasid - Answer all that a device has asked with a PASID
+ * @dev: the device
+ * @pasid: a PASID that @dev has stopped to use
+ *
+ * Partials are forgotten, groups that nobody has answered yet are answered Invalid Request, and
+ * answers on their way are waited for. Handlers are not: a fault that takes for ever delays
+ * nobody. The vendor driver must have pushed the requests in its hardware queue through to
+ * iommu_report_device_fault() first.
+ *
+ * Context: process, may sleep.
+ */
+void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (idev)
+		iopf_abort(idev, pasid, false);
+}
+EXPORT_SYMBOL_GPL(iopf_drain_pasid);
+
+static bool iopf_has_older(struct iopf_device *idev, u64 seq)
+{
+	struct iopf_group *group;
+
+	guard(spinlock)(&idev->lock);
+	list_for_each_entry(group, &idev->answering, pending_node)
+		if (group_slot(group)->seq <= seq)
+			return true;
+	list_for_each_entry(group, &idev->fp.faults, pending_node)
+		if (group_slot(group)->svc && group_slot(group)->seq <= seq)
+			return true;
+	return false;
+}
+
+/**
+ * iopf_queue_flush_dev - Wait until all that a device has asked so far is answered
+ * @dev: the device, which must be on a fault queue
+ *
+ * Waits for the groups that workers serve, of this device only and no later ones. A fault that
+ * takes for ever is waited for; a driver that wants a PASID back uses iopf_drain_pasid().
+ *
+ * Context: process, sleeps.
+ * Return: 0, or -ENODEV if @dev is on no queue.
+ */
+int iopf_queue_flush_dev(struct device *dev)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	u64 seq;
+
+	if (WARN_ON(!idev))
+		return -ENODEV;
+
+	scoped_guard(mutex, &idev->fp.lock)
+		seq = idev->seq;
+	wait_event(idev->wait, !iopf_has_older(idev, seq));
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_queue_flush_dev);
+
+/* Collecting */
+
+static struct iommu_attach_handle *iopf_find_handle(struct device *dev,
+						    const struct iommu_fault_page_request *prm)
+{
+	struct iommu_attach_handle *handle;
+	ioasid_t pasid = IOMMU_NO_PASID;
+
+	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		pasid = prm->pasid;
+
+	handle = iommu_attach_handle_get(dev->iommu_group, pasid, 0);
+	/* With a PASID table in the hands of user space, all PASIDs belong to the nested domain. */
+	if (IS_ERR(handle) && pasid != IOMMU_NO_PASID && dev_iommu_ops(dev)->user_pasid_table)
+		handle = iommu_attach_handle_get(dev->iommu_group, IOMMU_NO_PASID,
+						 IOMMU_DOMAIN_NESTED);
+	if (IS_ERR_OR_NULL(handle) || !handle->domain->iopf_handler)
+		return NULL;
+	return handle;
+}
+
+static int iopf_add_partial(struct iopf_device *idev, const struct iopf_fault *evt)
+{
+	struct iopf_slot *slot;
+
+	guard(spinlock)(&idev->lock);
+	slot = iopf_get_slot(idev);
+	if (!slot)
+		return -EBUSY;
+	slot->group.last_fault.fault = evt->fault;
+	list_add_tail(&slot->node, &idev->partials);
+	hlist_add_head(&slot->hash, iopf_bucket(idev, &evt->fault.prm));
+	return 0;
+}
+
+/* Moves the partials of the group into it, in the order of their arrival. */
+static void iopf_take_partials(struct iopf_device *idev, struct iopf_group *group)
+{
+	const struct iommu_fault_page_request *last = &group->last_fault.fault.prm;
+	struct iopf_slot *slot;
+	struct hlist_node *next;
+
+	lockdep_assert_held(&idev->lock);
+
+	hlist_for_each_entry_safe(slot, next, iopf_bucket(idev, last), hash) {
+		const struct iommu_fault_page_request *prm = &slot->group.last_fault.fault.prm;
+
+		if (prm->pasid != last->pasid || prm->grpid != last->grpid)
+			continue;
+		hlist_del_init(&slot->hash);
+		list_del_init(&slot->node);
+		list_add(&slot->group.last_fault.list, &group->faults);
+		group->fault_count++;
+	}
+}
+
+static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struct iopf_fault *evt,
+					   struct iommu_attach_handle *handle)
+{
+	struct iopf_group *group;
+	struct iopf_slot *slot;
+
+	guard(spinlock)(&idev->lock);
+	slot = iopf_get_slot(idev);
+	if (!slot)
+		return NULL;
+
+	slot->seq = ++idev->seq;
+	group = &slot->group;
+	group->last_fault.fault = evt->fault;
+	group->attach_handle = handle;
+	group->fault_param = &idev->fp;
+	group->fault_count = 1;
+	group->cookie = 0;
+	INIT_LIST_HEAD(&group->node);
+	INIT_LIST_HEAD(&group->faults);
+	list_add(&group->last_fault.list, &group->faults);
+	iopf_take_partials(idev, group);
+	list_add_tail(&group->pending_node, &idev->fp.faults);
+	refcount_inc(&idev->fp.users);
+	return group;
+}
+
+static int iopf_collect(struct iopf_device *idev, const struct iopf_fault *evt)
+{
+	const struct iommu_fault_page_request *prm = &evt->fault.prm;
+	struct device *dev = idev->fp.dev;
+	struct iommu_attach_handle *handle;
+	struct iopf_group *group;
+
+	guard(mutex)(&idev->fp.lock);
+
+	if (idev->gone)
+		return -ENODEV;
+
+	handle = iopf_find_handle(dev, prm);
+	if (!handle) {
+		dev_warn_ratelimited(dev, "page request for %#llx with PASID %u, which is not bound\n",
+				     prm->addr, prm->pasid);
+		return -EINVAL;
+	}
+
+	if (!(prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		return iopf_add_partial(idev, evt);
+
+	group = iopf_build_group(idev, evt, handle);
+	if (!group) {
+		dev_warn_ratelimited(dev, "more page requests outstanding than granted\n");
+		return -EBUSY;
+	}
+
+	if (handle->domain->iopf_handler(group)) {
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+	}
+	return 0;
+}
+
+/**
+ * iommu_report_device_fault() - Take a page request from a vendor driver
+ * @dev: the device that sent it; must not go away during the call
+ * @evt: the request, copied. PASID Stop Markers must not be reported: they want no answer.
+ *
+ * If the request closes its group, the group goes to the handler of the domain that is attached to
+ * its PASID. Otherwise it waits for the last page. A request that can't be taken is answered
+ * Invalid Request at once if it is a last page, and dropped if not: the group's last page is still
+ * to come.
+ *
+ * Requests of one device must be reported in the order in which they arrived.
+ *
+ * Context: process (a threaded interrupt handler); may sleep for a short time, never for memory,
+ * I/O or a handler's work.
+ * Return: 0 if the request was taken. -EINVAL: no domain that handles page faults is attached.
+ * -ENODEV: the device is on no queue. -EBUSY: it has more requests outstanding than it may.
+ */
+int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	int ret = idev ? iopf_collect(idev, evt) : -ENODEV;
+
+	if (ret && evt->fault.type == IOMMU_FAULT_PAGE_REQ &&
+	    (evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		iopf_refuse(dev, evt);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(iommu_report_device_fault);
+
+/**
+ * iopf_queue_discard_partial - The hardware queue has overflowed
+ * @queue: the queue whose devices may have lost requests
+ *
+ * Last pages may be among what was lost. The partials that wait for them must not make a later
+ * group fail; nor are they thrown away, since most belong to groups that are still whole.
+ *
+ * Context: process. The caller must not report requests of the same queue at the same time.
+ * Return: 0, or -EINVAL if @queue is NULL.
+ */
+int iopf_queue_discard_partial(struct iopf_queue *queue)
+{
+	struct iommu_fault_param *fp;
+	struct iopf_device *idev;
+	struct iopf_slot *slot;
+
+	if (!queue)
+		return -EINVAL;
+
+	guard(mutex)(&queue->lock);
+	list_for_each_entry(fp, &queue->devices, queue_list) {
+		idev = container_of(fp, struct iopf_device, fp);
+		guard(spinlock)(&idev->lock);
+		list_for_each_entry(slot, &idev->partials, node)
+			slot->suspect = true;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_queue_discard_partial);
+
+/* Devices and queues */
+
+/* The most page requests that the device can have outstanding (PCIe 6.0, section 10.5.2.4). */
+static u32 iopf_credits(struct device *dev)
+{
+	u32 credits = IOPF_DEFAULT_CREDITS;
+
+#ifdef CONFIG_PCI_PRI
+	if (dev_is_pci(dev)) {
+		struct pci_dev *pdev = pci_physfn(to_pci_dev(dev));
+
+		if (pdev->pri_cap)
+			pci_read_config_dword(pdev, pdev->pri_cap + PCI_PRI_MAX_REQ, &credits);
+	}
+#endif
+	return clamp(credits, 1U, (u32)IOPF_MAX_CREDITS);
+}
+
+static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct device *dev)
+{
+	u32 nr = iopf_credits(dev) + IOPF_SPARE_SLOTS;
+	struct iopf_device *idev;
+
+	idev = kvzalloc(struct_size(idev, slots, nr), GFP_KERNEL);
+	if (!idev)
+		return NULL;
+
+	mutex_init(&idev->fp.lock);
+	refcount_set(&idev->fp.users, 1);
+	idev->fp.dev = dev;
+	idev->fp.queue = queue;
+	INIT_LIST_HEAD(&idev->fp.partial);
+	INIT_LIST_HEAD(&idev->fp.faults);
+
+	spin_lock_init(&idev->lock);
+	init_waitqueue_head(&idev->wait);
+	INIT_LIST_HEAD(&idev->answering);
+	INIT_LIST_HEAD(&idev->free);
+	INIT_LIST_HEAD(&idev->partials);
+	for (u32 i = 0; i < nr; i++)
+		list_add_tail(&idev->slots[i].node, &idev->free);
+	return idev;
+}
+
+/**
+ * iopf_queue_add_device - Let a device's page requests in
+ * @queue: the queue of the device's IOMMU
+ * @dev: the device, whose IOMMU driver must have a page_response() operation
+ *
+ * To be called before the device may send page requests. Reserves the memory for as many as it can
+ * have outstanding.
+ *
+ * Context: process, may sleep.
+ * Return: 0; -ENODEV if the IOMMU driver cannot answer; -EBUSY if the device is on a queue already;
+ * -ENOMEM.
+ */
+int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev)
+{
+	struct dev_iommu *param = dev->iommu;
+	struct iopf_device *idev;
+
+	if (!dev_iommu_ops(dev)->page_response)
+		return -ENODEV;
+
+	guard(mutex)(&queue->lock);
+	guard(mutex)(&param->lock);
+	if (rcu_access_pointer(param->fault_param))
+		return -EBUSY;
+
+	idev = iopf_device_alloc(queue, dev);
+	if (!idev)
+		return -ENOMEM;
+
+	list_add(&idev->fp.queue_list, &queue->devices);
+	rcu_assign_pointer(param->fault_param, &idev->fp);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_queue_add_device);
+
+static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
+{
+	struct iommu_fault_param *fp;
+	struct iopf_device *idev;
+
+	lockdep_assert_held(&queue->lock);
+
+	scoped_guard(mutex, &dev->iommu->lock) {
+		fp = rcu_dereference_protected(dev->iommu->fault_param,
+					       lockdep_is_held(&dev->iommu->lock));
+		if (WARN_ON(!fp || fp->queue != queue))
+			return;
+		rcu_assign_pointer(dev->iommu->fault_param, NULL);
+		list_del(&fp->queue_list);
+	}
+
+	idev = container_of(fp, struct iopf_device, fp);
+	iopf_abort(idev, IOMMU_PASID_INVALID, true);
+	iopf_device_put(idev);
+}
+
+/**
+ * iopf_queue_remove_device - Shut a device's page requests out
+ * @queue: the queue that @dev was added to
+ * @dev: the device
+ *
+ * Everything that is pending is answered Invalid Request, and nothing is answered after the
+ * return. Before, the vendor driver stops new requests from reaching its hardware queue and
+ * empties that; after, it disables PRI on the device.
+ *
+ * Context: process, may sleep; does not wait for faults that are being served.
+ */
+void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev)
+{
+	guard(mutex)(&queue->lock);
+	iopf_remove_locked(queue, dev);
+}
+EXPORT_SYMBOL_GPL(iopf_queue_remove_device);
+
+/**
+ * iopf_queue_alloc - Make a fault queue
+ * @name: names its workers; unique among IOMMUs
+ *
+ * Context: process, may sleep.
+ * Return: the queue, or NULL if there is no memory.
+ */
+struct iopf_queue *iopf_queue_alloc(const char *name)
+{
+	struct iopf_queue *queue;
+
+	queue = kzalloc(sizeof(*queue), GFP_KERNEL);
+	if (!queue)
+		return NULL;
+
+	/* Lanes bound the work of each bond; the workqueue only has to hold many bonds. */
+	queue->wq = alloc_workqueue("iopf_queue/%s", WQ_UNBOUND, WQ_MAX_ACTIVE, name);
+	if (!queue->wq) {
+		kfree(queue);
+		return NULL;
+	}
+
+	mutex_init(&queue->lock);
+	INIT_LIST_HEAD(&queue->devices);
+	return queue;
+}
+EXPORT_SYMBOL_GPL(iopf_queue_alloc);
+
+/**
+ * iopf_queue_free - Undo iopf_queue_alloc()
+ * @queue: the queue, or NULL. Devices that are still on it are removed.
+ *
+ * The vendor driver must have stopped to report requests.
+ *
+ * Context: process; waits for faults that are being served.
+ */
+void iopf_queue_free(struct iopf_queue *queue)
+{
+	struct iommu_fault_param *fp, *next;
+
+	if (!queue)
+		return;
+
+	scoped_guard(mutex, &queue->lock)
+		list_for_each_entry_safe(fp, next, &queue->devices, queue_list)
+			iopf_remove_locked(queue, fp->dev);
+
+	destroy_workqueue(queue->wq);
+	kfree(queue);
+}
+EXPORT_SYMBOL_GPL(iopf_queue_free);

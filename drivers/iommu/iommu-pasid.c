@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The system's PASID numbers
+ *
+ * Numbers are given out cyclically: one that has just been freed is the last to come back, so that
+ * a device which goes on using it by mistake meets nobody else's memory for as long as possible.
+ */
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/log2.h>
+#include <linux/mutex.h>
+
+static DEFINE_IDA(pasids);
+static DEFINE_MUTEX(pasids_lock);
+
+/*
+ * Where the search starts, by ilog2() of the device's number of PASIDs: behind the last one given
+ * to a device of that width. One start for all would send a narrow device back to its first
+ * free number, the one just freed, whenever a wide device is ahead of it.
+ */
+static ioasid_t pasids_next[BITS_PER_TYPE(u32)];
+
+/**
+ * iommu_alloc_global_pasid() - Allocate a PASID that nobody else in the system has
+ * @dev: the device that will use it; the PASID fits its width
+ *
+ * Context: process, may sleep.
+ * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no PASID
+ * support, none is free, or there is no memory.
+ */
+ioasid_t iommu_alloc_global_pasid(struct device *dev)
+{
+	u32 max_pasids = dev->iommu->max_pasids;
+	ioasid_t *next;
+	int pasid;
+
+	if (max_pasids <= IOMMU_FIRST_GLOBAL_PASID)
+		return IOMMU_PASID_INVALID;
+
+	guard(mutex)(&pasids_lock);
+	next = &pasids_next[ilog2(max_pasids)];
+	*next = clamp(*next, IOMMU_FIRST_GLOBAL_PASID, max_pasids - 1);
+	pasid = ida_alloc_range(&pasids, *next, max_pasids - 1, GFP_KERNEL);
+	if (pasid == -ENOSPC && *next > IOMMU_FIRST_GLOBAL_PASID)
+		pasid = ida_alloc_range(&pasids, IOMMU_FIRST_GLOBAL_PASID, *next - 1, GFP_KERNEL);
+	if (pasid < 0)
+		return IOMMU_PASID_INVALID;
+
+	*next = pasid + 1 < max_pasids ? pasid + 1 : IOMMU_FIRST_GLOBAL_PASID;
+	return pasid;
+}
+EXPORT_SYMBOL_GPL(iommu_alloc_global_pasid);
+
+/**
+ * iommu_free_global_pasid() - Give back what iommu_alloc_global_pasid() returned
+ * @pasid: no device may use it any more
+ *
+ * Context: any.
+ */
+void iommu_free_global_pasid(ioasid_t pasid)
+{
+	if (WARN_ON(pasid == IOMMU_PASID_INVALID))
+		return;
+
+	ida_free(&pasids, pasid);
+}
+EXPORT_SYMBOL_GPL(iommu_free_global_pasid);

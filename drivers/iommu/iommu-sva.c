@@ -1,0 +1,879 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shared Virtual Addressing: bonds between devices and address spaces
+ *
+ * Model (the words are defined in include/linux/iommu.h):
+ *
+ *	io_mm		one per mm with at least one bond; is the mm's MMU notifier
+ *	  domains	one per IOMMU instance, or per set of devices that can share one
+ *	    bonds	one per device (per IOMMU group), reference counted
+ *
+ * An io_mm holds mm_count through its notifier, never mm_users: a queue that is mapped into the
+ * process must not keep the process's mappings alive. Workers take mm_users only while they serve.
+ *
+ * A domain is on the io_mm's list before the first device can translate through it and leaves it
+ * after the last one can no longer, so that every invalidation reaches every cache that may
+ * hold something.
+ *
+ * The life of a PASID:
+ *
+ *	1. First bond of the mm: allocated, cyclically. Page requests are served by the mm.
+ *	2. The mm exits: the IOMMU loses the page tables; requests are refused without a log line.
+ *	   Nothing sleeps and nothing is drained. The PASID stays allocated.
+ *	3. Each unbind: (device, PASID) is drained, detached, its caches invalidated, and drained.
+ *	   After the last one the PASID is free - unless the CPU has ENQCMD: then tasks may hold it
+ *	   in an MSR, and it is freed with the mm itself.
+ *
+ * The user-only root (x86). The kernel half of a process's top-level table changes without any MMU
+ * notifier, so an IOMMU that walks mm->pgd may keep using freed kernel page-table pages. Here it
+ * walks a page that belongs to the io_mm: the user half mirrors mm->pgd, the kernel half is zero.
+ * Slots are copied at bind, after a served fault, and, before the flush, at each invalidation that
+ * covers them. Freed upper-level tables are announced as ranges by the flush that precedes their
+ * free, so a stale slot never outlives the table it points to. A slot that is new in mm->pgd is
+ * learned from the page request that it causes: devices without page requests are refused.
+ *
+ * Locks:
+ *
+ *	io_mm.lock		bind and unbind of one mm; domains, bonds, PASID
+ *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
+ *	    vendor locks
+ *	io_mm.root_lock		contents of the root; innermost
+ *
+ * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
+ * nothing but root_lock and what the vendor driver needs to submit invalidations. There is no
+ * lock that processes share, but for the PASID allocator's, which talks to no hardware.
+ */
+#define pr_fmt(fmt) "iommu-sva: " fmt
+
+#include <linux/iommu.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "iommu-priv.h"
+#include "iopf.h"
+
+/* A fault that the mm cannot serve for want of memory is tried again this many times. */
+#define SVA_OOM_TRIES	16
+
+/**
+ * struct io_mm - an address space that devices use
+ * @notifier: counted by mmu_notifier_get()/_put(); one reference is @svc's
+ * @lock: guards @domains (for writers), @bonds, @pasid
+ * @domains: struct sva_domain, RCU
+ * @bonds: struct sva_bond
+ * @pasid: IOMMU_PASID_INVALID while there are no bonds
+ * @root_lock: guards @root's contents and @exited
+ * @root: what the IOMMU walks, if the architecture needs the core to keep it
+ * @exited: the mm is gone, @root stays empty
+ * @svc: serves page requests. Used by bonds, groups and lanes; without users it has given back its
+ *	reference to @notifier, and the io_mm goes unless somebody is about to bind.
+ */
+struct io_mm {
+	struct mmu_notifier notifier;
+	struct mutex lock;	/* of domains, bonds, pasid */
+	struct list_head domains;
+	struct list_head bonds;
+	ioasid_t pasid;
+	spinlock_t root_lock;	/* of root's contents, exited */
+	pgd_t *root;
+	bool exited;
+	struct iopf_service svc;
+};
+
+/**
+ * struct sva_domain - an IOMMU domain on an io_mm's list
+ * @node: in &io_mm.domains
+ * @domain: the vendor driver's
+ * @bonds: how many bonds are attached to it
+ * @free: waits for notifier callbacks that still see it
+ */
+struct sva_domain {
+	struct list_head node;
+	struct iommu_domain *domain;
+	unsigned int bonds;
+	struct rcu_work free;
+};
+
+/**
+ * struct sva_bond - a device may use an mm
+ * @sva: what drivers see; sva.users counts successful binds
+ * @node: in &io_mm.bonds
+ * @io_mm: of the mm, kept by a reference to its service
+ * @sdom: the domain that the device is attached to
+ * @pasid: never changes
+ */
+struct sva_bond {
+	struct iommu_sva sva;
+	struct list_head node;
+	struct io_mm *io_mm;
+	struct sva_domain *sdom;
+	ioasid_t pasid;
+};
+
+/**
+ * struct sva_mm_data - what mm->iommu_mm points to
+ * @data: the part that the rest of the kernel knows
+ * @io_mm: NULL while the mm has no bond. Guarded by &io_mm.lock.
+ * @rcu: defers the free past readers of mm->iommu_mm
+ */
+struct sva_mm_data {
+	struct iommu_mm_data data;
+	struct io_mm *io_mm;
+	struct rcu_head rcu;
+};
+
+static struct io_mm *to_io_mm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct io_mm, notifier);
+}
+
+static struct sva_bond *to_bond(struct iommu_attach_handle *handle)
+{
+	return container_of(handle, struct sva_bond, sva.handle);
+}
+
+/* The PASID of an mm */
+
+static bool sva_pasid_stays_with_mm(void)
+{
+#ifdef CONFIG_X86
+	return cpu_feature_enabled(X86_FEATURE_ENQCMD);
+#else
+	return false;
+#endif
+}
+
+static struct sva_mm_data *sva_mm_data(struct mm_struct *mm)
+{
+	struct iommu_mm_data *data = READ_ONCE(mm->iommu_mm);
+
+	return data ? container_of(data, struct sva_mm_data, data) : NULL;
+}
+
+static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
+{
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct sva_mm_data *data = sva_mm_data(mm);
+
+	lockdep_assert_held(&io_mm->lock);
+
+	if (data) {
+		if (data->data.pasid >= dev->iommu->max_pasids)
+			return -EOVERFLOW;
+	} else {
+		data = kzalloc(sizeof(*data), GFP_KERNEL);
+		if (!data)
+			return -ENOMEM;
+		data->data.pasid = iommu_alloc_global_pasid(dev);
+		if (data->data.pasid == IOMMU_PASID_INVALID) {
+			kfree(data);
+			return -ENOSPC;
+		}
+		INIT_LIST_HEAD(&data->data.sva_domains);
+		/* Readers see the PASID when they see the pointer. */
+		smp_store_release(&mm->iommu_mm, &data->data);
+	}
+	data->io_mm = io_mm;
+	io_mm->pasid = data->data.pasid;
+	return 0;
+}
+
+/* The last bond has gone, or the first one could not be made. */
+static void io_mm_put_pasid(struct io_mm *io_mm)
+{
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct sva_mm_data *data = sva_mm_data(mm);
+
+	lockdep_assert_held(&io_mm->lock);
+
+	if (!list_empty(&io_mm->bonds) || io_mm->pasid == IOMMU_PASID_INVALID)
+		return;
+
+	data->io_mm = NULL;
+	io_mm->pasid = IOMMU_PASID_INVALID;
+	if (sva_pasid_stays_with_mm())
+		return;
+	WRITE_ONCE(mm->iommu_mm, NULL);
+	iommu_free_global_pasid(data->data.pasid);
+	kfree_rcu(data, rcu);
+}
+
+/**
+ * mm_pasid_drop() - The mm is being freed: so is its PASID
+ * @mm: an mm without references
+ *
+ * Context: any; called by the mm core.
+ */
+void mm_pasid_drop(struct mm_struct *mm)
+{
+	struct sva_mm_data *data = sva_mm_data(mm);
+
+	if (!data)
+		return;
+
+	mm->iommu_mm = NULL;
+	iommu_free_global_pasid(data->data.pasid);
+	kfree(data);
+}
+
+/* The root that the IOMMU walks */
+
+#ifdef CONFIG_X86_64
+#define SVA_KEEPS_ROOT	1
+/* Set by whoever walks the table, in the copy or in the original. */
+#define SVA_ROOT_IGNORED	_PAGE_ACCESSED
+/* Page-table isolation sets it for the kernel's view of the user half only. */
+#define SVA_ROOT_DROPPED	_PAGE_NX
+#define SVA_ROOT_SLOTS		(PTRS_PER_PGD / 2)
+
+static int io_mm_alloc_root(struct io_mm *io_mm)
+{
+	io_mm->root = (pgd_t *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	return io_mm->root ? 0 : -ENOMEM;
+}
+
+static void io_mm_free_root(struct io_mm *io_mm)
+{
+	free_page((unsigned long)io_mm->root);
+}
+
+/* Brings the slots of @start to @last, inclusive, up to date. */
+static void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+	unsigned long i, end = SVA_ROOT_SLOTS;
+	const pgd_t *pgd = io_mm->notifier.mm->pgd;
+	pgdval_t now;
+
+	if (start >= TASK_SIZE_MAX)
+		return;
+	if (last < TASK_SIZE_MAX)
+		end = pgd_index(last) + 1;
+
+	guard(spinlock)(&io_mm->root_lock);
+	if (io_mm->exited)
+		return;
+	for (i = pgd_index(start); i < end; i++) {
+		now = pgd_val(READ_ONCE(pgd[i])) & ~SVA_ROOT_DROPPED;
+		if ((now ^ pgd_val(io_mm->root[i])) & ~SVA_ROOT_IGNORED)
+			WRITE_ONCE(io_mm->root[i], __pgd(now));
+	}
+}
+
+static void io_mm_clear_root(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	io_mm->exited = true;
+	for (unsigned long i = 0; i < SVA_ROOT_SLOTS; i++)
+		WRITE_ONCE(io_mm->root[i], __pgd(0));
+}
+
+#else /* !CONFIG_X86_64: user and kernel have tables of their own, the IOMMU walks mm->pgd */
+#define SVA_KEEPS_ROOT	0
+
+static int io_mm_alloc_root(struct io_mm *io_mm)
+{
+	io_mm->root = io_mm->notifier.mm->pgd;
+	return 0;
+}
+
+static void io_mm_free_root(struct io_mm *io_mm)
+{
+}
+
+static void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+}
+
+static void io_mm_clear_root(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	io_mm->exited = true;
+}
+#endif
+
+/**
+ * iommu_sva_root() - The top-level page table for an SVA domain
+ * @domain: an SVA domain that the core is attaching to a device
+ *
+ * For vendor drivers, in their set_dev_pasid(). On x86 it is not mm->pgd: user half only. It stays
+ * valid until the domain is freed; after the mm's exit it is empty.
+ *
+ * Context: inside set_dev_pasid().
+ * Return: the table, in the CPU's format; its physical address goes into the PASID entry.
+ */
+pgd_t *iommu_sva_root(struct iommu_domain *domain)
+{
+	return sva_mm_data(domain->mm)->io_mm->root;
+}
+EXPORT_SYMBOL_GPL(iommu_sva_root);
+
+/* Serving page requests */
+
+static bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
+{
+	if ((perm & IOMMU_FAULT_PERM_WRITE) && !(vma->vm_flags & VM_WRITE))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
+		return false;
+	return vma_is_accessible(vma);
+}
+
+/* The stack of a process grows as far as that process's own limit, not the worker's. */
+static unsigned long sva_stack_limit(struct mm_struct *mm)
+{
+#ifdef CONFIG_MEMCG
+	struct task_struct *owner;
+
+	guard(rcu)();
+	owner = rcu_dereference(mm->owner);
+	if (owner)
+		return task_rlimit(owner, RLIMIT_STACK);
+#endif
+	return rlimit(RLIMIT_STACK);
+}
+
+/* Looks up the VMA of an address, growing a stack into it. Drops mmap_lock if there is none. */
+static struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+
+	if (vma && vma->vm_start <= addr)
+		return vma;
+	if (vma && (vma->vm_flags & VM_GROWSDOWN) && vma->vm_end - addr <= sva_stack_limit(mm))
+		return expand_stack(mm, addr);
+	mmap_read_unlock(mm);
+	return NULL;
+}
+
+/*
+ * One try, as the CPU's fault handler does it: with the VMA's lock if that is to be had, else with
+ * mmap_lock. No lock is held on return. VM_FAULT_RETRY: something was waited for, try again.
+ */
+static vm_fault_t sva_try_fault(struct mm_struct *mm, unsigned long addr, u32 perm,
+				unsigned int flags)
+{
+	struct vm_area_struct *vma;
+	vm_fault_t fault;
+
+	vma = lock_vma_under_rcu(mm, addr);
+	if (vma) {
+		if (!sva_vma_allows(vma, perm)) {
+			vma_end_read(vma);
+			return VM_FAULT_SIGSEGV;
+		}
+		fault = handle_mm_fault(vma, addr, flags | FAULT_FLAG_VMA_LOCK, NULL);
+		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+			vma_end_read(vma);
+		if (!(fault & VM_FAULT_RETRY))
+			return fault;
+		if (fault & VM_FAULT_MAJOR)
+			flags |= FAULT_FLAG_TRIED;
+	}
+
+	mmap_read_lock(mm);
+	vma = sva_find_vma(mm, addr);
+	if (!vma)
+		return VM_FAULT_SIGSEGV;
+	if (!sva_vma_allows(vma, perm)) {
+		mmap_read_unlock(mm);
+		return VM_FAULT_SIGSEGV;
+	}
+	fault = handle_mm_fault(vma, addr, flags, NULL);
+	if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+		mmap_read_unlock(mm);
+	return fault;
+}
+
+/* Nobody will see the result: the process is gone or being killed, or the group was answered. */
+static bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
+{
+	return !iopf_lane_is_wanted(lane) || atomic_read(&mm->mm_users) == 1 ||
+	       test_bit(MMF_UNSTABLE, &mm->flags);
+}
+
+static bool sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
+			   const struct iommu_fault_page_request *prm)
+{
+	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY |
+			     FAULT_FLAG_KILLABLE;
+	unsigned int oom = 0;
+	vm_fault_t fault;
+
+	/* A device acts for the user; and a request for no access asks for nothing. */
+	if ((prm->perm & IOMMU_FAULT_PERM_PRIV) || !(prm->perm & ~IOMMU_FAULT_PERM_PRIV) ||
+	    prm->addr >= TASK_SIZE_MAX)
+		return false;
+	if (prm->perm & IOMMU_FAULT_PERM_WRITE)
+		flags |= FAULT_FLAG_WRITE;
+	else if (prm->perm & IOMMU_FAULT_PERM_EXEC)
+		flags |= FAULT_FLAG_INSTRUCTION;
+
+	for (;;) {
+		fault = sva_try_fault(mm, prm->addr, prm->perm, flags);
+
+		/* cgroup v1 leaves it to the fault handler to wait; a worker serves others too. */
+		if (task_in_memcg_oom(current))
+			mem_cgroup_oom_synchronize(false);
+		if (fault & VM_FAULT_RETRY)
+			flags |= FAULT_FLAG_TRIED;
+		else if (!(fault & VM_FAULT_OOM) || ++oom == SVA_OOM_TRIES)
+			return !(fault & VM_FAULT_ERROR);
+		if (sva_fault_is_moot(mm, lane))
+			return false;
+		cond_resched();
+	}
+}
+
+static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane)
+{
+	struct io_mm *io_mm = container_of(lane->svc, struct io_mm, svc);
+	enum iommu_page_response_code code = IOMMU_PAGE_RESP_SUCCESS;
+	const struct iommu_fault_page_request *prm;
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct mem_cgroup *memcg, *old;
+
+	if (!mmget_not_zero(mm))
+		return IOMMU_PAGE_RESP_INVALID;
+
+	/* Page-cache pages too are charged to the process's group, not to the worker's. */
+	memcg = get_mem_cgroup_from_mm(mm);
+	old = set_active_memcg(memcg);
+	while ((prm = iopf_lane_next(lane))) {
+		if (sva_serve_page(mm, lane, prm)) {
+			io_mm_mirror(io_mm, prm->addr, prm->addr);
+		} else if (!lane->suspect) {
+			code = IOMMU_PAGE_RESP_INVALID;
+			break;
+		}
+	}
+	set_active_memcg(old);
+	mem_cgroup_put(memcg);
+
+	/* The last reference would run exit_mmap() here, and delay everybody behind us. */
+	mmput_async(mm);
+	return code;
+}
+
+/* The last user of the service is gone. */
+static void sva_put_notifier(struct iopf_service *svc)
+{
+	mmu_notifier_put(&container_of(svc, struct io_mm, svc)->notifier);
+}
+
+/* Called by the fault queue while the attachment is known to be there. */
+static int sva_iopf_handler(struct iopf_group *group)
+{
+	struct io_mm *io_mm = to_bond(group->attach_handle)->io_mm;
+
+	/* After the mm's exit there is nothing to serve, and no reason to trouble a worker. */
+	if (!atomic_read(&io_mm->notifier.mm->mm_users)) {
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+		return 0;
+	}
+	iopf_service_add(&io_mm->svc, group);
+	return 0;
+}
+
+/* MMU notifier */
+
+static void io_mm_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
+			     unsigned long start, unsigned long end)
+{
+	struct io_mm *io_mm = to_io_mm(mn);
+	struct sva_domain *sdom;
+
+	io_mm_mirror(io_mm, start, end - 1);
+
+	guard(rcu)();
+	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
+		const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+
+		if (ops)
+			ops->invalidate_range(sdom->domain, start, end);
+	}
+}
+
+static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct io_mm *io_mm = to_io_mm(mn);
+	struct sva_domain *sdom;
+
+	io_mm_clear_root(io_mm);
+
+	guard(rcu)();
+	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
+		const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+
+		if (ops)
+			ops->release(sdom->domain);
+	}
+}
+
+static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
+{
+	struct io_mm *io_mm;
+
+	io_mm = kzalloc(sizeof(*io_mm), GFP_KERNEL_ACCOUNT);
+	if (!io_mm)
+		return ERR_PTR(-ENOMEM);
+
+	mutex_init(&io_mm->lock);
+	spin_lock_init(&io_mm->root_lock);
+	INIT_LIST_HEAD(&io_mm->domains);
+	INIT_LIST_HEAD(&io_mm->bonds);
+	io_mm->pasid = IOMMU_PASID_INVALID;
+	io_mm->notifier.mm = mm;
+	iopf_service_init(&io_mm->svc, sva_serve_group, sva_put_notifier);
+	if (io_mm_alloc_root(io_mm)) {
+		kfree(io_mm);
+		return ERR_PTR(-ENOMEM);
+	}
+	return &io_mm->notifier;
+}
+
+static void io_mm_free(struct mmu_notifier *mn)
+{
+	struct io_mm *io_mm = to_io_mm(mn);
+
+	io_mm_free_root(io_mm);
+	kfree(io_mm);
+}
+
+static const struct mmu_notifier_ops io_mm_notifier_ops = {
+	.arch_invalidate_secondary_tlbs = io_mm_invalidate,
+	.release = io_mm_release,
+	.alloc_notifier = io_mm_alloc,
+	.free_notifier = io_mm_free,
+};
+
+/* Domains */
+
+static void sva_domain_free(struct work_struct *work)
+{
+	struct sva_domain *sdom = container_of(to_rcu_work(work), struct sva_domain, free);
+
+	iommu_domain_free(sdom->domain);
+	kfree(sdom);
+}
+
+static struct iommu_domain *sva_vendor_domain(struct device *dev, struct mm_struct *mm)
+{
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
+	struct iommu_domain *domain;
+
+	if (ops->domain_alloc_sva)
+		domain = ops->domain_alloc_sva(dev, mm);
+	else if (ops->domain_alloc)
+		domain = ops->domain_alloc(IOMMU_DOMAIN_SVA) ?: ERR_PTR(-ENOMEM);
+	else
+		domain = ERR_PTR(-EOPNOTSUPP);
+	if (IS_ERR(domain))
+		return domain;
+
+	domain->type = IOMMU_DOMAIN_SVA;
+	domain->owner = ops;
+	domain->iopf_handler = sva_iopf_handler;
+	mmgrab(mm);
+	domain->mm = mm;
+	return domain;
+}
+
+static struct sva_domain *io_mm_add_domain(struct io_mm *io_mm, struct device *dev)
+{
+	struct sva_domain *sdom;
+
+	lockdep_assert_held(&io_mm->lock);
+
+	sdom = kzalloc(sizeof(*sdom), GFP_KERNEL);
+	if (!sdom)
+		return ERR_PTR(-ENOMEM);
+	sdom->domain = sva_vendor_domain(dev, io_mm->notifier.mm);
+	if (IS_ERR(sdom->domain)) {
+		int ret = PTR_ERR(sdom->domain);
+
+		kfree(sdom);
+		return ERR_PTR(ret);
+	}
+	INIT_RCU_WORK(&sdom->free, sva_domain_free);
+	list_add_rcu(&sdom->node, &io_mm->domains);
+	return sdom;
+}
+
+static void io_mm_put_domain(struct io_mm *io_mm, struct sva_domain *sdom)
+{
+	lockdep_assert_held(&io_mm->lock);
+
+	if (sdom->bonds)
+		return;
+	list_del_rcu(&sdom->node);
+	queue_rcu_work(system_wq, &sdom->free);
+}
+
+/* Attaches the device to a domain that takes it: -EINVAL is a domain's way to say "not mine". */
+static int bond_attach(struct sva_bond *bond)
+{
+	struct io_mm *io_mm = bond->io_mm;
+	struct device *dev = bond->sva.dev;
+	struct sva_domain *sdom;
+	int ret;
+
+	lockdep_assert_held(&io_mm->lock);
+
+	list_for_each_entry(sdom, &io_mm->domains, node) {
+		if (sdom->domain->owner != dev_iommu_ops(dev))
+			continue;
+		ret = iommu_attach_device_pasid(sdom->domain, dev, bond->pasid,
+						&bond->sva.handle);
+		if (!ret)
+			goto attached;
+		if (ret != -EINVAL)
+			return ret;
+	}
+
+	sdom = io_mm_add_domain(io_mm, dev);
+	if (IS_ERR(sdom))
+		return PTR_ERR(sdom);
+	ret = iommu_attach_device_pasid(sdom->domain, dev, bond->pasid, &bond->sva.handle);
+	if (ret) {
+		io_mm_put_domain(io_mm, sdom);
+		return ret;
+	}
+attached:
+	sdom->bonds++;
+	bond->sdom = sdom;
+	return 0;
+}
+
+static int sva_drain_device(struct device *dev, void *data)
+{
+	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
+	ioasid_t pasid = *(ioasid_t *)data;
+
+	if (!dev->iommu->max_pasids)
+		return 0;
+	if (ops && ops->drain)
+		ops->drain(dev, pasid);
+	else
+		iopf_drain_pasid(dev, pasid);
+	return 0;
+}
+
+static void bond_drain(struct sva_bond *bond)
+{
+	iommu_group_for_each_dev(bond->sva.dev->iommu_group, &bond->pasid, sva_drain_device);
+}
+
+/*
+ * Drained twice: before, what the device asked while it might, which is nobody's mistake; after,
+ * what it has asked since, so that nothing is left when the PASID gets a new owner.
+ */
+static void bond_detach(struct sva_bond *bond)
+{
+	lockdep_assert_held(&bond->io_mm->lock);
+
+	bond_drain(bond);
+	iommu_detach_device_pasid(bond->sdom->domain, bond->sva.dev, bond->pasid);
+	bond_drain(bond);
+
+	bond->sdom->bonds--;
+	io_mm_put_domain(bond->io_mm, bond->sdom);
+}
+
+/* Bonds */
+
+static struct sva_bond *io_mm_find_bond(struct io_mm *io_mm, struct device *dev)
+{
+	struct sva_bond *bond;
+
+	lockdep_assert_held(&io_mm->lock);
+
+	list_for_each_entry(bond, &io_mm->bonds, node)
+		if (bond->sva.dev->iommu_group == dev->iommu_group)
+			return bond;
+	return NULL;
+}
+
+static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
+{
+	struct sva_bond *bond;
+	int ret;
+
+	lockdep_assert_held(&io_mm->lock);
+
+	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
+	if (!bond)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&bond->sva.users, 1);
+	bond->sva.dev = dev;
+	bond->io_mm = io_mm;
+
+	ret = io_mm_get_pasid(io_mm, dev);
+	if (ret)
+		goto err_free;
+	bond->pasid = io_mm->pasid;
+
+	io_mm_mirror(io_mm, 0, ULONG_MAX);
+	ret = bond_attach(bond);
+	if (ret)
+		goto err_pasid;
+
+	list_add(&bond->node, &io_mm->bonds);
+	return bond;
+
+err_pasid:
+	io_mm_put_pasid(io_mm);
+err_free:
+	kfree(bond);
+	return ERR_PTR(ret);
+}
+
+static int sva_check_device(struct device *dev)
+{
+	const struct iommu_ops *ops;
+
+	if (!dev->iommu_group || !dev->iommu || !dev->iommu->iommu_dev)
+		return -ENODEV;
+
+	ops = dev_iommu_ops(dev);
+	if (!dev->iommu->max_pasids) {
+		dev_err_ratelimited(dev, "SVA needs PASID, which device or IOMMU lack\n");
+		return -EOPNOTSUPP;
+	}
+	/* On x86 the IOMMU must not walk mm->pgd; and what it walks is filled by page requests. */
+	if (IS_ENABLED(CONFIG_X86) && (!ops->sva_ops || !ops->sva_ops->walks_io_mm_root)) {
+		dev_err_ratelimited(dev, "SVA is not safe with this IOMMU driver on x86\n");
+		return -EOPNOTSUPP;
+	}
+	if (SVA_KEEPS_ROOT && !rcu_access_pointer(dev->iommu->fault_param)) {
+		dev_err_ratelimited(dev, "SVA needs page requests (PRI), which are not enabled\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
+{
+	struct mmu_notifier *mn;
+	struct sva_bond *bond;
+	struct io_mm *io_mm;
+	bool keep = false;
+
+	mn = mmu_notifier_get(&io_mm_notifier_ops, mm);
+	if (IS_ERR(mn))
+		return ERR_CAST(mn);
+	io_mm = to_io_mm(mn);
+
+	scoped_guard(mutex, &io_mm->lock) {
+		bond = io_mm_find_bond(io_mm, dev);
+		if (bond) {
+			refcount_inc(&bond->sva.users);
+		} else {
+			/*
+			 * Before the device can ask for anything. The service, when it gets its
+			 * first user, takes over our reference to the notifier.
+			 */
+			keep = iopf_service_use(&io_mm->svc);
+			bond = io_mm_add_bond(io_mm, dev);
+		}
+	}
+	/* Not under the lock, which may go with them. */
+	if (!keep)
+		mmu_notifier_put(mn);
+	if (IS_ERR(bond)) {
+		iopf_service_put(&io_mm->svc);
+		return ERR_CAST(bond);
+	}
+	return &bond->sva;
+}
+
+/**
+ * iommu_sva_bind_device() - Let a device use the address space of a process
+ * @dev: the device. iommu_dev_enable_feature() must have enabled IOMMU_DEV_FEAT_IOPF and then
+ *	IOMMU_DEV_FEAT_SVA on it.
+ * @mm: the address space; the caller holds a reference to its mm_users, or it is current->mm
+ *
+ * Afterwards transactions of @dev with the PASID that iommu_sva_get_pasid() tells use @mm's
+ * mappings, and missing pages are fetched by page requests (PCIe 6.0, chapter 10). If @dev and
+ * @mm are bound already, the bond is shared; each successful call needs its own
+ * iommu_sva_unbind_device().
+ *
+ * The bond does not keep the process alive, nor does it end with it: see
+ * Documentation/driver-api/iommu-sva.rst for what a driver must do when the process exits.
+ *
+ * Context: process, may sleep; takes @mm's mmap_lock. Binds of other processes are not waited for.
+ * Return: the bond, or an ERR_PTR:
+ *
+ * * -ENODEV: @dev is behind no IOMMU
+ * * -EOPNOTSUPP: PASID, page requests or the IOMMU driver's support is missing; the log says which
+ * * -ESRCH: @mm has exited
+ * * -ENOSPC: no PASID is free that fits @dev
+ * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
+ * * -EBUSY: the PASID of @mm is attached to something else on @dev
+ * * -ENOMEM, or what the IOMMU driver returns
+ */
+struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm)
+{
+	struct iommu_sva *sva;
+	int ret;
+
+	ret = sva_check_device(dev);
+	if (ret)
+		return ERR_PTR(ret);
+
+	if (!mmget_not_zero(mm))
+		return ERR_PTR(-ESRCH);
+	sva = io_mm_bind(mm, dev);
+	/* The last reference would close files here, under whatever locks the caller holds. */
+	mmput_async(mm);
+	return sva;
+}
+EXPORT_SYMBOL_GPL(iommu_sva_bind_device);
+
+/**
+ * iommu_sva_unbind_device() - Undo one iommu_sva_bind_device()
+ * @handle: the bond
+ *
+ * When the last user of the bond is gone, the device can no longer translate with the PASID, all
+ * it has asked for is answered, and the PASID may be given to another process. The caller has
+ * stopped the device from using the PASID before, and waited until its transactions have left
+ * (PCIe 6.0, section 10.4.1.2: stop request or the device's own way).
+ *
+ * Context: process, may sleep. Does not wait for faults that are being served, nor for other
+ * devices or processes.
+ */
+void iommu_sva_unbind_device(struct iommu_sva *handle)
+{
+	struct sva_bond *bond = container_of(handle, struct sva_bond, sva);
+	struct io_mm *io_mm = bond->io_mm;
+
+	scoped_guard(mutex, &io_mm->lock) {
+		if (!refcount_dec_and_test(&handle->users))
+			return;
+		list_del(&bond->node);
+		bond_detach(bond);
+		io_mm_put_pasid(io_mm);
+	}
+	kfree(bond);
+	iopf_service_put(&io_mm->svc);
+}
+EXPORT_SYMBOL_GPL(iommu_sva_unbind_device);
+
+/**
+ * iommu_sva_get_pasid() - The PASID of a bond
+ * @handle: the bond
+ *
+ * Context: any.
+ * Return: the number that the device must put on its transactions, 1 to 2^20 - 1.
+ */
+u32 iommu_sva_get_pasid(struct iommu_sva *handle)
+{
+	return container_of(handle, struct sva_bond, sva)->pasid;
+}
+EXPORT_SYMBOL_GPL(iommu_sva_get_pasid);

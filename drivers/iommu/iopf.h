@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * I/O page faults: what the fault queue offers to the handlers inside the IOMMU core.
+ */
+#ifndef _DRIVERS_IOMMU_IOPF_H
+#define _DRIVERS_IOMMU_IOPF_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+/*
+ * How many groups of one service may be in work at the same time. More would let one process with
+ * faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the devices
+ * and channels of an ordinary one.
+ */
+#define IOPF_LANES	4
+
+struct iopf_device;
+struct iopf_service;
+
+/**
+ * struct iopf_lane - one of the workers of a service, and what it works on
+ * @work: queued on the workqueue of the fault queue that the first group came from
+ * @svc: the service it works for
+ * @idev: the device that the group in work came from, with a reference
+ * @group: the group in work; NULL when somebody else has answered it. Guarded by @idev's lock.
+ * @pos: the request of @group in work; same guard
+ * @prm: a copy of it, which stays when @group goes
+ * @suspect: the request may belong to a group that the device has given up: after an overflow of
+ *	the hardware queue a partial may stay behind whose last page was lost, and meet a later
+ *	group with the same PRG index. It is served, but its failure is not the group's.
+ */
+struct iopf_lane {
+	struct work_struct work;
+	struct iopf_service *svc;
+	struct iopf_device *idev;
+	struct iopf_group *group;
+	struct iopf_fault *pos;
+	struct iommu_fault_page_request prm;
+	bool suspect;
+};
+
+/**
+ * struct iopf_service - groups that workers serve, with an upper bound on the workers
+ * @users: those who said so with iopf_service_use(), each group handed to it and not yet freed,
+ *	each lane at work
+ * @lock: guards @waiting and @idle; nests inside the fault queue's device lock
+ * @waiting: groups that no lane has taken yet, oldest first, through &iopf_group.node
+ * @idle: bit n: lane n has no work queued
+ * @serve: handles the requests that iopf_lane_next() returns and returns the answer.
+ *	Context: process, may sleep, no locks held.
+ * @free: called when the last user is gone, from any context that may take a spinlock
+ * @lanes: the workers
+ */
+struct iopf_service {
+	refcount_t users;
+	spinlock_t lock;	/* of waiting and idle */
+	struct list_head waiting;
+	unsigned long idle;
+	enum iommu_page_response_code (*serve)(struct iopf_lane *lane);
+	void (*free)(struct iopf_service *svc);
+	struct iopf_lane lanes[IOPF_LANES];
+};
+
+void iopf_service_init(struct iopf_service *svc,
+		       enum iommu_page_response_code (*serve)(struct iopf_lane *lane),
+		       void (*free)(struct iopf_service *svc));
+bool iopf_service_use(struct iopf_service *svc);
+void iopf_service_put(struct iopf_service *svc);
+void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
+
+const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
+bool iopf_lane_is_wanted(struct iopf_lane *lane);
+
+#endif /* _DRIVERS_IOMMU_IOPF_H */
