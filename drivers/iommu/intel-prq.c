@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VT-d page request queue: from hardware to the fault queue, and back
+ *
+ * Hardware writes page requests into a ring in memory and advances its tail; the interrupt thread
+ * reports them and advances the head (VT-d 4.1, chapter 7). The thread never allocates and never
+ * waits for a fault: what it reports is served elsewhere.
+ *
+ * Progress. intel_iommu.prq_seq_number counts the entries consumed since the ring was set up. Ring
+ * and count start at zero, so the count modulo the ring's size is the head. A drain turns the tail
+ * it reads into a count and waits for that: several can wait at once, and none waits for entries
+ * that arrive later.
+ *
+ * Overflow. When the ring is full hardware sets PRO, takes nothing in until that is cleared, and
+ * answers the last pages that it drops itself (7.4.1). PRO is cleared when the ring is empty, not
+ * before: entries that are still in it must not mix with what comes after.
+ */
+#define pr_fmt(fmt) "DMAR: " fmt
+
+#include <linux/bitfield.h>
+#include <linux/dmar.h>
+#include <linux/interrupt.h>
+#include <linux/pci.h>
+#include <linux/wait_bit.h>
+
+#include "intel/iommu.h"
+#include "intel/pasid.h"
+#include "intel/trace.h"
+#include "iommu-pages.h"
+
+/* Page Request Descriptor, VT-d 4.1, section 7.4.1.1 */
+struct page_req_dsc {
+	u64 qw[4];
+};
+
+#define PRQ_0_PASID_PRESENT	BIT_ULL(8)
+#define PRQ_0_RID		GENMASK_ULL(31, 16)
+#define PRQ_0_PASID		GENMASK_ULL(51, 32)
+#define PRQ_0_EXEC		BIT_ULL(52)
+#define PRQ_0_PRIV		BIT_ULL(53)
+#define PRQ_1_READ		BIT_ULL(0)
+#define PRQ_1_WRITE		BIT_ULL(1)
+#define PRQ_1_LAST		BIT_ULL(2)
+#define PRQ_1_GROUP		GENMASK_ULL(11, 3)
+#define PRQ_1_ADDR		GENMASK_ULL(63, 12)
+
+#define PRQ_ENTRIES		((PRQ_RING_MASK / sizeof(struct page_req_dsc)) + 1)
+
+static void prq_respond(struct intel_iommu *iommu, u16 rid,
+			const struct iommu_fault_page_request *prm, u32 code)
+{
+	bool has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+	struct qi_desc desc = {
+		.qw0 = QI_PGRP_RESP_TYPE | QI_PGRP_DID(rid) | QI_PGRP_PASID_P(has_pasid) |
+		       QI_PGRP_RESP_CODE(code),
+		.qw1 = QI_PGRP_IDX(prm->grpid) | QI_PGRP_LPIG(1),
+	};
+
+	if (has_pasid)
+		desc.qw0 |= QI_PGRP_PASID(prm->pasid);
+	qi_submit_sync(iommu, &desc, 1, 0);
+}
+
+/**
+ * intel_iommu_page_response() - Answer a page request group
+ * @dev: the device that asked
+ * @evt: the group's last page
+ * @msg: the answer; its codes are those of the PRG Response message
+ *
+ * VT-d 4.1, section 7.7.1.
+ *
+ * Context: process or atomic; spins until hardware has taken the descriptor.
+ */
+void intel_iommu_page_response(struct device *dev, struct iopf_fault *evt,
+			       struct iommu_page_response *msg)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+
+	prq_respond(info->iommu, PCI_DEVID(info->bus, info->devfn), &evt->fault.prm, msg->code);
+}
+
+static bool prq_is_stop_marker(const struct page_req_dsc *req)
+{
+	return (req->qw[1] & (PRQ_1_READ | PRQ_1_WRITE | PRQ_1_LAST)) == PRQ_1_LAST;
+}
+
+static void prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt)
+{
+	struct iommu_fault_page_request *prm = &evt->fault.prm;
+
+	evt->fault.type = IOMMU_FAULT_PAGE_REQ;
+	prm->addr = req->qw[1] & PRQ_1_ADDR;
+	prm->grpid = FIELD_GET(PRQ_1_GROUP, req->qw[1]);
+	if (req->qw[0] & PRQ_0_PASID_PRESENT) {
+		prm->pasid = FIELD_GET(PRQ_0_PASID, req->qw[0]);
+		prm->flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID |
+			      IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+	}
+	if (req->qw[1] & PRQ_1_LAST)
+		prm->flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	if (req->qw[1] & PRQ_1_READ)
+		prm->perm |= IOMMU_FAULT_PERM_READ;
+	if (req->qw[1] & PRQ_1_WRITE)
+		prm->perm |= IOMMU_FAULT_PERM_WRITE;
+	if (req->qw[0] & PRQ_0_EXEC)
+		prm->perm |= IOMMU_FAULT_PERM_EXEC;
+	if (req->qw[0] & PRQ_0_PRIV)
+		prm->perm |= IOMMU_FAULT_PERM_PRIV;
+}
+
+static void prq_take(struct intel_iommu *iommu, const struct page_req_dsc *req, unsigned long seq)
+{
+	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
+	struct iopf_fault evt = {};
+	struct device *dev;
+
+	lockdep_assert_held(&iommu->iopf_lock);
+
+	/* A stop marker wants no answer; its PASID is drained by whoever stopped it (7.10). */
+	if (prq_is_stop_marker(req))
+		return;
+
+	prq_decode(req, &evt);
+	dev = device_rbtree_find(iommu, rid);
+	if (dev && (req->qw[0] & PRQ_0_PASID_PRESENT)) {
+		iommu_report_device_fault(dev, &evt);
+		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
+		return;
+	}
+
+	pr_err_ratelimited("%s: page request for %#llx from %02x:%02x.%d %s\n", iommu->name,
+			   evt.fault.prm.addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff),
+			   PCI_FUNC(rid & 0xff), dev ? "without PASID" : "which is unknown");
+	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+		prq_respond(iommu, rid, &evt.fault.prm, QI_RESP_INVALID);
+}
+
+static unsigned long prq_index(struct intel_iommu *iommu, unsigned int reg)
+{
+	return (dmar_readq(iommu->reg + reg) & PRQ_RING_MASK) / sizeof(struct page_req_dsc);
+}
+
+static bool prq_has_overflowed(struct intel_iommu *iommu)
+{
+	return readl(iommu->reg + DMAR_PRS_REG) & DMA_PRS_PRO;
+}
+
+/* Consumes what is in the ring now. Returns false if that is nothing. */
+static bool prq_consume(struct intel_iommu *iommu)
+{
+	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
+	unsigned long seq = iommu->prq_seq_number;
+
+	if (seq % PRQ_ENTRIES == tail)
+		return false;
+
+	/* The lock keeps devices from going away between look-up and report. */
+	scoped_guard(mutex, &iommu->iopf_lock)
+		for (; seq % PRQ_ENTRIES != tail; seq++)
+			prq_take(iommu, &iommu->prq[seq % PRQ_ENTRIES], seq);
+
+	/* Before the head: hardware must not be further ahead than the ring's size. */
+	WRITE_ONCE(iommu->prq_seq_number, seq);
+	dmar_writeq(iommu->reg + DMAR_PQH_REG, tail * sizeof(struct page_req_dsc));
+	wake_up_var(&iommu->prq_seq_number);
+	return true;
+}
+
+/* Returns false if there was nothing to consume. */
+static bool prq_empty(struct intel_iommu *iommu)
+{
+	bool consumed = false;
+
+	while (prq_consume(iommu)) {
+		consumed = true;
+		cond_resched();
+	}
+	return consumed;
+}
+
+static irqreturn_t prq_thread(int irq, void *data)
+{
+	struct intel_iommu *iommu = data;
+	bool handled;
+
+	/* Cleared before the tail is read: whatever comes later raises it again. */
+	writel(DMA_PRS_PPR, iommu->reg + DMAR_PRS_REG);
+	handled = prq_empty(iommu);
+
+	if (prq_has_overflowed(iommu)) {
+		/* The ring may have filled since. With PRO set nothing enters it. */
+		prq_empty(iommu);
+		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
+		iopf_queue_discard_partial(iommu->iopf_queue);
+		writel(DMA_PRS_PRO, iommu->reg + DMAR_PRS_REG);
+		wake_up_var(&iommu->prq_seq_number);
+		handled = true;
+	}
+	return IRQ_RETVAL(handled);
+}
+
+/* Waits until the requests that are in the ring now have been reported. */
+static void prq_wait_consumed(struct intel_iommu *iommu)
+{
+	unsigned long seq, tail;
+
+	/* Between equal counts the tail is less than a ring ahead, so it names one count. */
+	do {
+		seq = READ_ONCE(iommu->prq_seq_number);
+		tail = prq_index(iommu, DMAR_PQT_REG);
+	} while (seq != READ_ONCE(iommu->prq_seq_number));
+
+	tail = seq + (tail + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
+	wait_var_event(&iommu->prq_seq_number,
+		       (long)(READ_ONCE(iommu->prq_seq_number) - tail) >= 0);
+}
+
+/*
+ * An ATC invalidation pushes the device's page requests ahead of its completion, and the wait
+ * behind it, with the drain flag, pushes them into the ring. If the ring was full in between, some
+ * were dropped and others may have been held back: once more, with room.
+ */
+static void prq_push_requests(struct device_domain_info *info, u32 pasid)
+{
+	struct intel_iommu *iommu = info->iommu;
+	u16 rid = PCI_DEVID(info->bus, info->devfn);
+	struct qi_desc desc[3] = {};
+	unsigned int count = 2;
+	u16 did;
+
+	desc[0].qw0 = QI_IWD_TYPE | QI_IWD_FENCE;
+	if (pasid == IOMMU_NO_PASID) {
+		did = info->domain ? domain_id_iommu(info->domain, iommu) : FLPT_DEFAULT_DID;
+		qi_desc_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH, &desc[1]);
+	} else {
+		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
+	}
+	if (info->ats_enabled && !pci_dev_is_disconnected(to_pci_dev(info->dev))) {
+		if (pasid == IOMMU_NO_PASID)
+			qi_desc_dev_iotlb(rid, info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH,
+					  &desc[2]);
+		else
+			qi_desc_dev_iotlb_pasid(rid, info->pfsid, pasid, info->ats_qdep, 0,
+						64 - VTD_PAGE_SHIFT, &desc[2]);
+		count = 3;
+	}
+
+	for (;;) {
+		qi_submit_sync(iommu, desc, count, QI_OPT_WAIT_DRAIN);
+		if (!prq_has_overflowed(iommu))
+			return;
+		wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu));
+	}
+}
+
+/**
+ * intel_iommu_drain_pasid_prq() - Have all page requests of a (device, PASID) answered
+ * @dev: the device
+ * @pasid: the PASID, or IOMMU_NO_PASID for requests without one; the device has stopped to use it
+ *
+ * In the order of VT-d 4.1, section 7.10: hardware, then software, then the responses.
+ *
+ * Context: process, sleeps. Waits for the interrupt thread, not for faults that are being served.
+ */
+void intel_iommu_drain_pasid_prq(struct device *dev, u32 pasid)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct qi_desc none = {};
+
+	if (!info->pri_enabled)
+		return;
+
+	prq_push_requests(info, pasid);
+	prq_wait_consumed(info->iommu);
+	iopf_drain_pasid(dev, pasid);
+	qi_submit_sync(info->iommu, &none, 0, QI_OPT_WAIT_DRAIN);
+}
+
+static void prq_stop_hardware(struct intel_iommu *iommu)
+{
+	dmar_writeq(iommu->reg + DMAR_PQA_REG, 0);
+	dmar_writeq(iommu->reg + DMAR_PQT_REG, 0);
+	dmar_writeq(iommu->reg + DMAR_PQH_REG, 0);
+}
+
+/**
+ * intel_iommu_enable_prq() - Set up the page request queue of an IOMMU
+ * @iommu: an IOMMU with the PRS capability
+ *
+ * Context: process, may sleep.
+ * Return: 0, -ENOMEM, -EINVAL if there is no interrupt, or what request_threaded_irq() returns.
+ */
+int intel_iommu_enable_prq(struct intel_iommu *iommu)
+{
+	int ret = -ENOMEM;
+
+	iommu->prq = iommu_alloc_pages_node(iommu->node, GFP_KERNEL, PRQ_ORDER);
+	if (!iommu->prq)
+		goto err_log;
+
+	snprintf(iommu->iopfq_name, sizeof(iommu->iopfq_name), "dmar%d-iopfq", iommu->seq_id);
+	iommu->iopf_queue = iopf_queue_alloc(iommu->iopfq_name);
+	if (!iommu->iopf_queue)
+		goto err_free_ring;
+
+	ret = dmar_alloc_hwirq(IOMMU_IRQ_ID_OFFSET_PRQ + iommu->seq_id, iommu->node, iommu);
+	if (ret <= 0) {
+		ret = -EINVAL;
+		goto err_free_queue;
+	}
+	iommu->pr_irq = ret;
+
+	iommu->prq_seq_number = 0;
+	snprintf(iommu->prq_name, sizeof(iommu->prq_name), "dmar%d-prq", iommu->seq_id);
+	ret = request_threaded_irq(iommu->pr_irq, NULL, prq_thread, IRQF_ONESHOT, iommu->prq_name,
+				   iommu);
+	if (ret)
+		goto err_free_irq;
+
+	prq_stop_hardware(iommu);
+	dmar_writeq(iommu->reg + DMAR_PQA_REG, virt_to_phys(iommu->prq) | PRQ_ORDER);
+	return 0;
+
+err_free_irq:
+	dmar_free_hwirq(iommu->pr_irq);
+	iommu->pr_irq = 0;
+err_free_queue:
+	iopf_queue_free(iommu->iopf_queue);
+	iommu->iopf_queue = NULL;
+err_free_ring:
+	iommu_free_pages(iommu->prq, PRQ_ORDER);
+	iommu->prq = NULL;
+err_log:
+	pr_err("%s: no page request queue, error %d: no SVA\n", iommu->name, ret);
+	return ret;
+}
+
+/**
+ * intel_iommu_finish_prq() - Undo intel_iommu_enable_prq()
+ * @iommu: an IOMMU without devices that can send page requests
+ *
+ * Context: process, may sleep.
+ * Return: 0.
+ */
+int intel_iommu_finish_prq(struct intel_iommu *iommu)
+{
+	prq_stop_hardware(iommu);
+	if (iommu->pr_irq) {
+		free_irq(iommu->pr_irq, iommu);
+		dmar_free_hwirq(iommu->pr_irq);
+	}
+	iopf_queue_free(iommu->iopf_queue);
+	iommu_free_pages(iommu->prq, PRQ_ORDER);
+	iommu->pr_irq = 0;
+	iommu->iopf_queue = NULL;
+	iommu->prq = NULL;
+	return 0;
+}
