@@ -1,0 +1,732 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Driver of sva-dma, the PCIe test endpoint of the SVA core, on the uacce framework.
+ *
+ * Model. One open file of /dev/sva_dma-N is one bond between the device and the process that
+ * opened it (uacce binds and unbinds), and, once it has been started, one channel of the device.
+ * Opening takes no channel, so the number of bonds is not limited by the number of channels. A
+ * channel is kept from the first start until the file goes away or the driver lets go of the
+ * device, since a mapping of its job page may exist that long. Jobs are submitted by the process
+ * through the job page; the driver sees only the start and the stop of a channel and its
+ * interrupt.
+ *
+ * Who stops what before unbind. uacce calls stop_queue() before it unbinds, on close, on
+ * UACCE_CMD_PUT_Q and in uacce_remove(). stop_queue() returns when the device issues nothing more
+ * for the channel. If the device does not obey within STOP_TIMEOUT_US, bus mastering is taken
+ * from it, which ends all its DMA and translation requests, and a function-level reset is
+ * scheduled.
+ *
+ * Reset. reset_prepare() stops all channels and waits, for a bounded time, until each page
+ * request group is answered, so that no answer arrives for a group that the reset made the
+ * device forget. reset_done() gives each started queue its channel, PASID and ENABLE back; a job
+ * that ran is gone and its job page reads SVA_DMA_IDLE. In between no register is touched.
+ *
+ * A device that cannot do SVA still gets its file, so that a program learns why: open() fails
+ * with the error of iommu_sva_bind_device(), and the log names what is missing.
+ *
+ * Lifetime. struct sva_dma is device managed and goes after remove(). struct sva_dma_queue
+ * belongs to a uacce_queue from get_queue() to put_queue(). After uacce_remove(), uacce lets no
+ * file operation reach this driver.
+ *
+ * Locks, outermost first:
+ *
+ *	device lock			(PCI core: probe, remove, reset)
+ *	  uacce->mutex			(uacce: open, release, ioctl, remove)
+ *	    mm->mmap_lock		(page faults in ioctl, mmap)
+ *	      uacce_queue.mutex		(uacce: mmap, poll, remove)
+ *	        sva_dma.lock		state of the device and of the channels
+ *	          sva_dma.irq_lock	owners against the interrupt handler
+ *
+ * As uacce stops queues under uacce_queue.mutex, no user memory is touched under sva_dma.lock.
+ * Under uacce->mutex the device lock may only be tried for; that is why the reset is in a work.
+ */
+#include <linux/bitfield.h>
+#include <linux/capability.h>
+#include <linux/cleanup.h>
+#include <linux/interrupt.h>
+#include <linux/iommu.h>
+#include <linux/iopoll.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/uacce.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+#include <uapi/misc/uacce/sva_dma_ioctl.h>
+
+#define STOP_POLL_US		50
+#define STOP_TIMEOUT_US		(5 * USEC_PER_SEC)
+#define ANSWER_TIMEOUT_US	(2 * USEC_PER_SEC)
+#define RECOVER_RETRY		msecs_to_jiffies(100)
+#define GONE			(~0U)	/* what a register of an absent device reads */
+#define PASID_BITS		20	/* in a PCIe prefix */
+#define RAW_FLAGS		(SVA_DMA_RAW_PRGI | SVA_DMA_RAW_READ | SVA_DMA_RAW_WRITE |	\
+				 SVA_DMA_RAW_LAST | SVA_DMA_RAW_EXEC | SVA_DMA_RAW_PRIV |	\
+				 SVA_DMA_RAW_STOP_MARKER)
+
+/**
+ * enum sva_dma_state - may registers be touched?
+ * @SVA_DMA_READY: yes
+ * @SVA_DMA_IN_RESET: no, between reset_prepare() and reset_done()
+ * @SVA_DMA_FAILED: no; a channel did not stop, or the device did not come back from a reset
+ */
+enum sva_dma_state {
+	SVA_DMA_READY,
+	SVA_DMA_IN_RESET,
+	SVA_DMA_FAILED,
+};
+
+/**
+ * struct sva_dma_chan - one DMA channel
+ * @sva: the device it is part of
+ * @owner: queue that has it, NULL while free; written under sva_dma.lock and sva_dma.irq_lock
+ */
+struct sva_dma_chan {
+	struct sva_dma *sva;
+	struct sva_dma_queue *owner;
+};
+
+/**
+ * struct sva_dma - one endpoint
+ * @pdev: PCI function
+ * @regs: BAR 0
+ * @uacce: character device
+ * @recover: resets the function after a channel failed to stop
+ * @channels: number of channels in @chan; channel n raises MSI-X vector n
+ * @lock: guards @state, changes of owners, and all registers but the job pages
+ * @state: see enum sva_dma_state
+ * @irq_lock: guards owners against the interrupt handler
+ * @chan: the channels
+ */
+struct sva_dma {
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	struct uacce_device *uacce;
+	struct delayed_work recover;
+	unsigned int channels;
+	struct mutex lock; /* state, owners, registers */
+	enum sva_dma_state state;
+	spinlock_t irq_lock; /* owners */
+	struct sva_dma_chan chan[SVA_DMA_MAX_CHANNELS];
+};
+
+/**
+ * struct sva_dma_queue - what the driver knows of one open file
+ * @sva: the device
+ * @uq: uacce's side
+ * @channel: channel number or -1; set once, and read by mmap without sva_dma.lock
+ * @flags: SVA_DMA_CHAN_NO_PRI or 0; sva_dma.lock
+ * @started: the channel is to run, now or again after a reset; sva_dma.lock
+ */
+struct sva_dma_queue {
+	struct sva_dma *sva;
+	struct uacce_queue *uq;
+	int channel;
+	u32 flags;
+	bool started;
+};
+
+static void __iomem *chan_reg(struct sva_dma *sva, unsigned int channel, unsigned int reg)
+{
+	return sva->regs + SVA_DMA_CHAN_BASE + channel * SVA_DMA_CHAN_STRIDE + reg;
+}
+
+static void __iomem *job_reg(struct sva_dma *sva, unsigned int channel, unsigned int reg)
+{
+	return sva->regs + SVA_DMA_JOB_BASE + channel * SVA_DMA_JOB_STRIDE + reg;
+}
+
+static int sva_dma_state_error(struct sva_dma *sva)
+{
+	lockdep_assert_held(&sva->lock);
+
+	switch (sva->state) {
+	case SVA_DMA_READY:
+		return 0;
+	case SVA_DMA_IN_RESET:
+		return -EAGAIN;
+	default:
+		return -EIO;
+	}
+}
+
+static void sva_dma_chan_enable(struct sva_dma_queue *sq)
+{
+	struct sva_dma *sva = sq->sva;
+
+	lockdep_assert_held(&sva->lock);
+
+	writel(sq->uq->pasid, chan_reg(sva, sq->channel, SVA_DMA_CHAN_PASID));
+	writel(sq->channel, chan_reg(sva, sq->channel, SVA_DMA_CHAN_VECTOR));
+	writel(SVA_DMA_CHAN_ENABLE | sq->flags, chan_reg(sva, sq->channel, SVA_DMA_CHAN_CTRL));
+}
+
+/* Returns 0 when the channel is quiet; an absent device is. */
+static int sva_dma_chan_stop(struct sva_dma *sva, unsigned int channel)
+{
+	u32 status;
+
+	lockdep_assert_held(&sva->lock);
+
+	writel(SVA_DMA_CHAN_STOP, chan_reg(sva, channel, SVA_DMA_CHAN_CTRL));
+	return readl_poll_timeout(chan_reg(sva, channel, SVA_DMA_CHAN_STATUS), status,
+				  status == GONE ||
+				  !(status & (SVA_DMA_CHAN_ENABLED | SVA_DMA_CHAN_BUSY)),
+				  STOP_POLL_US, STOP_TIMEOUT_US);
+}
+
+/* After this the function cannot reach memory, whatever it thinks it is doing. */
+static void sva_dma_fail(struct sva_dma *sva, unsigned int channel)
+{
+	lockdep_assert_held(&sva->lock);
+
+	pci_clear_master(sva->pdev);
+	sva->state = SVA_DMA_FAILED;
+	dev_err(&sva->pdev->dev, "channel %u did not stop, resetting the function\n", channel);
+	schedule_delayed_work(&sva->recover, 0);
+}
+
+static void sva_dma_recover(struct work_struct *work)
+{
+	struct sva_dma *sva = container_of(to_delayed_work(work), struct sva_dma, recover);
+	int ret;
+
+	/* remove() holds the device lock while it cancels this work: never wait for that lock. */
+	ret = pci_try_reset_function(sva->pdev);
+	if (ret == -EAGAIN)
+		schedule_delayed_work(&sva->recover, RECOVER_RETRY);
+	else if (ret)
+		dev_err(&sva->pdev->dev, "reset failed: %pe\n", ERR_PTR(ret));
+}
+
+static const char *sva_dma_lack(struct pci_dev *pdev)
+{
+	if (!device_iommu_mapped(&pdev->dev))
+		return "no IOMMU in front of the device";
+	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID))
+		return "the device has no PASID";
+	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS))
+		return "the device has no ATS";
+	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PRI))
+		return "the device has no PRI";
+	return "the IOMMU refused";
+}
+
+/*
+ * The kernel denied SVA to this device when it was probed. What the core says to a bind
+ * nevertheless is what the program gets to see; it must not say yes.
+ */
+static int sva_dma_refused_bind(struct sva_dma *sva)
+{
+	struct iommu_sva *bond = iommu_sva_bind_device(&sva->pdev->dev, current->mm);
+	int ret = PTR_ERR_OR_ZERO(bond);
+
+	if (!ret) {
+		iommu_sva_unbind_device(bond);
+		dev_err_ratelimited(&sva->pdev->dev, "SVA was denied, yet a bond was granted\n");
+		return -EPROTO;
+	}
+
+	dev_err_ratelimited(&sva->pdev->dev, "no queue without SVA: %s (%pe)\n",
+			    sva_dma_lack(sva->pdev), ERR_PTR(ret));
+	return ret;
+}
+
+static int sva_dma_get_queue(struct uacce_device *uacce, unsigned long pasid,
+			     struct uacce_queue *q)
+{
+	struct sva_dma *sva = uacce->priv;
+	struct sva_dma_queue *sq;
+
+	if (!(uacce->flags & UACCE_DEV_SVA))
+		return sva_dma_refused_bind(sva);
+
+	sq = kzalloc(sizeof(*sq), GFP_KERNEL_ACCOUNT);
+	if (!sq)
+		return -ENOMEM;
+
+	sq->sva = sva;
+	sq->uq = q;
+	sq->channel = -1;
+	q->priv = sq;
+	return 0;
+}
+
+static int sva_dma_take_channel(struct sva_dma_queue *sq)
+{
+	struct sva_dma *sva = sq->sva;
+	unsigned int channel;
+
+	lockdep_assert_held(&sva->lock);
+
+	for (channel = 0; channel < sva->channels; channel++) {
+		if (sva->chan[channel].owner)
+			continue;
+		scoped_guard(spinlock_irq, &sva->irq_lock)
+			sva->chan[channel].owner = sq;
+		/* Pairs with the acquire in sva_dma_mmap(). */
+		smp_store_release(&sq->channel, channel);
+		return 0;
+	}
+	return -EBUSY;
+}
+
+static int sva_dma_start_queue(struct uacce_queue *q)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+	int ret;
+
+	guard(mutex)(&sva->lock);
+
+	ret = sva_dma_state_error(sva);
+	if (!ret && sq->channel < 0)
+		ret = sva_dma_take_channel(sq);
+	if (ret)
+		return ret;
+
+	sq->started = true;
+	sva_dma_chan_enable(sq);
+	return 0;
+}
+
+static void sva_dma_stop_queue(struct uacce_queue *q)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+
+	scoped_guard(mutex, &sva->lock) {
+		sq->started = false;
+		/* In reset and after a failure the device does nothing on its own. */
+		if (sva->state == SVA_DMA_READY && sva_dma_chan_stop(sva, sq->channel))
+			sva_dma_fail(sva, sq->channel);
+	}
+	wake_up_interruptible(&q->wait);
+}
+
+static void sva_dma_put_queue(struct uacce_queue *q)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+
+	scoped_guard(mutex, &sva->lock) {
+		if (sq->channel >= 0) {
+			guard(spinlock_irq)(&sva->irq_lock);
+			sva->chan[sq->channel].owner = NULL;
+		}
+	}
+	q->priv = NULL;
+	kfree(sq);
+}
+
+static int sva_dma_available(struct uacce_device *uacce)
+{
+	struct sva_dma *sva = uacce->priv;
+	unsigned int channel;
+	int n = 0;
+
+	guard(mutex)(&sva->lock);
+	for (channel = 0; channel < sva->channels; channel++)
+		n += !sva->chan[channel].owner;
+	return n;
+}
+
+static irqreturn_t sva_dma_irq(int irq, void *data)
+{
+	struct sva_dma_chan *chan = data;
+
+	guard(spinlock)(&chan->sva->irq_lock);
+	if (chan->owner)
+		wake_up_interruptible(&chan->owner->uq->wait);
+	return IRQ_HANDLED;
+}
+
+/* Readable while the latest job has ended, or when there is no device to end it. */
+static int sva_dma_is_updated(struct uacce_queue *q)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+	u32 status;
+
+	/*
+	 * No sva_dma.lock: poll() must not wait for a reset. A read while the function is in
+	 * reset gives all ones, and the program looks at the job page again.
+	 */
+	if (smp_load_acquire(&sq->channel) < 0)
+		return 0;
+	status = readl(job_reg(sva, sq->channel, SVA_DMA_JOB_STATUS));
+	return status != SVA_DMA_IDLE && status != SVA_DMA_RUNNING;
+}
+
+static int sva_dma_mmap(struct uacce_queue *q, struct vm_area_struct *vma,
+			struct uacce_qfile_region *qfr)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+	/* Pairs with the release in sva_dma_take_channel(). */
+	int channel = smp_load_acquire(&sq->channel);
+	phys_addr_t page;
+
+	/* A job page must not show a part of its neighbour's. */
+	BUILD_BUG_ON(PAGE_SIZE > SVA_DMA_JOB_STRIDE);
+
+	if (qfr->type != UACCE_QFRT_MMIO || vma->vm_end - vma->vm_start != PAGE_SIZE ||
+	    !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (channel < 0)
+		return -ENXIO;
+
+	page = pci_resource_start(sva->pdev, 0) + SVA_DMA_JOB_BASE + channel * SVA_DMA_JOB_STRIDE;
+	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
+	return io_remap_pfn_range(vma, vma->vm_start, PHYS_PFN(page), PAGE_SIZE,
+				  vma->vm_page_prot);
+}
+
+static long sva_dma_ioc_info(struct sva_dma_queue *sq, void *arg)
+{
+	u32 cap = readl(sq->sva->regs + SVA_DMA_REG_CAP);
+	struct sva_dma_info *info = arg;
+
+	*info = (struct sva_dma_info) {
+		.channel = sq->channel < 0 ? SVA_DMA_NO_CHANNEL : sq->channel,
+		.pasid = sq->uq->pasid,
+		.channels = sq->sva->channels,
+		.pasid_bits = FIELD_GET(SVA_DMA_CAP_PASID_BITS, cap),
+		.atc_entries = FIELD_GET(SVA_DMA_CAP_ATC_ENTRIES, cap),
+	};
+	return 0;
+}
+
+static long sva_dma_ioc_counters(struct sva_dma_queue *sq, void *arg)
+{
+	struct sva_dma_counters *counters = arg;
+	struct sva_dma *sva = sq->sva;
+	int i;
+
+	/*
+	 * Pending is read first: when it is 0 the counts of groups and of answers agree, unless
+	 * a group was sent in between.
+	 */
+	counters->pri_pending = !!(readl(sva->regs + SVA_DMA_REG_STATUS) &
+				   SVA_DMA_STATUS_PRI_PENDING);
+	for (i = 0; i < SVA_DMA_NR_COUNTERS; i++)
+		counters->value[i] = readq(sva->regs + SVA_DMA_REG_COUNTERS + 8 * i);
+	return 0;
+}
+
+static long sva_dma_ioc_control(struct sva_dma_queue *sq, void *arg)
+{
+	u32 bits = *(u32 *)arg;
+
+	if (!bits || bits & ~(SVA_DMA_CTRL_CLEAR | SVA_DMA_CTRL_DROP_ATC))
+		return -EINVAL;
+
+	writel(SVA_DMA_CTRL_ENABLE | bits, sq->sva->regs + SVA_DMA_REG_CTRL);
+	return 0;
+}
+
+static long sva_dma_ioc_flags(struct sva_dma_queue *sq, void *arg)
+{
+	u32 flags = *(u32 *)arg;
+
+	if (flags & ~SVA_DMA_CHAN_NO_PRI)
+		return -EINVAL;
+	if (sq->started)
+		return -EBUSY;
+
+	sq->flags = flags;
+	return 0;
+}
+
+static long sva_dma_ioc_raw_send(struct sva_dma_queue *sq, void *arg)
+{
+	struct sva_dma *sva = sq->sva;
+	struct sva_dma_raw *raw = arg;
+
+	if (raw->reserved || raw->flags & ~RAW_FLAGS || raw->pasid >> PASID_BITS)
+		return -EINVAL;
+
+	writeq(raw->addr, sva->regs + SVA_DMA_REG_RAW_ADDR);
+	writel(raw->pasid, sva->regs + SVA_DMA_REG_RAW_PASID);
+	writel(raw->flags, sva->regs + SVA_DMA_REG_RAW_SEND);
+	raw->status = readl(sva->regs + SVA_DMA_REG_RAW_STATUS);
+	return 0;
+}
+
+static long sva_dma_ioc_raw_recv(struct sva_dma_queue *sq, void *arg)
+{
+	u32 resp = readl(sq->sva->regs + SVA_DMA_REG_RAW_RESP);
+
+	if (resp == GONE)
+		return -EIO;
+	if (!(resp & SVA_DMA_RAW_RESP_VALID))
+		return -ENODATA;
+
+	*(u32 *)arg = resp;
+	return 0;
+}
+
+static const struct sva_dma_ioc {
+	unsigned int cmd;
+	bool raw_io;	/* needs CAP_SYS_RAWIO */
+	long (*handle)(struct sva_dma_queue *sq, void *arg);
+} sva_dma_iocs[] = {
+	{ SVA_DMA_IOC_INFO, false, sva_dma_ioc_info },
+	{ SVA_DMA_IOC_COUNTERS, false, sva_dma_ioc_counters },
+	{ SVA_DMA_IOC_CONTROL, true, sva_dma_ioc_control },
+	{ SVA_DMA_IOC_FLAGS, false, sva_dma_ioc_flags },
+	{ SVA_DMA_IOC_RAW_SEND, true, sva_dma_ioc_raw_send },
+	{ SVA_DMA_IOC_RAW_RECV, true, sva_dma_ioc_raw_recv },
+};
+
+static long sva_dma_handle_ioc(struct sva_dma_queue *sq, const struct sva_dma_ioc *ioc, void *arg)
+{
+	struct sva_dma *sva = sq->sva;
+
+	guard(mutex)(&sva->lock);
+	return sva_dma_state_error(sva) ?: ioc->handle(sq, arg);
+}
+
+static long sva_dma_ioctl(struct uacce_queue *q, unsigned int cmd, unsigned long arg)
+{
+	const struct sva_dma_ioc *ioc = sva_dma_iocs;
+	void __user *uarg = (void __user *)arg;
+	union {
+		struct sva_dma_info info;
+		struct sva_dma_counters counters;
+		struct sva_dma_raw raw;
+		u32 word;
+	} karg = {};
+	long ret;
+
+	while (ioc->cmd != cmd)
+		if (++ioc == sva_dma_iocs + ARRAY_SIZE(sva_dma_iocs))
+			return -ENOTTY;
+	if (ioc->raw_io && !capable(CAP_SYS_RAWIO))
+		return -EPERM;
+
+	/* User memory is touched without sva_dma.lock, see the head comment. */
+	if (_IOC_DIR(cmd) & _IOC_WRITE && copy_from_user(&karg, uarg, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	ret = sva_dma_handle_ioc(q->priv, ioc, &karg);
+	if (!ret && _IOC_DIR(cmd) & _IOC_READ && copy_to_user(uarg, &karg, _IOC_SIZE(cmd)))
+		return -EFAULT;
+	return ret;
+}
+
+static const struct uacce_ops sva_dma_uacce_ops = {
+	.get_available_instances = sva_dma_available,
+	.get_queue = sva_dma_get_queue,
+	.put_queue = sva_dma_put_queue,
+	.start_queue = sva_dma_start_queue,
+	.stop_queue = sva_dma_stop_queue,
+	.is_q_updated = sva_dma_is_updated,
+	.mmap = sva_dma_mmap,
+	.ioctl = sva_dma_ioctl,
+};
+
+static void sva_dma_reset_prepare(struct pci_dev *pdev)
+{
+	struct sva_dma *sva = pci_get_drvdata(pdev);
+	unsigned int channel;
+	u32 status;
+
+	guard(mutex)(&sva->lock);
+
+	if (sva->state == SVA_DMA_READY) {
+		for (channel = 0; channel < sva->channels; channel++)
+			if (sva->chan[channel].owner && sva_dma_chan_stop(sva, channel))
+				dev_warn(&pdev->dev, "channel %u runs into the reset\n", channel);
+		if (readl_poll_timeout(sva->regs + SVA_DMA_REG_STATUS, status,
+				       status == GONE || !(status & SVA_DMA_STATUS_PRI_PENDING),
+				       STOP_POLL_US, ANSWER_TIMEOUT_US))
+			dev_warn(&pdev->dev, "the reset drops unanswered page requests\n");
+	}
+	sva->state = SVA_DMA_IN_RESET;
+}
+
+static void sva_dma_reset_done(struct pci_dev *pdev)
+{
+	struct sva_dma *sva = pci_get_drvdata(pdev);
+	unsigned int channel;
+
+	guard(mutex)(&sva->lock);
+
+	if (readl(sva->regs + SVA_DMA_REG_ID) != SVA_DMA_ID) {
+		sva->state = SVA_DMA_FAILED;
+		dev_err(&pdev->dev, "the device did not come back from a reset\n");
+		return;
+	}
+
+	pci_set_master(pdev);
+	writel(SVA_DMA_CTRL_ENABLE, sva->regs + SVA_DMA_REG_CTRL);
+	sva->state = SVA_DMA_READY;
+
+	for (channel = 0; channel < sva->channels; channel++) {
+		struct sva_dma_queue *sq = sva->chan[channel].owner;
+
+		if (!sq)
+			continue;
+		if (sq->started)
+			sva_dma_chan_enable(sq);
+		wake_up_interruptible(&sq->uq->wait);
+	}
+}
+
+static const struct pci_error_handlers sva_dma_err_handlers = {
+	.reset_prepare = sva_dma_reset_prepare,
+	.reset_done = sva_dma_reset_done,
+};
+
+static int sva_dma_check(struct sva_dma *sva)
+{
+	struct device *dev = &sva->pdev->dev;
+	u32 id = readl(sva->regs + SVA_DMA_REG_ID);
+
+	if (id != SVA_DMA_ID || sva->pdev->revision != SVA_DMA_REVISION)
+		return dev_err_probe(dev, -ENODEV, "unknown device: id %#x revision %u\n", id,
+				     sva->pdev->revision);
+
+	sva->channels = FIELD_GET(SVA_DMA_CAP_CHANNELS, readl(sva->regs + SVA_DMA_REG_CAP));
+	if (!sva->channels || sva->channels > SVA_DMA_MAX_CHANNELS)
+		return dev_err_probe(dev, -ENODEV, "impossible number of channels: %u\n",
+				     sva->channels);
+	return 0;
+}
+
+static int sva_dma_request_irqs(struct sva_dma *sva)
+{
+	struct pci_dev *pdev = sva->pdev;
+	int i, ret;
+
+	ret = pci_alloc_irq_vectors(pdev, sva->channels, sva->channels, PCI_IRQ_MSIX);
+	if (ret < 0)
+		return dev_err_probe(&pdev->dev, ret, "no MSI-X vector for each channel\n");
+
+	for (i = 0; i < sva->channels; i++) {
+		sva->chan[i].sva = sva;
+		ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, i), sva_dma_irq, 0,
+				       dev_name(&pdev->dev), &sva->chan[i]);
+		if (ret)
+			return dev_err_probe(&pdev->dev, ret, "no interrupt for vector %d\n", i);
+	}
+	return 0;
+}
+
+static int sva_dma_register(struct sva_dma *sva)
+{
+	struct device *dev = &sva->pdev->dev;
+	struct uacce_interface interface = {
+		.name = "sva_dma",
+		.flags = UACCE_DEV_SVA,
+		.ops = &sva_dma_uacce_ops,
+	};
+	struct uacce_device *uacce;
+	int ret;
+
+	uacce = uacce_alloc(dev, &interface);
+	if (IS_ERR(uacce))
+		return dev_err_probe(dev, PTR_ERR(uacce), "no uacce device\n");
+
+	if (!(uacce->flags & UACCE_DEV_SVA))
+		dev_err(dev, "no SVA, opening will fail: %s\n", sva_dma_lack(sva->pdev));
+
+	uacce->priv = sva;
+	uacce->algs = "fill\ncopy\nchecksum\ncas";
+	uacce->api_ver = "sva_dma_v1";
+	uacce->qf_pg_num[UACCE_QFRT_MMIO] = 1;
+	sva->uacce = uacce;
+
+	ret = uacce_register(uacce);
+	if (ret) {
+		uacce_remove(uacce);
+		return dev_err_probe(dev, ret, "no character device\n");
+	}
+	return 0;
+}
+
+static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct device *dev = &pdev->dev;
+	struct sva_dma *sva;
+	int ret;
+
+	sva = devm_kzalloc(dev, sizeof(*sva), GFP_KERNEL);
+	if (!sva)
+		return -ENOMEM;
+
+	sva->pdev = pdev;
+	mutex_init(&sva->lock);
+	spin_lock_init(&sva->irq_lock);
+	INIT_DELAYED_WORK(&sva->recover, sva_dma_recover);
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return dev_err_probe(dev, ret, "cannot enable the device\n");
+	if (pci_resource_len(pdev, 0) < SVA_DMA_BAR_SIZE)
+		return dev_err_probe(dev, -ENODEV, "BAR 0 is too small\n");
+	sva->regs = pcim_iomap_region(pdev, 0, "sva-dma");
+	if (IS_ERR(sva->regs))
+		return dev_err_probe(dev, PTR_ERR(sva->regs), "cannot map BAR 0\n");
+
+	ret = sva_dma_check(sva);
+	if (ret)
+		return ret;
+
+	pci_set_drvdata(pdev, sva);
+	pci_set_master(pdev);
+	ret = sva_dma_request_irqs(sva);
+	if (ret)
+		return ret;
+
+	/* Nothing of an earlier owner of the device may linger: its ATC, its counts. */
+	writel(SVA_DMA_CTRL_ENABLE | SVA_DMA_CTRL_CLEAR | SVA_DMA_CTRL_DROP_ATC,
+	       sva->regs + SVA_DMA_REG_CTRL);
+	return sva_dma_register(sva);
+}
+
+static void sva_dma_quiesce(struct sva_dma *sva)
+{
+	scoped_guard(mutex, &sva->lock)
+		if (sva->state == SVA_DMA_READY)
+			writel(0, sva->regs + SVA_DMA_REG_CTRL);
+	pci_clear_master(sva->pdev);
+}
+
+static void sva_dma_remove(struct pci_dev *pdev)
+{
+	struct sva_dma *sva = pci_get_drvdata(pdev);
+
+	/* Stops each channel, then unbinds and takes the mappings away. */
+	uacce_remove(sva->uacce);
+	sva_dma_quiesce(sva);
+	cancel_delayed_work_sync(&sva->recover);
+}
+
+static void sva_dma_shutdown(struct pci_dev *pdev)
+{
+	sva_dma_quiesce(pci_get_drvdata(pdev));
+}
+
+static const struct pci_device_id sva_dma_ids[] = {
+	{ PCI_DEVICE(SVA_DMA_VENDOR_ID, SVA_DMA_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, sva_dma_ids);
+
+static struct pci_driver sva_dma_driver = {
+	.name = "sva-dma",
+	.id_table = sva_dma_ids,
+	.probe = sva_dma_probe,
+	.remove = sva_dma_remove,
+	.shutdown = sva_dma_shutdown,
+	.err_handler = &sva_dma_err_handlers,
+};
+module_pci_driver(sva_dma_driver);
+
+MODULE_DESCRIPTION("PCIe test endpoint for Shared Virtual Addressing");
+MODULE_LICENSE("GPL");
