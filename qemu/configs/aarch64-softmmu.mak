@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The devices of the arm64 test machine; nothing else is built.
+CONFIG_ARM_VIRT=y
+CONFIG_PCIE_PORT=y
+CONFIG_PXB=y
+CONFIG_CXL=y
+CONFIG_CXL_MEM_DEVICE=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_SVA_DMA=y
