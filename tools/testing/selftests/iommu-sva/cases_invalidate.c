@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the process takes away, the device cannot use any more from the moment the system call
+ * returns. Either the device is idle and its ATC holds the old translation, which makes the
+ * outcome certain; or it writes all the time, and memory that must not change is looked at.
+ */
+
+#define HOT_LEN		(64 * PAGE)
+
+FIXTURE(invalidate) {
+	struct sva_env env;
+	struct sva_queue q;
+	__u8 *hot;		/* writable translations of it are in the ATC */
+};
+
+FIXTURE_SETUP(invalidate)
+{
+	env_setup(_metadata, &self->env);
+	start(&self->q, &self->env.sva[0]);
+	self->hot = anon(HOT_LEN);
+	run_ok(&self->q, sva_fill(self->hot, HOT_LEN, 0xc1));
+	run_ok(&self->q, sva_fill(self->hot, HOT_LEN, 0xc0));
+}
+
+FIXTURE_TEARDOWN(invalidate)
+{
+	sva_close(&self->q);
+	env_teardown(_metadata, &self->env);
+}
+
+/*
+ * Memory to be touched right after other memory was freed, so that it is likely to consist of the
+ * same pages. It is mapped before: it must not get the address of what was unmapped.
+ */
+#define VICTIM_BYTE	0xee
+
+TEST_F(invalidate, munmap_ends_access_to_each_page)
+{
+	size_t at;
+
+	ASSERT_EQ(0, munmap(self->hot, HOT_LEN));
+	for (at = 0; at < HOT_LEN; at += PAGE) {
+		EXPECT_EQ(0, refused(&self->q, sva_fill(self->hot + at, 8, 1)).bytes);
+		EXPECT_EQ(0, refused(&self->q, sva_checksum(self->hot + at, 8)).bytes);
+	}
+}
+
+TEST_F(invalidate, munmap_of_more_pages_than_one_invalidation_covers)
+{
+	size_t len = 1021 * PAGE, at;
+	__u8 *memory = anon(len + 2 * PAGE);
+	__u32 seed = 77;
+	int i;
+
+	run_ok(&self->q, sva_fill(memory, len + 2 * PAGE, 0x0c));
+	ASSERT_EQ(0, munmap(memory + PAGE, len));
+	for (at = PAGE; at <= len; at += PAGE * (1 + next_random(&seed) % 16))
+		refused(&self->q, sva_fill(memory + at, 8, 1));
+	for (i = 0; i < 2; i++)
+		run_ok(&self->q, sva_fill(memory + i * (len + PAGE), PAGE, 0x0d));
+}
+
+TEST_F(invalidate, munmap_under_writes_leaves_no_stale_write)
+{
+	__u8 *other = anon(HOT_LEN);
+	struct sva_result result;
+
+	background(&self->q, sva_fill(self->hot, HOT_LEN, 0xdd));
+	ASSERT_EQ(0, munmap(self->hot, HOT_LEN));
+	memset(other, VICTIM_BYTE, HOT_LEN);
+	result = sva_wait(&self->q);
+	EXPECT_TRUE(is_refusal(result.status)) {
+		TH_LOG("%s", sva_status_name(result.status));
+	}
+	EXPECT_LE((uintptr_t)self->hot, result.fault_addr);
+	EXPECT_GT((uintptr_t)self->hot + HOT_LEN, result.fault_addr);
+	EXPECT_EQ(-1, differs(other, HOT_LEN, VICTIM_BYTE));
+}
+
+TEST_F(invalidate, munmap_under_reads_ends_the_job)
+{
+	__u8 *to = anon(HOT_LEN), *other = anon(HOT_LEN);
+	struct sva_result result;
+
+	background(&self->q, sva_copy(to, self->hot, HOT_LEN));
+	ASSERT_EQ(0, munmap(self->hot, HOT_LEN));
+	memset(other, VICTIM_BYTE, HOT_LEN);
+	result = sva_wait(&self->q);
+	EXPECT_TRUE(is_refusal(result.status));
+	/* The copy holds what was in the source, and nothing that came later to those pages. */
+	EXPECT_EQ(-1, differs(to, HOT_LEN, 0xc0));
+}
+
+TEST_F(invalidate, read_only_mprotect_ends_writes_but_not_reads)
+{
+	ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, PROT_READ));
+	refused(&self->q, sva_fill(self->hot, HOT_LEN, 1));
+	refused(&self->q, sva_fill(self->hot + HOT_LEN - PAGE, 8, 1));
+	EXPECT_EQ(run_ok(&self->q, sva_checksum(self->hot, HOT_LEN)).value,
+		  sva_fnv1a(self->hot, HOT_LEN));
+	EXPECT_EQ(-1, differs(self->hot, HOT_LEN, 0xc0));
+	ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, RW));
+	run_ok(&self->q, sva_fill(self->hot, HOT_LEN, 2));
+	EXPECT_EQ(-1, differs(self->hot, HOT_LEN, 2));
+}
+
+TEST_F(invalidate, mprotect_none_ends_reads_and_writes)
+{
+	ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, PROT_NONE));
+	refused(&self->q, sva_fill(self->hot, HOT_LEN, 1));
+	refused(&self->q, sva_checksum(self->hot, HOT_LEN));
+	ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, PROT_READ));
+	EXPECT_EQ(-1, differs(self->hot, HOT_LEN, 0xc0));
+}
+
+TEST_F(invalidate, mprotect_under_writes_freezes_the_bytes)
+{
+	__u8 *seen = anon(HOT_LEN);
+	struct sva_result result;
+	__u8 i;
+
+	for (i = 1; i < 20; i++) {
+		background(&self->q, sva_fill(self->hot, HOT_LEN, i));
+		ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, PROT_READ));
+		memcpy(seen, self->hot, HOT_LEN);
+		result = sva_wait(&self->q);
+		ASSERT_TRUE(is_refusal(result.status));
+		ASSERT_EQ(0, memcmp(seen, self->hot, HOT_LEN));
+		ASSERT_EQ(0, mprotect(self->hot, HOT_LEN, RW));
+		/* What the CPU writes now must not be overwritten from a forgotten buffer. */
+		memset(self->hot, 0x80 + i, HOT_LEN);
+		ASSERT_EQ(-1, differs(self->hot, HOT_LEN, 0x80 + i));
+	}
+}
+
+TEST_F(invalidate, dontneed_makes_the_device_read_zero)
+{
+	__u8 *zeros = anon(HOT_LEN);
+
+	ASSERT_EQ(0, madvise(self->hot, HOT_LEN, MADV_DONTNEED));
+	EXPECT_EQ(sva_fnv1a(zeros, HOT_LEN),
+		  run_ok(&self->q, sva_checksum(self->hot, HOT_LEN)).value);
+	EXPECT_EQ(-1, differs(self->hot, HOT_LEN, 0));
+}
+
+TEST_F(invalidate, dontneed_makes_the_device_write_new_pages)
+{
+	__u8 *other = anon(HOT_LEN);
+
+	ASSERT_EQ(0, madvise(self->hot, HOT_LEN, MADV_DONTNEED));
+	memset(other, VICTIM_BYTE, HOT_LEN);
+	run_ok(&self->q, sva_fill(self->hot, HOT_LEN, 0x44));
+	EXPECT_EQ(-1, differs(self->hot, HOT_LEN, 0x44));
+	EXPECT_EQ(-1, differs(other, HOT_LEN, VICTIM_BYTE));
+}
+
+TEST_F(invalidate, dontneed_under_writes_never_hits_freed_pages)
+{
+	__u8 *other;
+	size_t at;
+	int i;
+
+	background(&self->q, sva_fill(self->hot, HOT_LEN, 0xdd));
+	for (i = 0; i < 20; i++) {
+		other = anon(HOT_LEN);
+		ASSERT_EQ(0, madvise(self->hot, HOT_LEN, MADV_DONTNEED));
+		memset(other, VICTIM_BYTE, HOT_LEN);
+		ASSERT_EQ(SVA_DMA_RUNNING, sva_wait_progress(&self->q, HOT_LEN).status);
+		ASSERT_EQ(-1, differs(other, HOT_LEN, VICTIM_BYTE));
+		munmap(other, HOT_LEN);
+	}
+	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_abort(&self->q).status);
+	for (at = 0; at < HOT_LEN; at++)
+		ASSERT_TRUE(self->hot[at] == 0xdd || self->hot[at] == 0);
+}
+
+TEST_F(invalidate, mremap_moves_the_devices_view_too)
+{
+	__u8 *old = self->hot, *new;
+
+	pattern(old, HOT_LEN, 3);
+	run_ok(&self->q, sva_checksum(old, HOT_LEN));
+	new = mremap(old, HOT_LEN, HOT_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, anon(HOT_LEN));
+	ASSERT_NE(MAP_FAILED, new);
+	refused(&self->q, sva_checksum(old, HOT_LEN));
+	refused(&self->q, sva_fill(old + HOT_LEN / 2, 8, 1));
+	EXPECT_EQ(sva_fnv1a(new, HOT_LEN), run_ok(&self->q, sva_checksum(new, HOT_LEN)).value);
+	EXPECT_EQ(-1, differs_from_pattern(new, HOT_LEN, 3));
+}
+
+TEST_F(invalidate, mremap_under_writes_takes_the_pages_out_of_reach)
+{
+	__u8 *old = self->hot, *new;
+	struct sva_result result;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		background(&self->q, sva_fill(old, HOT_LEN, 0xdd));
+		new = mremap(old, HOT_LEN, HOT_LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
+			     anon(HOT_LEN));
+		ASSERT_NE(MAP_FAILED, new);
+		memset(new, 0x12, HOT_LEN);
+		result = sva_wait(&self->q);
+		ASSERT_TRUE(is_refusal(result.status));
+		ASSERT_EQ(-1, differs(new, HOT_LEN, 0x12));
+		old = new;
+	}
+}
+
+TEST_F(invalidate, growing_by_mremap_keeps_the_device_going)
+{
+	__u8 *new = mremap(self->hot, HOT_LEN, 4 * HOT_LEN, MREMAP_MAYMOVE);
+
+	ASSERT_NE(MAP_FAILED, new);
+	run_ok(&self->q, sva_fill(new + HOT_LEN, 3 * HOT_LEN, 0x13));
+	EXPECT_EQ(-1, differs(new, HOT_LEN, 0xc0));
+	EXPECT_EQ(-1, differs(new + HOT_LEN, 3 * HOT_LEN, 0x13));
+}
+
+TEST_F(invalidate, fixed_mapping_replaces_what_the_device_sees)
+{
+	int fd = memfd_create("sva_test", MFD_CLOEXEC);
+	__u8 *file;
+
+	ASSERT_EQ(0, ftruncate(fd, HOT_LEN));
+	file = mmap(ANYWHERE, HOT_LEN, RW, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, file);
+	pattern(file, HOT_LEN, 8);
+	ASSERT_EQ(self->hot, mmap(self->hot, HOT_LEN, RW, MAP_SHARED | MAP_FIXED, fd, 0));
+	EXPECT_EQ(sva_fnv1a(file, HOT_LEN),
+		  run_ok(&self->q, sva_checksum(self->hot, HOT_LEN)).value);
+	run_ok(&self->q, sva_fill(self->hot, HOT_LEN, 0x14));
+	EXPECT_EQ(-1, differs(file, HOT_LEN, 0x14));
+}
+
+TEST_F(invalidate, fixed_mapping_under_writes_spares_the_replaced_file)
+{
+	__u8 *seen = anon(HOT_LEN), *file[2];
+	int fd[2], i;
+
+	for (i = 0; i < 2; i++) {
+		fd[i] = memfd_create("sva_test", MFD_CLOEXEC);
+		ASSERT_EQ(0, ftruncate(fd[i], HOT_LEN));
+		file[i] = mmap(ANYWHERE, HOT_LEN, RW, MAP_SHARED, fd[i], 0);
+		ASSERT_NE(MAP_FAILED, file[i]);
+	}
+	background(&self->q, sva_fill(self->hot, HOT_LEN, 0xdd));
+	for (i = 0; i < 12; i++) {
+		ASSERT_EQ(self->hot, mmap(self->hot, HOT_LEN, RW, MAP_SHARED | MAP_FIXED,
+					  fd[i & 1], 0));
+		/* The file that was here before is not written any more. */
+		memset(file[~i & 1], i, HOT_LEN);
+		memcpy(seen, file[~i & 1], HOT_LEN);
+		/* For an instant there was no mapping: the job may have met that. */
+		if (sva_wait_progress(&self->q, HOT_LEN).status != SVA_DMA_RUNNING)
+			background(&self->q, sva_fill(self->hot, HOT_LEN, 0xdd));
+		ASSERT_EQ(0, memcmp(seen, file[~i & 1], HOT_LEN));
+	}
+	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_abort(&self->q).status);
+}
+
+TEST_F(invalidate, munmap_inside_a_huge_page_spares_its_neighbours)
+{
+	__u8 *huge = anon_aligned(_metadata, HUGE_PAGE);
+	__u8 *hole = huge + 300 * PAGE;
+
+	ASSERT_EQ(0, madvise(huge, HUGE_PAGE, MADV_HUGEPAGE));
+	run_ok(&self->q, sva_fill(huge, HUGE_PAGE, 0x15));
+	ASSERT_EQ(HUGE_PAGE / KiB, smaps_kb(huge, "AnonHugePages"));
+	ASSERT_EQ(0, munmap(hole, PAGE));
+	refused(&self->q, sva_checksum(hole, 8));
+	run_ok(&self->q, sva_fill(hole - PAGE, PAGE, 0x16));
+	run_ok(&self->q, sva_fill(hole + PAGE, PAGE, 0x17));
+	EXPECT_EQ(-1, differs(hole - 2 * PAGE, PAGE, 0x15));
+	EXPECT_EQ(-1, differs(hole - PAGE, PAGE, 0x16));
+	EXPECT_EQ(-1, differs(hole + PAGE, PAGE, 0x17));
+}
+
+TEST_F(invalidate, address_space_used_again_after_its_tables_were_freed)
+{
+	size_t len = 4 * HUGE_PAGE;
+	__u8 *place = anon_aligned(_metadata, len);
+	int i;
+
+	/* Page-table pages of the range come and go with it: no cached upper level may survive. */
+	for (i = 1; i < 60; i++) {
+		size_t at = (i % 4) * HUGE_PAGE;
+
+		run_ok(&self->q, sva_fill(place + at, 4 * PAGE, i));
+		ASSERT_EQ(-1, differs(place + at, 4 * PAGE, i));
+		ASSERT_EQ(0, munmap(place, len));
+		refused(&self->q, sva_fill(place + at, 8, 0));
+		ASSERT_EQ(place, mmap(place, len, RW,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	}
+}
+
+TEST_F(invalidate, fresh_top_level_slots_come_and_go)
+{
+	uintptr_t slot_size = 1UL << 39, slot;
+
+	/* One page in each of many 512 GiB slots that the process did not use before. */
+	for (slot = 20; slot < 60; slot++) {
+		__u8 *page = mmap((void *)(slot * slot_size), PAGE, RW,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+		ASSERT_NE(MAP_FAILED, page);
+		/* Half of them are touched by the CPU first. */
+		if (slot & 1)
+			page[8] = 1;
+		run_ok(&self->q, sva_fill(page, 8, slot));
+		ASSERT_EQ(-1, differs(page, 8, slot));
+		ASSERT_EQ(0, munmap(page, PAGE));
+		refused(&self->q, sva_fill(page, 8, 1));
+	}
+}
+
+struct shaker {
+	__u8 *memory;
+	size_t len;
+	bool stop;
+	int rounds;
+};
+
+static void *shake(void *arg)
+{
+	struct shaker *shaker = arg;
+
+	while (!__atomic_load_n(&shaker->stop, __ATOMIC_RELAXED)) {
+		madvise(shaker->memory, shaker->len, MADV_COLLAPSE);
+		madvise(shaker->memory, shaker->len, MADV_PAGEOUT);
+		write_text("/proc/sys/vm/compact_memory", "1");
+		shaker->rounds++;
+	}
+	return NULL;
+}
+
+TEST_F(invalidate, pages_that_move_lose_no_write)
+{
+	struct shaker shaker = { .len = HUGE_PAGE };
+	pthread_t thread;
+	__u8 i;
+
+	shaker.memory = anon_aligned(_metadata, HUGE_PAGE);
+	run_ok(&self->q, sva_fill(shaker.memory, HUGE_PAGE, 0xff));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, shake, &shaker));
+	for (i = 0; i < 12; i++) {
+		run_ok(&self->q, sva_fill(shaker.memory, HUGE_PAGE, i));
+		ASSERT_EQ(-1, differs(shaker.memory, HUGE_PAGE, i));
+	}
+	__atomic_store_n(&shaker.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_LT(0, shaker.rounds);
+}
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+TEST_F(invalidate, merged_pages_part_when_the_device_writes)
+{
+	__u8 *a = anon(HOT_LEN), *b = anon(HOT_LEN);
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	int i;
+
+	pattern(a, PAGE, 1);
+	for (i = 0; i < 64; i++) {
+		memcpy(a + i * PAGE, a, PAGE);
+		memcpy(b + i * PAGE, a, PAGE);
+	}
+	/* The device has both ranges writable when they are merged. */
+	run_ok(&self->q, sva_copy(a, b, HOT_LEN));
+	run_ok(&self->q, sva_copy(b, a, HOT_LEN));
+	ASSERT_EQ(0, madvise(a, HOT_LEN, MADV_MERGEABLE));
+	ASSERT_EQ(0, madvise(b, HOT_LEN, MADV_MERGEABLE));
+	ASSERT_EQ(0, write_text(KSM "sleep_millisecs", "1"));
+	ASSERT_EQ(0, write_text(KSM "pages_to_scan", "4096"));
+	ASSERT_EQ(0, write_text(KSM "run", "1"));
+	while (read_number(KSM "pages_sharing") < 120 && sva_now_ms() < end)
+		sva_relax();
+	EXPECT_LE(120, read_number(KSM "pages_sharing"));
+	ASSERT_EQ(0, write_text(KSM "run", "0"));
+
+	run_ok(&self->q, sva_fill(a, HOT_LEN, 0x19));
+	EXPECT_EQ(-1, differs(a, HOT_LEN, 0x19));
+	for (i = 0; i < 64; i++)
+		EXPECT_EQ(-1, differs_from_pattern(b + i * PAGE, PAGE, 1));
+	EXPECT_EQ(0, write_text(KSM "run", "2"));
+}
+
+/*
+ * Mappings come and go at random while two devices write. Everything written to slot s of the
+ * arena is the byte s + 1: a write through a stale translation puts a foreign byte into a slot.
+ */
+#define CHURN_SLOTS	32
+#define CHURN_SLOT_LEN	(8 * PAGE)
+
+struct churner {
+	__u8 *arena;
+	int rounds;
+	int wrong;
+};
+
+static bool slot_is_clean(const __u8 *memory, __u8 tag)
+{
+	size_t i;
+
+	for (i = 0; i < CHURN_SLOT_LEN; i += 8)
+		if (memory[i] && memory[i] != tag)
+			return false;
+	return true;
+}
+
+static void *churn(void *arg)
+{
+	struct churner *churner = arg;
+	__u32 seed = 20241117;
+	int i;
+
+	for (i = 0; i < churner->rounds; i++) {
+		__u32 slot = next_random(&seed) % CHURN_SLOTS;
+		__u8 *memory = churner->arena + slot * CHURN_SLOT_LEN;
+		int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+		switch (next_random(&seed) % 6) {
+		case 0:
+			munmap(memory, CHURN_SLOT_LEN);
+			mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
+			break;
+		case 1:
+			madvise(memory, CHURN_SLOT_LEN, MADV_DONTNEED);
+			break;
+		case 2:
+			mprotect(memory, CHURN_SLOT_LEN, PROT_READ);
+			churner->wrong += !slot_is_clean(memory, slot + 1);
+			mprotect(memory, CHURN_SLOT_LEN, RW);
+			break;
+		case 3:
+			memset(memory, slot + 1, CHURN_SLOT_LEN);
+			break;
+		case 4:
+			mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
+			break;
+		default:
+			churner->wrong += !slot_is_clean(memory, slot + 1);
+		}
+	}
+	return NULL;
+}
+
+TEST_F(invalidate, churn_of_mappings_under_two_devices)
+{
+	struct churner churner = { .rounds = 1000 };
+	struct sva_result result;
+	struct sva_queue q[2];
+	pthread_t thread;
+	__u32 seed = 99;
+	int jobs, i, done = 0;
+
+	churner.arena = anon(CHURN_SLOTS * CHURN_SLOT_LEN);
+	for (i = 0; i < 2; i++)
+		start(&q[i], &self->env.sva[i]);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &churner));
+	for (jobs = 0; jobs < 150; jobs++) {
+		for (i = 0; i < 2; i++) {
+			__u32 slot = next_random(&seed) % CHURN_SLOTS;
+			struct sva_job job = sva_fill(churner.arena + slot * CHURN_SLOT_LEN,
+						      CHURN_SLOT_LEN, slot + 1);
+
+			job.op |= sva_group(1 + next_random(&seed) % 8);
+			sva_submit(&q[i], &job);
+		}
+		for (i = 0; i < 2; i++) {
+			result = sva_wait(&q[i]);
+			ASSERT_TRUE(result.status == SVA_DMA_DONE || is_refusal(result.status)) {
+				TH_LOG("%s", sva_status_name(result.status));
+			}
+			done += result.status == SVA_DMA_DONE;
+		}
+	}
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_LT(150, done);
+	EXPECT_EQ(0, churner.wrong);
+	for (i = 0; i < CHURN_SLOTS; i++)
+		EXPECT_TRUE(slot_is_clean(churner.arena + i * CHURN_SLOT_LEN, i + 1));
+	for (i = 0; i < 2; i++)
+		sva_close(&q[i]);
+}

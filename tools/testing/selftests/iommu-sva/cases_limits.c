@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What happens when something runs out, or a device can't do what it takes; and what leaks. */
+
+FIXTURE(limits) {
+	struct sva_env env;
+};
+
+FIXTURE_SETUP(limits)
+{
+	env_setup(_metadata, &self->env);
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	env_teardown(_metadata, &self->env);
+}
+
+/*
+ * Kernel memory in use that is not a cache of something else, in KiB. Slabs are shrunk first:
+ * that gives free objects back, also those that KASAN keeps for a while.
+ */
+static long slab_kb(void)
+{
+	char line[128];
+	long kb = -1;
+	glob_t slabs;
+	FILE *file;
+	size_t i;
+
+	if (!glob("/sys/kernel/slab/*/shrink", 0, NULL, &slabs)) {
+		for (i = 0; i < slabs.gl_pathc; i++)
+			write_text(slabs.gl_pathv[i], "1");
+		globfree(&slabs);
+	}
+	file = fopen("/proc/meminfo", "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "SUnreclaim: %ld", &kb) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* Freed objects that a cache keeps, or KASAN's quarantine, are no leak. */
+static void shrink_slab(void)
+{
+	glob_t caches;
+	size_t i;
+	FILE *file;
+
+	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &caches))
+		return;
+	for (i = 0; i < caches.gl_pathc; i++) {
+		file = fopen(caches.gl_pathv[i], "we");
+		if (!file)
+			continue;
+		fputs("1", file);
+		fclose(file);
+	}
+	globfree(&caches);
+}
+
+TEST_F(limits, thousand_bind_cycles_leave_nothing_behind)
+{
+	__u8 *memory = anon(PAGE);
+	struct sva_queue q;
+	long before = 0, after;
+	int i, warm_up = 200;
+
+	/* Caches fill up in the first cycles; what grows after that is a leak. */
+	for (i = 0; i < 1000 + warm_up; i++) {
+		if (i == warm_up) {
+			shrink_slab();
+			before = slab_kb();
+		}
+		ASSERT_EQ(0, sva_open(&q, &self->env.sva[i & 1])) {
+			TH_LOG("cycle %d: %s", i, q.error);
+		}
+		if (i % 8 == 0) {
+			ASSERT_EQ(0, sva_start(&q));
+			run_ok(&q, sva_fill(memory, 8, i));
+		}
+		sva_close(&q);
+	}
+	shrink_slab();
+	after = slab_kb();
+	ASSERT_LT(0, before);
+	/* One object of 1 KiB per cycle would be 1000. */
+	EXPECT_GT(before + 700, after) {
+		TH_LOG("slab grew from %ld KiB to %ld KiB", before, after);
+	}
+}
+
+static int hold_pasid(struct line line, void *arg)
+{
+	struct sva_queue q;
+	int error = sva_open(&q, arg);
+
+	CHECK(tell(line, &error, sizeof(error)));
+	await(line);
+	return 0;
+}
+
+/* Siblings have copies of the line, so the end of the file would not tell. */
+static void let_go(struct __test_metadata *_metadata, struct peer *peer)
+{
+	post(peer->line);
+	peer_ends_well(peer);
+}
+
+#define HOLDERS	300
+
+static int fill_pasid_space(struct __test_metadata *_metadata, struct peer *peer, int *error,
+			    const struct sva_device *device)
+{
+	int n;
+
+	for (n = 0; n < HOLDERS; n++) {
+		peer_start(_metadata, &peer[n], hold_pasid, (void *)device);
+		ASSERT_TRUE(hear(peer[n].line, error, sizeof(*error)));
+		if (*error) {
+			let_go(_metadata, &peer[n]);
+			break;
+		}
+	}
+	return n;
+}
+
+/* The space is 8 bits wide in the emulated IOMMU; with less than 20 bits it can be filled here. */
+TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
+{
+	struct peer peer[HOLDERS];
+	int error = 0, held, i;
+	struct sva_queue q;
+
+	held = fill_pasid_space(_metadata, peer, &error, &self->env.sva[0]);
+	EXPECT_EQ(-ENOSPC, error);
+	EXPECT_LT(200, held);
+	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[1]));
+
+	/* One goes, one fits in; then it is full again. */
+	let_go(_metadata, &peer[--held]);
+	peer_start(_metadata, &peer[held], hold_pasid, &self->env.sva[0]);
+	ASSERT_TRUE(hear(peer[held].line, &error, sizeof(error)));
+	EXPECT_EQ(0, error);
+	held++;
+	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
+
+	/* All go, and there is room again. */
+	for (i = 0; i < held; i++)
+		let_go(_metadata, &peer[i]);
+	ASSERT_EQ(0, sva_open(&q, &self->env.sva[0]));
+	sva_close(&q);
+	TH_LOG("%d processes were bound at a time", held);
+}
+
+TEST_F(limits, channels_run_out_and_come_back)
+{
+	struct sva_queue q[SVA_DMA_MAX_CHANNELS + 1];
+	__u8 *memory = anon(PAGE);
+	__u32 i, channels;
+
+	start(&q[0], &self->env.sva[0]);
+	channels = q[0].info.channels;
+	for (i = 1; i < channels; i++)
+		start(&q[i], &self->env.sva[0]);
+	EXPECT_EQ(0, sva_available(&self->env.sva[0]));
+
+	/* Opening is a bond, not a channel. */
+	ASSERT_EQ(0, sva_open(&q[channels], &self->env.sva[0]));
+	EXPECT_EQ(-EBUSY, sva_start(&q[channels]));
+	sva_close(&q[3]);
+	EXPECT_EQ(0, sva_start(&q[channels]));
+	EXPECT_EQ(q[3].info.channel, q[channels].info.channel);
+	run_ok(&q[channels], sva_fill(memory, PAGE, 0x55));
+	EXPECT_EQ(-1, differs(memory, PAGE, 0x55));
+	for (i = 0; i <= channels; i++)
+		sva_close(&q[i]);
+}
+
+TEST_F(limits, device_without_pri_is_refused_with_a_clear_error)
+{
+	char line[256] = "";
+	struct sva_queue q;
+
+	ASSERT_NE('\0', self->env.no_pri.node[0]) {
+		TH_LOG("no device with PASID but without PRI");
+	}
+	EXPECT_FALSE(self->env.no_pri.sva);
+	EXPECT_EQ(-EOPNOTSUPP, sva_open(&q, &self->env.no_pri)) {
+		TH_LOG("%s", q.error);
+	}
+	EXPECT_LT(0, env_complaints(&self->env, "the device has no PRI", line, sizeof(line)));
+	TH_LOG("%s", line);
+	self->env.noisy = true;
+}
+
+TEST_F(limits, device_without_pasid_is_refused_with_a_clear_error)
+{
+	char line[256] = "";
+	struct sva_queue q;
+
+	ASSERT_NE('\0', self->env.no_pasid.node[0]) {
+		TH_LOG("no device without PASID");
+	}
+	EXPECT_FALSE(self->env.no_pasid.sva);
+	EXPECT_EQ(-EOPNOTSUPP, sva_open(&q, &self->env.no_pasid)) {
+		TH_LOG("%s", q.error);
+	}
+	EXPECT_LT(0, env_complaints(&self->env, "the device has no PASID", line, sizeof(line)));
+	TH_LOG("%s", line);
+	self->env.noisy = true;
+}

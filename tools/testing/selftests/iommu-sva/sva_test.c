@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * End-to-end cases of Shared Virtual Addressing: a process, the uacce driver, the SVA core, the
+ * IOMMU, and a PCIe endpoint that does DMA with PASID, ATS and PRI.
+ *
+ * The harness keeps its list of cases in static variables, so all cases are one compilation
+ * unit; each theme has its own file.
+ */
+#include "sva_test.h"
+
+#include "cases_memory.c"
+#include "cases_files.c"
+#include "cases_invalidate.c"
+#include "cases_fork.c"
+#include "cases_faults.c"
+#include "cases_requests.c"
+#include "cases_lifetime.c"
+#include "cases_limits.c"
+#include "cases_device.c"
+
+int main(int argc, char **argv)
+{
+	/* What a case that calls exec() becomes. */
+	if (argc == 3 && !strcmp(argv[1], AFTER_EXEC))
+		return after_exec(atoi(argv[2]));
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the end-to-end cases share: the environment that each starts from and must leave behind,
+ * and short names for what they do all the time.
+ *
+ * The environment is checked after every case: each page request group that a device sent was
+ * answered exactly once, all channels are free again, and the kernel logged no complaint about
+ * the IOMMU or a device. A case that provokes one says so in env.noisy.
+ */
+#ifndef SVA_TEST_H
+#define SVA_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+#include <linux/userfaultfd.h>
+#include <misc/uacce/uacce.h>
+
+#include "kselftest_harness.h"
+#include "sva_queue.h"
+
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 180
+
+#define KiB		1024UL
+#define MiB		(1024 * KiB)
+#define PAGE		4096UL
+#define HUGE_PAGE	(2 * MiB)
+#define ANYWHERE	NULL
+#define RW		(PROT_READ | PROT_WRITE)
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/**
+ * struct sva_env - the machine as a case finds it
+ * @sva: two devices that can do all
+ * @no_pri: device without PRI
+ * @no_pasid: device without PASID
+ * @before: counters of the first two when the case began
+ * @kmsg: kernel log, read up to the present
+ * @noisy: complaints in the kernel log are expected
+ */
+struct sva_env {
+	struct sva_device sva[2];
+	struct sva_device no_pri;
+	struct sva_device no_pasid;
+	struct sva_dma_counters before[2];
+	int kmsg;
+	bool noisy;
+};
+
+/* ---- devices ---- */
+
+static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
+{
+	struct sva_device all[SVA_MAX_DEVICES];
+	int n = sva_devices(all, SVA_MAX_DEVICES);
+	int full = 0, i;
+
+	for (i = 0; i < n; i++) {
+		if (!all[i].pasid)
+			env->no_pasid = all[i];
+		else if (!all[i].pri)
+			env->no_pri = all[i];
+		else if (full < 2)
+			env->sva[full++] = all[i];
+	}
+	ASSERT_EQ(2, full) {
+		TH_LOG("two sva-dma devices with PASID and PRI are needed");
+	}
+}
+
+static void env_count(struct __test_metadata *_metadata, struct sva_env *env, int i,
+		      struct sva_dma_counters *counters, int *channels)
+{
+	struct sva_queue q;
+
+	ASSERT_EQ(0, sva_open(&q, &env->sva[i])) {
+		TH_LOG("%s", q.error);
+	}
+	*channels = q.info.channels;
+	EXPECT_EQ(0, sva_settled_counters(&q, counters)) {
+		TH_LOG("%s: %s", env->sva[i].node, q.error);
+	}
+	sva_close(&q);
+}
+
+static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
+{
+	int i, channels;
+
+	env_find(_metadata, env);
+	env->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_LE(0, env->kmsg);
+	lseek(env->kmsg, 0, SEEK_END);
+	for (i = 0; i < 2; i++)
+		env_count(_metadata, env, i, &env->before[i], &channels);
+}
+
+/* Lines of the kernel log since the last look that match @wanted and are warnings or worse. */
+static int env_complaints(struct sva_env *env, const char *wanted, char *first, size_t size)
+{
+	char record[2048], *text;
+	int count = 0;
+	ssize_t n;
+
+	for (;;) {
+		n = read(env->kmsg, record, sizeof(record) - 1);
+		if (n < 0 && errno == EPIPE)
+			continue; /* the log has overrun the reader */
+		if (n <= 0)
+			return count;
+		record[n] = '\0';
+		text = strchr(record, ';');
+		if (!text || (atoi(record) & 7) > 4)
+			continue;
+		if (wanted ? !strstr(text, wanted) :
+		    !strstr(text, "DMAR") && !strcasestr(text, "iommu") &&
+		    !strstr(text, "sva-dma") && !strstr(text, "iopf"))
+			continue;
+		if (!count++)
+			snprintf(first, size, "%.*s", (int)strcspn(text + 1, "\n"), text + 1);
+	}
+}
+
+static __u64 env_delta(const struct sva_dma_counters *before,
+		       const struct sva_dma_counters *after, int counter)
+{
+	/* A reset makes the counters start again from zero. */
+	if (before->value[SVA_DMA_CNT_RESETS] != after->value[SVA_DMA_CNT_RESETS] ||
+	    before->value[counter] > after->value[counter])
+		return after->value[counter];
+	return after->value[counter] - before->value[counter];
+}
+
+static void env_ledger(struct __test_metadata *_metadata, const struct sva_dma_counters *before,
+		       const struct sva_dma_counters *after)
+{
+	EXPECT_EQ(env_delta(before, after, SVA_DMA_CNT_PRI_GROUPS),
+		  env_delta(before, after, SVA_DMA_CNT_PRI_SUCCESS) +
+		  env_delta(before, after, SVA_DMA_CNT_PRI_INVALID) +
+		  env_delta(before, after, SVA_DMA_CNT_PRI_FAILURE)) {
+		TH_LOG("page request groups sent and answered differ");
+	}
+	EXPECT_EQ(0, env_delta(before, after, SVA_DMA_CNT_PRI_FAILURE));
+	EXPECT_EQ(0, env_delta(before, after, SVA_DMA_CNT_PRI_UNEXPECTED));
+}
+
+/* Files are released a moment after their process is gone, when a worker held its mm. */
+static int env_wait_available(const struct sva_device *device, int wanted)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+
+	while (sva_available(device) != wanted && sva_now_ms() < end)
+		sva_relax();
+	return sva_available(device);
+}
+
+static void env_teardown(struct __test_metadata *_metadata, struct sva_env *env)
+{
+	struct sva_dma_counters after;
+	char line[256] = "";
+	int i, channels;
+
+	for (i = 0; i < 2; i++) {
+		env_count(_metadata, env, i, &after, &channels);
+		env_ledger(_metadata, &env->before[i], &after);
+		EXPECT_EQ(channels, env_wait_available(&env->sva[i], channels)) {
+			TH_LOG("channels of %s did not come back", env->sva[i].node);
+		}
+	}
+	i = env_complaints(env, NULL, line, sizeof(line));
+	if (!env->noisy) {
+		EXPECT_EQ(0, i) {
+			TH_LOG("the kernel complained: %s", line);
+		}
+	}
+	close(env->kmsg);
+}
+
+/* ---- jobs ---- */
+
+static void start_at(struct __test_metadata *_metadata, int line, struct sva_queue *q,
+		     const struct sva_device *device)
+{
+	ASSERT_EQ(0, sva_open(q, device)) {
+		TH_LOG("line %d: %s", line, q->error);
+	}
+	ASSERT_EQ(0, sva_start(q)) {
+		TH_LOG("line %d: %s", line, q->error);
+	}
+}
+
+static struct sva_result run_ok_at(struct __test_metadata *_metadata, int line,
+				   struct sva_queue *q, struct sva_job job)
+{
+	struct sva_result result = sva_run(q, &job);
+
+	ASSERT_EQ(SVA_DMA_DONE, result.status) {
+		TH_LOG("line %d: %s at %#llx after %llu bytes", line,
+		       sva_status_name(result.status), (unsigned long long)result.fault_addr,
+		       (unsigned long long)result.bytes);
+	}
+	return result;
+}
+
+/* The IOMMU or the kernel said no; that is not a time-out, a stop, or a bad job. */
+static bool is_refusal(int status)
+{
+	return status == SVA_DMA_ERR_TRANSLATION || status == SVA_DMA_ERR_PRI_INVALID ||
+	       status == SVA_DMA_ERR_ATS;
+}
+
+static struct sva_result refused_at(struct __test_metadata *_metadata, int line,
+				    struct sva_queue *q, struct sva_job job)
+{
+	struct sva_result result = sva_run(q, &job);
+
+	ASSERT_TRUE(is_refusal(result.status)) {
+		TH_LOG("line %d: should have been refused: %s", line,
+		       sva_status_name(result.status));
+	}
+	return result;
+}
+
+/* A job that goes on until it is refused or aborted; returns after its first pass. */
+static void background_at(struct __test_metadata *_metadata, int line, struct sva_queue *q,
+			  struct sva_job job)
+{
+	struct sva_result result;
+
+	job.repeat = SVA_FOREVER;
+	if (!job.pace)
+		job.pace = 1000;
+	sva_submit(q, &job);
+	result = sva_wait_progress(q, job.len);
+	ASSERT_EQ(SVA_DMA_RUNNING, result.status) {
+		TH_LOG("line %d: %s at %#llx", line, sva_status_name(result.status),
+		       (unsigned long long)result.fault_addr);
+	}
+}
+
+#define start(...)	start_at(_metadata, __LINE__, __VA_ARGS__)
+#define run_ok(...)	run_ok_at(_metadata, __LINE__, __VA_ARGS__)
+#define refused(...)	refused_at(_metadata, __LINE__, __VA_ARGS__)
+#define background(...)	background_at(_metadata, __LINE__, __VA_ARGS__)
+
+static __u64 counter(struct __test_metadata *_metadata, struct sva_queue *q, int which)
+{
+	struct sva_dma_counters now;
+
+	ASSERT_EQ(0, sva_counters(q, &now)) {
+		TH_LOG("%s", q->error);
+	}
+	return now.value[which];
+}
+
+/* ---- memory ---- */
+
+static void *anon_at(struct __test_metadata *_metadata, size_t len, int prot)
+{
+	void *memory = mmap(ANYWHERE, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, memory);
+	return memory;
+}
+
+#define anon(len)	((__u8 *)anon_at(_metadata, len, RW))
+
+/* Memory whose huge pages are whole: @len bytes aligned to a huge page. */
+static __u8 *anon_aligned(struct __test_metadata *_metadata, size_t len)
+{
+	uintptr_t start = (uintptr_t)anon(len + HUGE_PAGE);
+	uintptr_t aligned = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+
+	munmap((void *)start, aligned - start);
+	munmap((void *)(aligned + len), start + HUGE_PAGE - aligned);
+	return (__u8 *)aligned;
+}
+
+/* Offset of the first byte that is not @byte, or -1. */
+static ssize_t differs(const void *memory, size_t len, __u8 byte)
+{
+	const __u8 *p = memory;
+	size_t i = 0;
+
+	if (len && p[0] == byte && !memcmp(p, p + 1, len - 1))
+		return -1;
+	while (i < len && p[i] == byte)
+		i++;
+	return i < len ? (ssize_t)i : -1;
+}
+
+static __u32 next_random(__u32 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+/* Bytes that differ from page to page and do not repeat within one. */
+static void pattern(void *memory, size_t len, __u32 seed)
+{
+	__u32 state = seed * 2654435761U + 1;
+	__u8 *p = memory;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		p[i] = next_random(&state) >> 8;
+}
+
+static ssize_t differs_from_pattern(const void *memory, size_t len, __u32 seed)
+{
+	__u32 state = seed * 2654435761U + 1;
+	const __u8 *p = memory;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (p[i] != (__u8)(next_random(&state) >> 8))
+			return i;
+	return -1;
+}
+
+/* Value of @field, in KiB, of the mapping that holds @addr; -1 if there is none. */
+static long smaps_kb(const void *addr, const char *field)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long from, to;
+	bool inside = false;
+	long value = -1;
+	char line[512];
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = from <= (uintptr_t)addr && (uintptr_t)addr < to;
+		else if (inside && !strncmp(line, field, strlen(field)) &&
+			 line[strlen(field)] == ':')
+			value = atol(line + strlen(field) + 1);
+	}
+	fclose(file);
+	return value;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n, len = strlen(text);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, len);
+	error = n < 0 ? -errno : 0;
+	close(fd);
+	return n == len ? 0 : error ?: -EIO;
+}
+
+static long read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long value = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%ld", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+static void pci_write_at(struct __test_metadata *_metadata, int line, const char *bdf,
+			 const char *file, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, file);
+	ASSERT_EQ(0, write_text(path, text)) {
+		TH_LOG("line %d: writing to %s failed", line, path);
+	}
+}
+
+#define pci_write(...)	pci_write_at(_metadata, __LINE__, __VA_ARGS__)
+
+/* ---- processes ---- */
+
+/* Two pipes, one each way. */
+struct line {
+	int in;
+	int out;
+};
+
+/* Another process, and a line to it. */
+struct peer {
+	pid_t pid;
+	struct line line;
+};
+
+static bool tell(struct line line, const void *what, ssize_t len)
+{
+	return write(line.out, what, len) == len;
+}
+
+/* False if the other end is gone. */
+static bool hear(struct line line, void *what, ssize_t len)
+{
+	return read(line.in, what, len) == len;
+}
+
+static void post(struct line line)
+{
+	if (!tell(line, "", 1))
+		_exit(250);
+}
+
+static bool await(struct line line)
+{
+	char byte;
+
+	return hear(line, &byte, 1);
+}
+
+static void hang_up(struct line line)
+{
+	close(line.in);
+	close(line.out);
+}
+
+/* @body runs in the new process, whose exit status is what it returns. */
+static void peer_start(struct __test_metadata *_metadata, struct peer *peer,
+		       int (*body)(struct line line, void *arg), void *arg)
+{
+	int there[2], back[2];
+	struct line line;
+
+	ASSERT_EQ(0, pipe2(there, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(back, O_CLOEXEC));
+	peer->line = (struct line) { .in = back[0], .out = there[1] };
+	line = (struct line) { .in = there[0], .out = back[1] };
+	fflush(NULL);
+	peer->pid = fork();
+	ASSERT_LE(0, peer->pid);
+	if (!peer->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		hang_up(peer->line);
+		_exit(body(line, arg));
+	}
+	hang_up(line);
+}
+
+static int peer_wait(struct peer *peer)
+{
+	int status = -1;
+
+	hang_up(peer->line);
+	if (waitpid(peer->pid, &status, 0) != peer->pid)
+		return -1;
+	return status;
+}
+
+static void peer_ends_well_at(struct __test_metadata *_metadata, int line, struct peer *peer)
+{
+	int status = peer_wait(peer);
+
+	EXPECT_EQ(0, status) {
+		TH_LOG("line %d: the other process failed with wait status %#x", line, status);
+	}
+}
+
+#define peer_ends_well(...)	peer_ends_well_at(_metadata, __LINE__, __VA_ARGS__)
+
+/* In a peer, or in a program that it has become: what does not hold ends it. */
+static void check_at(const char *file, int line, const char *condition, bool holds)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "# %s:%d: %s\n", file, line, condition);
+	fflush(stderr);
+	_exit(1);
+}
+
+#define CHECK(condition)	check_at(__FILE__, __LINE__, #condition, condition)
+
+/* Does reading @addr raise SIGSEGV or SIGBUS? Returns the signal, or 0. */
+static sigjmp_buf probe_env;
+
+static void probe_handler(int sig)
+{
+	siglongjmp(probe_env, sig);
+}
+
+static int probe(const volatile void *addr)
+{
+	struct sigaction new = { .sa_handler = probe_handler }, segv, bus;
+	int sig;
+
+	sigaction(SIGSEGV, &new, &segv);
+	sigaction(SIGBUS, &new, &bus);
+	sig = sigsetjmp(probe_env, 1);
+	if (!sig)
+		(void)*(const volatile __u32 *)addr;
+	sigaction(SIGSEGV, &segv, NULL);
+	sigaction(SIGBUS, &bus, NULL);
+	return sig;
+}
+
+#endif /* SVA_TEST_H */
