@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
+
+export V JOBS FILTER
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check patch kernel shell setup clean distclean
+
+help:		## list the targets
+	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
+	@echo
+	@echo '  V=1 shows the guest'\''s kernel log, JOBS=n limits parallel jobs.'
+
+demo:		## set up all it needs and show a device working in a process's own memory
+	@scripts/demo
+
+test:		## run all tests, or those of FILTER=scripts|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
+	@scripts/run-tests
+
+check:		## style and static checks of all files
+	@scripts/check
+
+patch:		## build/iommu-sva-6.12.patch: everything as one patch to Linux 6.12
+	@scripts/make-patch
+
+kernel:		## build the demo's kernel (an edit of one file: seconds)
+	@scripts/build-kernel demo
+
+shell:		## boot the demo's kernel with a shell on its console (leave with poweroff -f)
+	@scripts/boot demo shell
+
+setup:		## install the Debian packages that are missing (as root)
+	@scripts/setup
+
+clean:		## remove build/
+	rm -rf build
+
+distclean: clean ## remove build/ and the cache: base kernel, QEMU, compiler cache
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/iommu-sva"
