@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the SVA suites have in common: user processes to bind, and a fixture that leaves nothing
+ * behind.
+ *
+ * A struct sva_proc is a real process with an mm of its own. It executes kernel functions that the
+ * test hands to it, so current, current->mm, fork and exit are what they are for a user's program.
+ */
+#ifndef _DRIVERS_IOMMU_TESTS_SVA_KUNIT_H
+#define _DRIVERS_IOMMU_TESTS_SVA_KUNIT_H
+
+#include <kunit/test.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+
+#include "../soft-iommu/soft-iommu.h"
+
+/* True on this project's core, false on a base kernel's. */
+#ifdef _LINUX_IOMMU_SVA_API_H
+#define SVA_CORE	1
+#else
+#define SVA_CORE	0
+#endif
+
+struct sva_proc;
+
+/* A process with an empty address space; ended by the fixture if the test does not. */
+struct sva_proc *sva_proc_start(struct kunit *test);
+/* Copies the address space as fork() does. */
+struct sva_proc *sva_proc_fork(struct sva_proc *proc);
+/* Another thread of the same process (CLONE_VM | CLONE_THREAD). */
+struct sva_proc *sva_proc_thread(struct sva_proc *proc);
+struct mm_struct *sva_proc_mm(struct sva_proc *proc);
+/* Runs fn(arg) in the process and returns its result. */
+long sva_proc_call(struct sva_proc *proc, long (*fn)(void *arg), void *arg);
+/* A system call, by number, as the process's program would make it. */
+long sva_proc_syscall(struct sva_proc *proc, unsigned int nr, unsigned long a, unsigned long b,
+		      unsigned long c, unsigned long d, unsigned long e, unsigned long f);
+/* Anonymous private memory anywhere, PROT_READ | PROT_WRITE, not touched; asserts that it worked. */
+unsigned long sva_proc_map(struct sva_proc *proc, size_t len);
+unsigned long sva_proc_mmap(struct sva_proc *proc, unsigned long addr, size_t len,
+			    unsigned long prot, unsigned long flags);
+/* mremap(2), mprotect(2), munmap(2), madvise(2) of the process; 0 or -errno (mremap: the address). */
+long sva_proc_munmap(struct sva_proc *proc, unsigned long addr, size_t len);
+long sva_proc_mprotect(struct sva_proc *proc, unsigned long addr, size_t len, unsigned long prot);
+long sva_proc_madvise(struct sva_proc *proc, unsigned long addr, size_t len, int advice);
+long sva_proc_mremap(struct sva_proc *proc, unsigned long addr, size_t old_len, size_t new_len,
+		     unsigned long flags, unsigned long new_addr);
+/* The CPU's accesses; 0 or -EFAULT. */
+int sva_proc_write(struct sva_proc *proc, unsigned long addr, const void *buf, size_t len);
+int sva_proc_read(struct sva_proc *proc, unsigned long addr, void *buf, size_t len);
+/* exit_group(0) or SIGKILL; return when the process is gone and its mm has exited. */
+void sva_proc_exit(struct sva_proc *proc);
+void sva_proc_kill(struct sva_proc *proc);
+
+/**
+ * struct sva_fixture - one software IOMMU with two endpoints, ready to bind
+ * @test: whose priv it is
+ * @iommu: with the defaults
+ * @ep: with 20 PASID bits and 16 credits each, in IOMMU groups of their own, IOPF and SVA enabled
+ * @dev: of these endpoints
+ */
+struct sva_fixture {
+	struct kunit *test;
+	struct soft_iommu *iommu;
+	struct soft_endpoint *ep[2];
+	struct device *dev[2];
+};
+
+/*
+ * For struct kunit_suite. Exit fails the test unless processes, bonds, PASIDs, domains, groups and
+ * mm references are as before and the IOMMU has no violation to tell of.
+ */
+int sva_fixture_init(struct kunit *test);
+void sva_fixture_exit(struct kunit *test);
+/* More of them; destroyed by the fixture. IOPF and SVA are enabled if @enable. Asserts success. */
+struct soft_iommu *sva_add_iommu(struct kunit *test, const struct soft_iommu_config *config);
+struct soft_endpoint *sva_add_endpoint(struct kunit *test, struct soft_iommu *iommu,
+				       const struct soft_endpoint_config *config, bool enable);
+/* The test has destroyed the endpoint itself. */
+void sva_forget_endpoint(struct kunit *test, struct soft_endpoint *ep);
+
+/* iommu_sva_bind_device(), asserting success; not undone by the fixture: a bond left is a failure. */
+struct iommu_sva *sva_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc);
+
+/* Settings: path below /sys, as in "kernel/mm/ksm/run"; the old value comes back at exit. */
+void sva_sysfs_set(struct kunit *test, const char *path, const char *value);
+/* Swap space of @pages on a RAM disk for the rest of the test. */
+void sva_swap_on(struct kunit *test, unsigned int pages);
+
+#endif /* _DRIVERS_IOMMU_TESTS_SVA_KUNIT_H */
