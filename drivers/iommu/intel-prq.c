@@ -17,6 +17,8 @@
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/interrupt.h>
@@ -26,12 +28,8 @@
 #include "intel/iommu.h"
 #include "intel/pasid.h"
 #include "intel/trace.h"
+#include "intel-svm.h"
 #include "iommu-pages.h"
-
-/* Page Request Descriptor, VT-d 4.1, section 7.4.1.1 */
-struct page_req_dsc {
-	u64 qw[4];
-};
 
 #define PRQ_0_PASID_PRESENT	BIT_ULL(8)
 #define PRQ_0_RID		GENMASK_ULL(31, 16)
@@ -44,21 +42,46 @@ struct page_req_dsc {
 #define PRQ_1_GROUP		GENMASK_ULL(11, 3)
 #define PRQ_1_ADDR		GENMASK_ULL(63, 12)
 
-#define PRQ_ENTRIES		((PRQ_RING_MASK / sizeof(struct page_req_dsc)) + 1)
+/**
+ * intel_svm_submit() - Have hardware carry out descriptors, and wait until it has
+ * @iommu: the IOMMU
+ * @desc: the descriptors; they may complete in any order
+ * @count: how many; with 0 what was submitted before is waited for
+ * @options: QI_OPT_WAIT_DRAIN, or 0
+ *
+ * Context: any; spins.
+ * Return: 0, or an error that hardware has reported.
+ */
+int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+		     unsigned long options)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_svm_submit, iommu, desc, count, options);
+	return qi_submit_sync(iommu, desc, count, options);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
 
-static void prq_respond(struct intel_iommu *iommu, u16 rid,
-			const struct iommu_fault_page_request *prm, u32 code)
+VISIBLE_IF_KUNIT void intel_prq_make_response(struct qi_desc *desc, u16 rid,
+					      const struct iommu_fault_page_request *prm, u32 code)
 {
 	bool has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
-	struct qi_desc desc = {
+
+	*desc = (struct qi_desc){
 		.qw0 = QI_PGRP_RESP_TYPE | QI_PGRP_DID(rid) | QI_PGRP_PASID_P(has_pasid) |
 		       QI_PGRP_RESP_CODE(code),
 		.qw1 = QI_PGRP_IDX(prm->grpid) | QI_PGRP_LPIG(1),
 	};
-
 	if (has_pasid)
-		desc.qw0 |= QI_PGRP_PASID(prm->pasid);
-	qi_submit_sync(iommu, &desc, 1, 0);
+		desc->qw0 |= QI_PGRP_PASID(prm->pasid);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_response);
+
+static void prq_respond(struct intel_iommu *iommu, u16 rid,
+			const struct iommu_fault_page_request *prm, u32 code)
+{
+	struct qi_desc desc;
+
+	intel_prq_make_response(&desc, rid, prm, code);
+	intel_svm_submit(iommu, &desc, 1, 0);
 }
 
 /**
@@ -79,15 +102,17 @@ void intel_iommu_page_response(struct device *dev, struct iopf_fault *evt,
 	prq_respond(info->iommu, PCI_DEVID(info->bus, info->devfn), &evt->fault.prm, msg->code);
 }
 
-static bool prq_is_stop_marker(const struct page_req_dsc *req)
+VISIBLE_IF_KUNIT bool intel_prq_is_stop_marker(const struct page_req_dsc *req)
 {
 	return (req->qw[1] & (PRQ_1_READ | PRQ_1_WRITE | PRQ_1_LAST)) == PRQ_1_LAST;
 }
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_is_stop_marker);
 
-static void prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt)
+VISIBLE_IF_KUNIT void intel_prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt)
 {
 	struct iommu_fault_page_request *prm = &evt->fault.prm;
 
+	*evt = (struct iopf_fault){};
 	evt->fault.type = IOMMU_FAULT_PAGE_REQ;
 	prm->addr = req->qw[1] & PRQ_1_ADDR;
 	prm->grpid = FIELD_GET(PRQ_1_GROUP, req->qw[1]);
@@ -107,20 +132,21 @@ static void prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt)
 	if (req->qw[0] & PRQ_0_PRIV)
 		prm->perm |= IOMMU_FAULT_PERM_PRIV;
 }
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_decode);
 
 static void prq_take(struct intel_iommu *iommu, const struct page_req_dsc *req, unsigned long seq)
 {
 	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
-	struct iopf_fault evt = {};
+	struct iopf_fault evt;
 	struct device *dev;
 
 	lockdep_assert_held(&iommu->iopf_lock);
 
 	/* A stop marker wants no answer; its PASID is drained by whoever stopped it (7.10). */
-	if (prq_is_stop_marker(req))
+	if (intel_prq_is_stop_marker(req))
 		return;
 
-	prq_decode(req, &evt);
+	intel_prq_decode(req, &evt);
 	dev = device_rbtree_find(iommu, rid);
 	if (dev && (req->qw[0] & PRQ_0_PASID_PRESENT)) {
 		iommu_report_device_fault(dev, &evt);
@@ -144,6 +170,13 @@ static bool prq_has_overflowed(struct intel_iommu *iommu)
 {
 	return readl(iommu->reg + DMAR_PRS_REG) & DMA_PRS_PRO;
 }
+
+VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_prq_clear_status, iommu, bits);
+	writel(bits, iommu->reg + DMAR_PRS_REG);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_clear_status);
 
 /* Consumes what is in the ring now. Returns false if that is nothing. */
 static bool prq_consume(struct intel_iommu *iommu)
@@ -178,13 +211,13 @@ static bool prq_empty(struct intel_iommu *iommu)
 	return consumed;
 }
 
-static irqreturn_t prq_thread(int irq, void *data)
+VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 {
 	struct intel_iommu *iommu = data;
 	bool handled;
 
 	/* Cleared before the tail is read: whatever comes later raises it again. */
-	writel(DMA_PRS_PPR, iommu->reg + DMAR_PRS_REG);
+	intel_prq_clear_status(iommu, DMA_PRS_PPR);
 	handled = prq_empty(iommu);
 
 	if (prq_has_overflowed(iommu)) {
@@ -192,12 +225,20 @@ static irqreturn_t prq_thread(int irq, void *data)
 		prq_empty(iommu);
 		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
 		iopf_queue_discard_partial(iommu->iopf_queue);
-		writel(DMA_PRS_PRO, iommu->reg + DMAR_PRS_REG);
+		intel_prq_clear_status(iommu, DMA_PRS_PRO);
 		wake_up_var(&iommu->prq_seq_number);
 		handled = true;
 	}
 	return IRQ_RETVAL(handled);
 }
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_thread);
+
+/* What the count will be when the head, now at count @seq, has come to @index. */
+VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned long index)
+{
+	return seq + (index + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
 
 /* Waits until the requests that are in the ring now have been reported. */
 static void prq_wait_consumed(struct intel_iommu *iommu)
@@ -210,43 +251,53 @@ static void prq_wait_consumed(struct intel_iommu *iommu)
 		tail = prq_index(iommu, DMAR_PQT_REG);
 	} while (seq != READ_ONCE(iommu->prq_seq_number));
 
-	tail = seq + (tail + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
+	tail = intel_prq_count_at(seq, tail);
 	wait_var_event(&iommu->prq_seq_number,
 		       (long)(READ_ONCE(iommu->prq_seq_number) - tail) >= 0);
 }
 
+/* An ATC invalidation pushes the device's page requests ahead of its completion. */
+VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
+						  const struct device_domain_info *info, u32 pasid)
+{
+	u16 rid = PCI_DEVID(info->bus, info->devfn);
+	u16 did;
+
+	memset(desc, 0, PRQ_MAX_PUSH * sizeof(*desc));
+	desc[0].qw0 = QI_IWD_TYPE | QI_IWD_FENCE;
+	if (pasid == IOMMU_NO_PASID) {
+		did = info->domain ? domain_id_iommu(info->domain, info->iommu) : FLPT_DEFAULT_DID;
+		qi_desc_iotlb(info->iommu, did, 0, 0, DMA_TLB_DSI_FLUSH, &desc[1]);
+	} else {
+		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
+	}
+	if (!info->ats_enabled || pci_dev_is_disconnected(to_pci_dev(info->dev)))
+		return 2;
+
+	if (pasid == IOMMU_NO_PASID)
+		qi_desc_dev_iotlb(rid, info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH,
+				  &desc[2]);
+	else
+		qi_desc_dev_iotlb_pasid(rid, info->pfsid, pasid, info->ats_qdep, 0,
+					SVM_ORDER_ALL, &desc[2]);
+	return 3;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_push);
+
 /*
- * An ATC invalidation pushes the device's page requests ahead of its completion, and the wait
- * behind it, with the drain flag, pushes them into the ring. If the ring was full in between, some
- * were dropped and others may have been held back: once more, with room.
+ * The wait behind the invalidations, with the drain flag, pushes the requests into the ring. If the
+ * ring was full in between, some were dropped and others may have been held back: once more, with
+ * room.
  */
 static void prq_push_requests(struct device_domain_info *info, u32 pasid)
 {
 	struct intel_iommu *iommu = info->iommu;
-	u16 rid = PCI_DEVID(info->bus, info->devfn);
-	struct qi_desc desc[3] = {};
-	unsigned int count = 2;
-	u16 did;
-
-	desc[0].qw0 = QI_IWD_TYPE | QI_IWD_FENCE;
-	if (pasid == IOMMU_NO_PASID) {
-		did = info->domain ? domain_id_iommu(info->domain, iommu) : FLPT_DEFAULT_DID;
-		qi_desc_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH, &desc[1]);
-	} else {
-		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
-	}
-	if (info->ats_enabled && !pci_dev_is_disconnected(to_pci_dev(info->dev))) {
-		if (pasid == IOMMU_NO_PASID)
-			qi_desc_dev_iotlb(rid, info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH,
-					  &desc[2]);
-		else
-			qi_desc_dev_iotlb_pasid(rid, info->pfsid, pasid, info->ats_qdep, 0,
-						64 - VTD_PAGE_SHIFT, &desc[2]);
-		count = 3;
-	}
+	struct qi_desc desc[PRQ_MAX_PUSH];
+	unsigned int count;
 
 	for (;;) {
-		qi_submit_sync(iommu, desc, count, QI_OPT_WAIT_DRAIN);
+		count = intel_prq_make_push(desc, info, pasid);
+		intel_svm_submit(iommu, desc, count, QI_OPT_WAIT_DRAIN);
 		if (!prq_has_overflowed(iommu))
 			return;
 		wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu));
@@ -273,7 +324,7 @@ void intel_iommu_drain_pasid_prq(struct device *dev, u32 pasid)
 	prq_push_requests(info, pasid);
 	prq_wait_consumed(info->iommu);
 	iopf_drain_pasid(dev, pasid);
-	qi_submit_sync(info->iommu, &none, 0, QI_OPT_WAIT_DRAIN);
+	intel_svm_submit(info->iommu, &none, 0, QI_OPT_WAIT_DRAIN);
 }
 
 static void prq_stop_hardware(struct intel_iommu *iommu)
@@ -312,8 +363,8 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 
 	iommu->prq_seq_number = 0;
 	snprintf(iommu->prq_name, sizeof(iommu->prq_name), "dmar%d-prq", iommu->seq_id);
-	ret = request_threaded_irq(iommu->pr_irq, NULL, prq_thread, IRQF_ONESHOT, iommu->prq_name,
-				   iommu);
+	ret = request_threaded_irq(iommu->pr_irq, NULL, intel_prq_thread, IRQF_ONESHOT,
+				   iommu->prq_name, iommu);
 	if (ret)
 		goto err_free_irq;
 

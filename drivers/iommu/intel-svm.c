@@ -22,6 +22,8 @@
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/cpufeature.h>
 #include <linux/dmar.h>
 #include <linux/iommu.h>
@@ -33,45 +35,113 @@
 
 #include "intel/iommu.h"
 #include "intel/pasid.h"
-
-/* Descriptors between two waits. They are on the stack, which may be deep in reclaim. */
-#define SVM_BATCH		16
-/* A range that splits into more naturally aligned blocks is flushed whole. */
-#define SVM_MAX_BLOCKS		32
-
-#define SVM_ORDER_ALL		(64 - VTD_PAGE_SHIFT)
-
-/**
- * struct svm_domain - an io_mm on one IOMMU
- * @domain: what the core sees
- * @iommu: all devices of the domain are behind it
- * @lock: see the head of the file
- * @devs: struct svm_dev, RCU
- */
-struct svm_domain {
-	struct iommu_domain domain;
-	struct intel_iommu *iommu;
-	spinlock_t lock;	/* of devs, and of PASID entries */
-	struct list_head devs;
-};
+#include "intel-svm.h"
+#include "iommu-pages.h"
 
 /**
  * struct svm_dev - a device of a domain
  * @node: in &svm_domain.devs
  * @info: the device
  * @pasid: the PASID of the io_mm
+ * @entry: the PASID entry of (device, PASID)
  * @rcu: defers the free past flushes
  */
 struct svm_dev {
 	struct list_head node;
 	struct device_domain_info *info;
 	ioasid_t pasid;
+	struct pasid_entry *entry;
 	struct rcu_head rcu;
 };
 
 static struct svm_domain *to_svm_domain(struct iommu_domain *domain)
 {
 	return container_of(domain, struct svm_domain, domain);
+}
+
+/* Ranges */
+
+VISIBLE_IF_KUNIT unsigned int intel_svm_block_order(const struct svm_blocks *b)
+{
+	unsigned int fits = ilog2(b->last - b->pfn + 1);
+	unsigned int aligned = b->pfn ? __ffs(b->pfn) : BITS_PER_LONG;
+
+	return min3(fits, aligned, b->max_order);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_block_order);
+
+VISIBLE_IF_KUNIT bool intel_svm_next_block(struct svm_blocks *b)
+{
+	unsigned long size = 1UL << intel_svm_block_order(b);
+
+	if (b->last - b->pfn < size)
+		return false;
+	b->pfn += size;
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_next_block);
+
+static bool svm_blocks_exceed(struct svm_blocks b, unsigned int limit)
+{
+	unsigned int count = 1;
+
+	while (count <= limit && intel_svm_next_block(&b))
+		count++;
+	return count > limit;
+}
+
+/* The pages of [@start, @end); or everything, as one block, if that takes fewer descriptors. */
+VISIBLE_IF_KUNIT struct svm_blocks intel_svm_make_blocks(unsigned long start, unsigned long end,
+							 unsigned int max_order)
+{
+	const struct svm_blocks all = {
+		.last = (1UL << SVM_ORDER_ALL) - 1,
+		.max_order = SVM_ORDER_ALL,
+	};
+	const struct svm_blocks b = {
+		.pfn = start >> VTD_PAGE_SHIFT,
+		.last = (end - 1) >> VTD_PAGE_SHIFT,
+		.max_order = max_order,
+	};
+
+	return end == ULONG_MAX || svm_blocks_exceed(b, SVM_MAX_BLOCKS) ? all : b;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_blocks);
+
+/* Descriptors */
+
+VISIBLE_IF_KUNIT void intel_svm_make_iotlb_desc(struct qi_desc *desc, ioasid_t pasid, u64 addr,
+						unsigned int order)
+{
+	unsigned long pages = order == SVM_ORDER_ALL ? -1UL : 1UL << order;
+
+	*desc = (struct qi_desc){};
+	qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, addr, pages, 0, desc);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_iotlb_desc);
+
+VISIBLE_IF_KUNIT void intel_svm_make_atc_desc(struct qi_desc *desc,
+					      const struct device_domain_info *info,
+					      ioasid_t pasid, u64 addr, unsigned int order)
+{
+	*desc = (struct qi_desc){};
+	qi_desc_dev_iotlb_pasid(PCI_DEVID(info->bus, info->devfn), info->pfsid, pasid,
+				info->ats_qdep, addr, order, desc);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_desc);
+
+VISIBLE_IF_KUNIT void intel_svm_make_pasid_cache_desc(struct qi_desc *desc, ioasid_t pasid)
+{
+	*desc = (struct qi_desc){
+		.qw0 = QI_PC_TYPE | QI_PC_GRAN(QI_PC_PASID_SEL) | QI_PC_DID(FLPT_DEFAULT_DID) |
+		       QI_PC_PASID(pasid),
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_pasid_cache_desc);
+
+static void svm_make_fence_desc(struct qi_desc *desc)
+{
+	*desc = (struct qi_desc){ .qw0 = QI_IWD_TYPE | QI_IWD_FENCE };
 }
 
 /* Batches of descriptors */
@@ -85,227 +155,227 @@ struct svm_batch {
 static void svm_submit(struct svm_batch *batch)
 {
 	if (batch->count)
-		qi_submit_sync(batch->iommu, batch->desc, batch->count, 0);
+		intel_svm_submit(batch->iommu, batch->desc, batch->count, 0);
 	batch->count = 0;
 }
 
 static struct qi_desc *svm_next_desc(struct svm_batch *batch)
 {
-	struct qi_desc *desc;
-
 	if (batch->count == SVM_BATCH)
 		svm_submit(batch);
-	desc = &batch->desc[batch->count++];
-	memset(desc, 0, sizeof(*desc));
-	return desc;
+	return &batch->desc[batch->count++];
 }
 
-static void svm_add_iotlb(struct svm_batch *batch, ioasid_t pasid, u64 addr, unsigned int order)
+static void svm_add_iotlb(struct svm_batch *batch, ioasid_t pasid, struct svm_blocks b)
 {
-	unsigned long pages = order == SVM_ORDER_ALL ? -1UL : 1UL << order;
-
-	qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, addr, pages, 0, svm_next_desc(batch));
+	do {
+		intel_svm_make_iotlb_desc(svm_next_desc(batch), pasid, b.pfn << VTD_PAGE_SHIFT,
+					  intel_svm_block_order(&b));
+	} while (intel_svm_next_block(&b));
 }
 
-static void svm_add_atc(struct svm_batch *batch, struct svm_dev *sdev, u64 addr,
-			unsigned int order)
+static void svm_add_atc(struct svm_batch *batch, const struct svm_dev *sdev, struct svm_blocks b)
 {
-	struct device_domain_info *info = sdev->info;
+	const struct device_domain_info *info = sdev->info;
 
 	/* An invalidation that a device can't complete stops the whole queue. */
 	if (!info->ats_enabled || pci_dev_is_disconnected(to_pci_dev(info->dev)))
 		return;
-	qi_desc_dev_iotlb_pasid(PCI_DEVID(info->bus, info->devfn), info->pfsid, sdev->pasid,
-				info->ats_qdep, addr, order, svm_next_desc(batch));
+	do {
+		intel_svm_make_atc_desc(svm_next_desc(batch), info, sdev->pasid,
+					b.pfn << VTD_PAGE_SHIFT, intel_svm_block_order(&b));
+	} while (intel_svm_next_block(&b));
 }
 
-/* Some devices need each ATC invalidation twice. */
-static void svm_repeat_atc(struct svm_dev *sdev, u64 addr, unsigned int order)
+/* Some devices need each ATC invalidation twice, the second after the first has completed. */
+static void svm_repeat_atc(struct svm_batch *batch, const struct svm_dev *sdev,
+			   const struct svm_blocks b)
 {
-	struct device_domain_info *info = sdev->info;
-
-	if (info->ats_enabled && info->dtlb_extra_inval)
-		quirk_extra_dev_tlb_flush(info, addr, order, sdev->pasid, info->ats_qdep);
-}
-
-/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
-static void svm_add_pasid_cache(struct svm_batch *batch, ioasid_t pasid)
-{
-	struct qi_desc *desc = svm_next_desc(batch);
-
-	desc->qw0 = QI_PC_TYPE | QI_PC_GRAN(QI_PC_PASID_SEL) | QI_PC_DID(FLPT_DEFAULT_DID) |
-		    QI_PC_PASID(pasid);
-	desc = svm_next_desc(batch);
-	desc->qw0 = QI_IWD_TYPE | QI_IWD_FENCE;
+	if (sdev->info->dtlb_extra_inval)
+		svm_add_atc(batch, sdev, b);
 }
 
 /* After a change of the device's PASID entry, or of everything it leads to */
-static void svm_flush_entry(struct intel_iommu *iommu, struct svm_dev *sdev)
+static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
 {
+	const struct svm_blocks all = intel_svm_make_blocks(0, ULONG_MAX, 0);
 	struct svm_batch batch = { .iommu = iommu };
 
-	svm_add_pasid_cache(&batch, sdev->pasid);
-	svm_add_iotlb(&batch, sdev->pasid, 0, SVM_ORDER_ALL);
-	svm_add_atc(&batch, sdev, 0, SVM_ORDER_ALL);
+	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
+	intel_svm_make_pasid_cache_desc(svm_next_desc(&batch), sdev->pasid);
+	svm_make_fence_desc(svm_next_desc(&batch));
+	svm_add_iotlb(&batch, sdev->pasid, all);
+	svm_add_atc(&batch, sdev, all);
 	svm_submit(&batch);
-	svm_repeat_atc(sdev, 0, SVM_ORDER_ALL);
-}
-
-/* Ranges */
-
-/**
- * struct svm_blocks - a range of pages, block by naturally aligned block
- * @pfn: first page of the current block
- * @last: last page of the range
- * @max_order: the largest block that an IOTLB descriptor can name
- */
-struct svm_blocks {
-	unsigned long pfn;
-	unsigned long last;
-	unsigned int max_order;
-};
-
-static unsigned int svm_block_order(const struct svm_blocks *b)
-{
-	unsigned int fits = ilog2(b->last - b->pfn + 1);
-	unsigned int aligned = b->pfn ? __ffs(b->pfn) : BITS_PER_LONG;
-
-	return min3(fits, aligned, b->max_order);
-}
-
-static bool svm_next_block(struct svm_blocks *b)
-{
-	unsigned long size = 1UL << svm_block_order(b);
-
-	if (b->last - b->pfn < size)
-		return false;
-	b->pfn += size;
-	return true;
-}
-
-static unsigned int svm_count_blocks(struct svm_blocks b, unsigned int limit)
-{
-	unsigned int count = 1;
-
-	while (count <= limit && svm_next_block(&b))
-		count++;
-	return count;
-}
-
-static void svm_flush_blocks(struct svm_domain *sdom, const struct svm_blocks range)
-{
-	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *first, *sdev;
-	struct svm_blocks b = range;
-
-	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
-	if (!first)
-		return;
-
-	do {
-		svm_add_iotlb(&batch, first->pasid, b.pfn << VTD_PAGE_SHIFT, svm_block_order(&b));
-	} while (svm_next_block(&b));
-
-	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
-		b = range;
-		do {
-			svm_add_atc(&batch, sdev, b.pfn << VTD_PAGE_SHIFT, svm_block_order(&b));
-		} while (svm_next_block(&b));
-	}
+	svm_repeat_atc(&batch, sdev, all);
 	svm_submit(&batch);
-
-	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
-		b = range;
-		do {
-			svm_repeat_atc(sdev, b.pfn << VTD_PAGE_SHIFT, svm_block_order(&b));
-		} while (svm_next_block(&b));
-	}
-}
-
-static void svm_flush_all(struct svm_domain *sdom)
-{
-	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *first, *sdev;
-
-	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
-	if (!first)
-		return;
-
-	svm_add_iotlb(&batch, first->pasid, 0, SVM_ORDER_ALL);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_add_atc(&batch, sdev, 0, SVM_ORDER_ALL);
-	svm_submit(&batch);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_repeat_atc(sdev, 0, SVM_ORDER_ALL);
 }
 
 static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned long start,
 				       unsigned long end)
 {
 	struct svm_domain *sdom = to_svm_domain(domain);
-	struct svm_blocks range = {
-		.pfn = start >> VTD_PAGE_SHIFT,
-		.last = (end - 1) >> VTD_PAGE_SHIFT,
-		.max_order = cap_max_amask_val(sdom->iommu->cap),
-	};
+	const struct svm_blocks range =
+		intel_svm_make_blocks(start, end, cap_max_amask_val(sdom->iommu->cap));
+	struct svm_batch batch = { .iommu = sdom->iommu };
+	struct svm_dev *first, *sdev;
 
 	guard(rcu)();
-	if (end == ULONG_MAX || svm_count_blocks(range, SVM_MAX_BLOCKS) > SVM_MAX_BLOCKS)
-		svm_flush_all(sdom);
-	else
-		svm_flush_blocks(sdom, range);
+	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
+	if (!first)
+		return;
+
+	svm_add_iotlb(&batch, first->pasid, range);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_add_atc(&batch, sdev, range);
+	svm_submit(&batch);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_repeat_atc(&batch, sdev, range);
+	svm_submit(&batch);
 }
 
-/* PASID entries */
+/* PASID entries (VT-d 4.1, section 9.6): what they say */
 
-static struct pasid_entry *svm_pasid_entry(struct svm_dev *sdev)
+VISIBLE_IF_KUNIT void intel_svm_make_entry(struct pasid_entry *target,
+					   const struct intel_iommu *iommu, phys_addr_t root,
+					   bool la57)
 {
-	struct pasid_dir_entry *dir = sdev->info->pasid_table->table;
-	struct pasid_entry *table = get_pasid_table_from_pde(&dir[sdev->pasid >> PASID_PDE_SHIFT]);
-
-	return table ? &table[sdev->pasid & PASID_PTE_MASK] : NULL;
+	*target = (struct pasid_entry){};
+	pasid_set_flptr(target, root);
+	pasid_set_flpm(target, la57);
+	pasid_set_domain_id(target, FLPT_DEFAULT_DID);
+	pasid_set_address_width(target, iommu->agaw);
+	pasid_set_page_snoop(target, true);
+	pasid_set_translation_type(target, PASID_ENTRY_PGTT_FL_ONLY);
+	pasid_set_bits(&target->val[0], PASID_PTE_PRESENT, PASID_PTE_PRESENT);
 }
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_entry);
 
-static void svm_write_back(struct intel_iommu *iommu, struct pasid_entry *entry)
+/* Like a live one, but what it refuses is not logged. The root has been emptied by the core. */
+VISIBLE_IF_KUNIT void intel_svm_make_exit_entry(struct pasid_entry *target,
+						const struct pasid_entry *live)
+{
+	*target = *live;
+	pasid_set_bits(&target->val[0], PASID_PTE_FPD, PASID_PTE_FPD);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_exit_entry);
+
+/*
+ * PASID entries: how hardware comes to see them. It reads them at any time, word by word. Only the
+ * first word counts while that is not present; and while it is, only that may change.
+ */
+
+VISIBLE_IF_KUNIT void intel_svm_store(struct pasid_entry *entry, unsigned int word, u64 val)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_svm_store, entry, word, val);
+	WRITE_ONCE(entry->val[word], val);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_store);
+
+static void svm_write_back(struct intel_iommu *iommu, void *p, size_t size)
 {
 	if (!ecap_coherent(iommu->ecap))
-		clflush_cache_range(entry, sizeof(*entry));
+		clflush_cache_range(p, size);
+}
+
+/* From not present to present: that word last. */
+static void svm_publish_entry(struct intel_iommu *iommu, struct pasid_entry *entry,
+			      const struct pasid_entry *target)
+{
+	for (unsigned int word = ARRAY_SIZE(entry->val) - 1; word > 0; word--)
+		intel_svm_store(entry, word, target->val[word]);
+	dma_wmb();
+	intel_svm_store(entry, 0, target->val[0]);
+	svm_write_back(iommu, entry, sizeof(*entry));
+}
+
+/* From present to present, or to not present with all else as it was: one store. */
+static void svm_change_entry(struct intel_iommu *iommu, struct pasid_entry *entry, u64 first)
+{
+	intel_svm_store(entry, 0, first);
+	dma_wmb();
+	svm_write_back(iommu, entry, sizeof(*entry));
+}
+
+/* Not present any more, nor in any cache. */
+static void svm_wipe_entry(struct intel_iommu *iommu, struct pasid_entry *entry)
+{
+	for (unsigned int word = 0; word < ARRAY_SIZE(entry->val); word++)
+		intel_svm_store(entry, word, 0);
+	svm_write_back(iommu, entry, sizeof(*entry));
+}
+
+/* Finds the entry, whose table may have to be made. Tables are freed with the device. */
+static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid_t pasid)
+{
+	struct pasid_dir_entry *pde;
+	struct pasid_entry *table;
+	u64 none = 0;
+
+	if (pasid >= info->pasid_table->max_pasid)
+		return NULL;
+
+	pde = (struct pasid_dir_entry *)info->pasid_table->table + (pasid >> PASID_PDE_SHIFT);
+	if (!pasid_pde_is_present(pde)) {
+		table = iommu_alloc_page_node(info->iommu->node, GFP_KERNEL);
+		if (!table)
+			return NULL;
+		svm_write_back(info->iommu, table, PAGE_SIZE);
+		/* Somebody who attaches another PASID may have been faster. */
+		if (try_cmpxchg64(&pde->val, &none, virt_to_phys(table) | PASID_PTE_PRESENT))
+			svm_write_back(info->iommu, pde, sizeof(*pde));
+		else
+			iommu_free_page(table);
+	}
+	return get_pasid_table_from_pde(pde) + (pasid & PASID_PTE_MASK);
 }
 
 static void intel_svm_release(struct iommu_domain *domain)
 {
 	struct svm_domain *sdom = to_svm_domain(domain);
-	struct pasid_entry *entry;
+	struct pasid_entry target;
 	struct svm_dev *sdev;
 
 	guard(rcu)();
 	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
 		scoped_guard(spinlock, &sdom->lock) {
-			entry = svm_pasid_entry(sdev);
-			if (!entry || !pasid_pte_is_present(entry))
+			if (!pasid_pte_is_present(sdev->entry))
 				continue;
-			pasid_set_bits(&entry->val[0], PASID_PTE_FPD, PASID_PTE_FPD);
-			svm_write_back(sdom->iommu, entry);
+			intel_svm_make_exit_entry(&target, sdev->entry);
+			svm_change_entry(sdom->iommu, sdev->entry, target.val[0]);
 		}
 		svm_flush_entry(sdom->iommu, sdev);
 	}
 }
 
-static void svm_clear_entry(struct svm_domain *sdom, struct svm_dev *sdev)
+static void svm_clear_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 {
-	struct pasid_entry *entry = svm_pasid_entry(sdev);
+	struct pasid_entry *entry = sdev->entry;
 
 	scoped_guard(spinlock, &sdom->lock) {
-		if (WARN_ON(!entry || !pasid_pte_is_present(entry)))
+		if (WARN_ON(!pasid_pte_is_present(entry)))
 			return;
-		pasid_clear_present(entry);
-		svm_write_back(sdom->iommu, entry);
+		svm_change_entry(sdom->iommu, entry, entry->val[0] & ~(u64)PASID_PTE_PRESENT);
 	}
 	svm_flush_entry(sdom->iommu, sdev);
 
 	/* Hardware has let go of the entry; only now may the rest of it change. */
-	pasid_clear_entry(entry);
-	svm_write_back(sdom->iommu, entry);
+	svm_wipe_entry(sdom->iommu, entry);
+}
+
+/* Hardware may have cached that there is nothing, or sit behind a buffer. */
+static void svm_announce_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
+{
+	struct svm_batch batch = { .iommu = iommu };
+
+	if (!cap_caching_mode(iommu->cap)) {
+		iommu_flush_write_buffer(iommu);
+		return;
+	}
+	intel_svm_make_pasid_cache_desc(svm_next_desc(&batch), sdev->pasid);
+	svm_make_fence_desc(svm_next_desc(&batch));
+	svm_add_iotlb(&batch, sdev->pasid, intel_svm_make_blocks(0, ULONG_MAX, 0));
+	svm_submit(&batch);
 }
 
 static void svm_remove_dev(struct svm_domain *sdom, struct svm_dev *sdev)
@@ -315,13 +385,12 @@ static void svm_remove_dev(struct svm_domain *sdom, struct svm_dev *sdev)
 	kfree_rcu(sdev, rcu);
 }
 
-static int intel_svm_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
-				   ioasid_t pasid, struct iommu_domain *old)
+VISIBLE_IF_KUNIT int intel_svm_attach(struct svm_domain *sdom, struct device *dev, ioasid_t pasid,
+				      phys_addr_t root)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct svm_domain *sdom = to_svm_domain(domain);
+	struct pasid_entry target;
 	struct svm_dev *sdev;
-	int flags, ret;
 
 	if (info->iommu != sdom->iommu)
 		return -EINVAL;
@@ -331,15 +400,28 @@ static int intel_svm_set_dev_pasid(struct iommu_domain *domain, struct device *d
 		return -ENOMEM;
 	sdev->info = info;
 	sdev->pasid = pasid;
-	scoped_guard(spinlock, &sdom->lock)
-		list_add_rcu(&sdev->node, &sdom->devs);
+	sdev->entry = svm_get_entry(info, pasid);
+	if (!sdev->entry || pasid_pte_is_present(sdev->entry)) {
+		int ret = sdev->entry ? -EBUSY : -ENODEV;
 
-	flags = cpu_feature_enabled(X86_FEATURE_LA57) ? PASID_FLAG_FL5LP : 0;
-	ret = intel_pasid_setup_first_level(sdom->iommu, dev, iommu_sva_root(domain), pasid,
-					    FLPT_DEFAULT_DID, flags);
-	if (ret)
-		svm_remove_dev(sdom, sdev);
-	return ret;
+		kfree(sdev);
+		return ret;
+	}
+
+	intel_svm_make_entry(&target, sdom->iommu, root, cpu_feature_enabled(X86_FEATURE_LA57));
+	scoped_guard(spinlock, &sdom->lock) {
+		list_add_rcu(&sdev->node, &sdom->devs);
+		svm_publish_entry(sdom->iommu, sdev->entry, &target);
+	}
+	svm_announce_entry(sdom->iommu, sdev);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_attach);
+
+static int intel_svm_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+				   ioasid_t pasid, struct iommu_domain *old)
+{
+	return intel_svm_attach(to_svm_domain(domain), dev, pasid, __pa(iommu_sva_root(domain)));
 }
 
 /**
@@ -412,24 +494,26 @@ const struct iommu_sva_ops intel_sva_ops = {
 	.drain = intel_iommu_drain_pasid_prq,
 };
 
-static const char *svm_what_lacks(struct intel_iommu *iommu)
+VISIBLE_IF_KUNIT const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g,
+						  bool cpu_has_la57)
 {
-	if (!pasid_supported(iommu))
+	if (!ecap_pasid(ecap))
 		return "PASID";
-	if (!ecap_flts(iommu->ecap))
+	if (!ecap_flts(ecap))
 		return "first-stage translation";
-	if (!ecap_smpwc(iommu->ecap))
+	if (!ecap_smpwc(ecap))
 		return "coherent page walks";
-	if (!ecap_prs(iommu->ecap))
+	if (!ecap_prs(ecap))
 		return "page requests";
-	if (!ecap_pds(iommu->ecap))
+	if (!ecap_pds(ecap))
 		return "page request drain";
-	if (cpu_feature_enabled(X86_FEATURE_GBPAGES) && !cap_fl1gp_support(iommu->cap))
+	if (cpu_has_1g && !cap_fl1gp_support(cap))
 		return "1 GiB pages, which the CPU has";
-	if (cpu_feature_enabled(X86_FEATURE_LA57) && !cap_fl5lp_support(iommu->cap))
+	if (cpu_has_la57 && !cap_fl5lp_support(cap))
 		return "5-level paging, which the CPU uses";
 	return NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_what_lacks);
 
 /**
  * intel_svm_check() - Find out whether an IOMMU can do SVA
@@ -446,7 +530,9 @@ void intel_svm_check(struct intel_iommu *iommu)
 	if (!sm_supported(iommu))
 		return;
 
-	lacks = svm_what_lacks(iommu);
+	lacks = intel_svm_what_lacks(iommu->cap, iommu->ecap,
+				     cpu_feature_enabled(X86_FEATURE_GBPAGES),
+				     cpu_feature_enabled(X86_FEATURE_LA57));
 	if (lacks)
 		pr_info("%s: no SVA: it lacks %s\n", iommu->name, lacks);
 	else

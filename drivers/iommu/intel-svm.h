@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VT-d back-end of the SVA core: what its files share, and what its KUnit suite looks at
+ *
+ * Functions named make_* and decode_* only fill what they are given. What hardware sees passes
+ * through three functions that a test may redirect: intel_svm_store() for a word of a PASID entry,
+ * intel_svm_submit() for descriptors, intel_prq_clear_status() for the page request status.
+ */
+#ifndef _DRIVERS_IOMMU_INTEL_SVM_H
+#define _DRIVERS_IOMMU_INTEL_SVM_H
+
+#include <linux/iommu.h>
+#include <linux/irqreturn.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+#include "intel/iommu.h"
+#include "intel/pasid.h"
+
+/* Address mask of everything, as qi_desc_dev_iotlb_pasid() takes it */
+#define SVM_ORDER_ALL		(64 - VTD_PAGE_SHIFT)
+/* A range that splits into more naturally aligned blocks is flushed whole. */
+#define SVM_MAX_BLOCKS		32
+/* Descriptors between two waits. They are on the stack, which may be deep in reclaim. */
+#define SVM_BATCH		16
+
+/**
+ * struct svm_blocks - a range of pages, block by naturally aligned block
+ * @pfn: first page of the current block
+ * @last: last page of the range
+ * @max_order: the largest block that a descriptor can name
+ */
+struct svm_blocks {
+	unsigned long pfn;
+	unsigned long last;
+	unsigned int max_order;
+};
+
+/**
+ * struct svm_domain - an io_mm on one IOMMU
+ * @domain: what the core sees
+ * @iommu: all devices of the domain are behind it
+ * @lock: guards @devs for writers, and the PASID entries of its devices against a detach at the
+ *	same time as a release. Nothing is submitted under it.
+ * @devs: struct svm_dev, RCU
+ */
+struct svm_domain {
+	struct iommu_domain domain;
+	struct intel_iommu *iommu;
+	spinlock_t lock;	/* of devs, and of PASID entries */
+	struct list_head devs;
+};
+
+/* Page Request Descriptor, VT-d 4.1, section 7.4.1.1 */
+struct page_req_dsc {
+	u64 qw[4];
+};
+
+#define PRQ_ENTRIES		((PRQ_RING_MASK / sizeof(struct page_req_dsc)) + 1)
+/* Descriptors of a drain */
+#define PRQ_MAX_PUSH		3
+
+int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+		     unsigned long options);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g, bool cpu_has_la57);
+
+struct svm_blocks intel_svm_make_blocks(unsigned long start, unsigned long end,
+					unsigned int max_order);
+unsigned int intel_svm_block_order(const struct svm_blocks *b);
+bool intel_svm_next_block(struct svm_blocks *b);
+
+void intel_svm_make_iotlb_desc(struct qi_desc *desc, ioasid_t pasid, u64 addr,
+			       unsigned int order);
+void intel_svm_make_atc_desc(struct qi_desc *desc, const struct device_domain_info *info,
+			     ioasid_t pasid, u64 addr, unsigned int order);
+void intel_svm_make_pasid_cache_desc(struct qi_desc *desc, ioasid_t pasid);
+
+void intel_svm_make_entry(struct pasid_entry *target, const struct intel_iommu *iommu,
+			  phys_addr_t root, bool la57);
+void intel_svm_make_exit_entry(struct pasid_entry *target, const struct pasid_entry *live);
+void intel_svm_store(struct pasid_entry *entry, unsigned int word, u64 val);
+int intel_svm_attach(struct svm_domain *sdom, struct device *dev, ioasid_t pasid,
+		     phys_addr_t root);
+
+bool intel_prq_is_stop_marker(const struct page_req_dsc *req);
+void intel_prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt);
+void intel_prq_make_response(struct qi_desc *desc, u16 rid,
+			     const struct iommu_fault_page_request *prm, u32 code);
+unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
+				 const struct device_domain_info *info, u32 pasid);
+unsigned long intel_prq_count_at(unsigned long seq, unsigned long index);
+void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits);
+irqreturn_t intel_prq_thread(int irq, void *data);
+#endif
+
+#endif /* _DRIVERS_IOMMU_INTEL_SVM_H */
