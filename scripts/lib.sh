@@ -89,3 +89,16 @@ quietly()
 	fi
 	say "$what: done in $((SECONDS - start)) s"
 }
+
+# Before a kernel is built. Constant stamps and relative paths let ccache find what another run has
+# compiled. Sets $ccache, what goes before the compiler's name.
+use_ccache()
+{
+	export KBUILD_BUILD_TIMESTAMP='2024-11-17' KBUILD_BUILD_USER=sva KBUILD_BUILD_HOST=sva
+	export KBUILD_BUILD_VERSION=1
+	ccache=''
+	command -v ccache >/dev/null || return 0
+	ccache='ccache '
+	export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$TOP CCACHE_NOHASHDIR=1
+	export CCACHE_DEPEND=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
+}
