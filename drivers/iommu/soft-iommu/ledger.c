@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Software IOMMU: violations, counters and hooks
+ *
+ * A violation is something that hardware would do wrong because the core did. It may be noticed in
+ * atomic context, under any lock but soft_ledger.lock: nothing is allocated, the first
+ * SOFT_VIOLATIONS texts are kept and all are counted.
+ *
+ * What is a violation, and who notices:
+ *
+ *	walk.c		a walk of a freed table, or of a page that is no table any more; a present
+ *			entry of the root's kernel half was read
+ *	dma.c		bytes to or from a page that is free or belongs to the kernel
+ *	cmdq.c		an invalidation that ended before its wait
+ *	soft-iommu.c	a PASID entry set while present, changed, or removed while it is not there;
+ *			a device that leaves while PASIDs are attached
+ *	pri.c		a response for a group that was never sent, a second one, none at all, one
+ *			after the device has left the fault queue, one with a code that PCIe lacks
+ *	prq.c		a drain that never ends
+ */
+#include <linux/rcupdate.h>
+#include <linux/workqueue.h>
+
+#include "soft-priv.h"
+
+void soft_violation(struct soft_iommu *iommu, const char *fmt, ...)
+{
+	struct soft_ledger *ledger = &iommu->ledger;
+	va_list args;
+
+	guard(spinlock)(&ledger->lock);
+	if (ledger->nr < SOFT_VIOLATIONS) {
+		va_start(args, fmt);
+		vsnprintf(ledger->text[ledger->nr], SOFT_VIOLATION_LEN, fmt, args);
+		va_end(args);
+	}
+	ledger->nr++;
+}
+
+const char *soft_iommu_violation(struct soft_iommu *iommu, unsigned int n)
+{
+	struct soft_ledger *ledger = &iommu->ledger;
+
+	guard(spinlock)(&ledger->lock);
+	n += ledger->forgiven;
+	return n < min(ledger->nr, SOFT_VIOLATIONS) ? ledger->text[n] : "";
+}
+
+unsigned int soft_iommu_forgive(struct soft_iommu *iommu)
+{
+	struct soft_ledger *ledger = &iommu->ledger;
+	unsigned int nr;
+
+	guard(spinlock)(&ledger->lock);
+	nr = ledger->nr - ledger->forgiven;
+	ledger->forgiven = ledger->nr;
+	return nr;
+}
+
+unsigned int soft_iommu_check(struct soft_iommu *iommu)
+{
+	struct soft_ledger *ledger = &iommu->ledger;
+	struct soft_endpoint *ep;
+
+	soft_iommu_sync_prq(iommu);
+	/* Groups that are being served get their answers; those that were dropped will not. */
+	flush_workqueue(iommu->iopf->wq);
+	soft_cmdq_check(iommu);
+	scoped_guard(mutex, &iommu->lock)
+		list_for_each_entry(ep, &iommu->endpoints, node)
+			soft_pri_account(ep);
+
+	guard(spinlock)(&ledger->lock);
+	return ledger->nr - ledger->forgiven;
+}
+
+void soft_iommu_read_stats(struct soft_iommu *iommu, struct soft_iommu_stats *stats)
+{
+	u64 *value = (u64 *)stats;
+
+	BUILD_BUG_ON(sizeof(*stats) % sizeof(u64));
+	for (unsigned int i = 0; i < SOFT_NR_COUNTERS; i++)
+		value[i] = atomic64_read(&iommu->ledger.counters[i]);
+}
+
+static int soft_hook_call(struct soft_iommu *iommu, const struct soft_iommu_event *event)
+{
+	struct soft_hook hook;
+
+	scoped_guard(spinlock, &iommu->hook_lock)
+		hook = iommu->hooks[event->point];
+	return hook.fn ? hook.fn(event, hook.data) : 0;
+}
+
+/* Steps in at @event->point if the test wants that; returns what its function returns. */
+int soft_hook(struct soft_iommu *iommu, const struct soft_iommu_event *event)
+{
+	might_sleep();
+	return soft_hook_call(iommu, event);
+}
+
+/* The same where nothing may sleep. */
+void soft_hook_atomic(struct soft_iommu *iommu, const struct soft_iommu_event *event)
+{
+	guard(rcu)();
+	soft_hook_call(iommu, event);
+}
+
+/*
+ * On return no call of an earlier atomic hook is under way. One that may sleep may still do so: the
+ * test that makes it sleep knows when it has ended.
+ */
+void soft_iommu_set_hook(struct soft_iommu *iommu, enum soft_iommu_point point,
+			 soft_iommu_hook_t hook, void *data)
+{
+	scoped_guard(spinlock, &iommu->hook_lock)
+		iommu->hooks[point] = (struct soft_hook){ .fn = hook, .data = data };
+	if (point == SOFT_AT_INVALIDATE || point == SOFT_AT_RELEASE)
+		synchronize_rcu();
+}

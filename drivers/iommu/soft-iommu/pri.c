@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Software IOMMU: page requests and responses, as an endpoint sees them
+ *
+ * The ledger. For each (PASID, PRG index) a struct soft_group counts the last pages that entered
+ * the ring against the responses of the core. The two must be equal in the end, and the second must
+ * never be ahead. What the IOMMU answers itself never entered the ring and is not the core's.
+ *
+ * The device's own view is apart from that: it waits for an answer (pending), has so many credits
+ * left, and forgets both when it is reset. A response that comes after that finds nobody waiting;
+ * the core was right to send it all the same. If the device uses the index again too early, it takes
+ * the old answer for the new one, as real devices do.
+ *
+ * Sending takes a credit for each request; the answer to a group gives all of the group's back.
+ */
+#include <linux/bitmap.h>
+#include <linux/jiffies.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
+
+#include "soft-priv.h"
+
+/* PRG indices have 9 bits (PCIe 6.0, section 10.4.1.1). */
+#define SOFT_TAGS	512
+
+static u32 soft_group_key(ioasid_t pasid, u32 grpid)
+{
+	return pasid ^ (grpid << 20);
+}
+
+static struct soft_group *soft_group_find(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid)
+{
+	struct soft_group *group;
+
+	lockdep_assert_held(&ep->lock);
+
+	hash_for_each_possible(ep->groups, group, node, soft_group_key(pasid, grpid))
+		if (group->pasid == pasid && group->grpid == grpid)
+			return group;
+	return NULL;
+}
+
+/* Makes sure that there is one. */
+static int soft_group_make(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid)
+{
+	struct soft_group *group = kzalloc(sizeof(*group), GFP_KERNEL);
+
+	if (!group)
+		return -ENOMEM;
+	group->ep = ep;
+	group->pasid = pasid;
+	group->grpid = grpid;
+	group->code = -ENOENT;
+	INIT_LIST_HEAD(&group->held);
+
+	scoped_guard(spinlock, &ep->lock) {
+		if (!soft_group_find(ep, pasid, grpid)) {
+			hash_add(ep->groups, &group->node, soft_group_key(pasid, grpid));
+			return 0;
+		}
+	}
+	kfree(group);
+	return 0;
+}
+
+/* The device's side of a request that it is about to send. */
+static int soft_pri_take_credit(struct soft_endpoint *ep,
+				const struct iommu_fault_page_request *prm)
+{
+	struct soft_group *group;
+
+	guard(spinlock)(&ep->lock);
+	if (ep->unplugged || ep->stopped || !ep->iopf)
+		return -ENODEV;
+	if (!ep->credits && !ep->lies_credits)
+		return -EBUSY;
+
+	group = soft_group_find(ep, prm->pasid, prm->grpid);
+	if (ep->credits) {
+		ep->credits--;
+		group->credits++;
+	}
+	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+		group->pending = true;
+	return 0;
+}
+
+int soft_pri_send(struct soft_endpoint *ep, const struct iommu_fault_page_request *prm)
+{
+	struct soft_request req = { .rid = ep->rid, .prm = *prm };
+	int ret;
+
+	ret = soft_group_make(ep, prm->pasid, prm->grpid);
+	if (ret)
+		return ret;
+	ret = soft_pri_take_credit(ep, prm);
+	if (ret)
+		return ret;
+	soft_prq_put(ep->iommu, &req, ep);
+	return 0;
+}
+
+int soft_pri_stop_marker(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	struct soft_request req = {
+		.rid = ep->rid,
+		.stop_marker = true,
+		.prm.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID |
+			     IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+		.prm.pasid = pasid,
+	};
+
+	scoped_guard(spinlock, &ep->lock)
+		if (ep->unplugged || ep->stopped || !ep->iopf)
+			return -ENODEV;
+	soft_prq_put(ep->iommu, &req, ep);
+	return 0;
+}
+
+/* A last page is entering the ring: the core owes an answer. */
+void soft_pri_asked(struct soft_endpoint *ep, const struct iommu_fault_page_request *prm)
+{
+	guard(spinlock)(&ep->lock);
+	soft_group_find(ep, prm->pasid, prm->grpid)->asked++;
+}
+
+/* An answer arrives at the device. */
+void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, int code)
+{
+	struct soft_group *group;
+
+	scoped_guard(spinlock, &ep->lock) {
+		group = soft_group_find(ep, pasid, grpid);
+		if (ep->unplugged || !group || !group->pending)
+			return;
+		group->pending = false;
+		group->code = code;
+		ep->credits += group->credits;
+		group->credits = 0;
+		/* Such a function asks no more until it is reset (PCIe 6.0, section 10.4.2.2). */
+		if (code == IOMMU_PAGE_RESP_FAILURE)
+			ep->stopped = true;
+	}
+	wake_up_all(&ep->wait);
+}
+
+/* Writes a response of the core into the ledger. Returns false if there should be none. */
+static bool soft_pri_book(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+{
+	struct soft_group *group;
+	const char *wrong = NULL;
+
+	scoped_guard(spinlock, &ep->lock) {
+		group = soft_group_find(ep, resp->pasid, resp->grpid);
+		if (ep->removed)
+			wrong = "after the device has left the fault queue";
+		else if (!group || !group->asked)
+			wrong = "that was never sent";
+		else if (group->answered == group->asked)
+			wrong = "that has been answered already: a second response";
+		else
+			group->answered++;
+	}
+	if (wrong)
+		soft_violation(ep->iommu, "%s, PASID %u: response %u for group %u %s",
+			       soft_endpoint_name(ep), resp->pasid, resp->code, resp->grpid, wrong);
+	return !wrong;
+}
+
+static bool soft_pri_hold(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+{
+	struct soft_iommu *iommu = ep->iommu;
+	struct soft_group *group;
+
+	guard(spinlock)(&iommu->held_lock);
+	if (!iommu->hold_responses)
+		return false;
+	scoped_guard(spinlock, &ep->lock)
+		group = soft_group_find(ep, resp->pasid, resp->grpid);
+	/* One that is held already was for a request that the device has forgotten. */
+	group->held_code = resp->code;
+	list_move_tail(&group->held, &iommu->held);
+	return true;
+}
+
+/* The core answers a group. */
+void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+{
+	struct soft_iommu *iommu = ep->iommu;
+	struct soft_iommu_event event = {
+		.point = SOFT_AT_RESPONSE,
+		.dev = soft_endpoint_dev(ep),
+		.pasid = resp->pasid,
+		.grpid = resp->grpid,
+		.code = resp->code,
+	};
+
+	soft_hook(iommu, &event);
+
+	soft_count(iommu, responses[resp->code & 15]);
+	if (resp->code != 0 && resp->code != 1 && resp->code != 15)
+		soft_violation(iommu, "%s, PASID %u: response %u, which PCIe does not define",
+			       soft_endpoint_name(ep), resp->pasid, resp->code);
+	if (soft_pri_book(ep, resp) && !soft_pri_hold(ep, resp))
+		soft_pri_deliver(ep, resp->pasid, resp->grpid, resp->code);
+}
+
+/* Takes the oldest response that is held. */
+static bool soft_pri_unhold(struct soft_iommu *iommu, struct soft_endpoint **ep,
+			    struct iommu_page_response *resp)
+{
+	struct soft_group *group;
+
+	guard(spinlock)(&iommu->held_lock);
+	group = list_first_entry_or_null(&iommu->held, struct soft_group, held);
+	if (!group) {
+		iommu->hold_responses = false;
+		return false;
+	}
+	list_del_init(&group->held);
+	*ep = group->ep;
+	resp->pasid = group->pasid;
+	resp->grpid = group->grpid;
+	resp->code = group->held_code;
+	return true;
+}
+
+void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold)
+{
+	struct iommu_page_response resp;
+	struct soft_endpoint *ep;
+
+	if (hold) {
+		guard(spinlock)(&iommu->held_lock);
+		iommu->hold_responses = true;
+		return;
+	}
+	/* New ones line up behind those that are held until there are none. */
+	while (soft_pri_unhold(iommu, &ep, &resp))
+		soft_pri_deliver(ep, resp.pasid, resp.grpid, resp.code);
+}
+
+/* -EINPROGRESS while the device waits for an answer. */
+static int soft_pri_code(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int epoch)
+{
+	struct soft_group *group;
+
+	guard(spinlock)(&ep->lock);
+	if (ep->unplugged || ep->epoch != epoch)
+		return -ENODEV;
+	group = soft_group_find(ep, pasid, grpid);
+	return group && !group->pending && group->code >= 0 ? group->code : -EINPROGRESS;
+}
+
+static int soft_pri_wait_epoch(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid,
+			       unsigned int epoch, unsigned int ms)
+{
+	int code;
+
+	if (!wait_event_timeout(ep->wait, (code = soft_pri_code(ep, pasid, grpid, epoch)) !=
+				-EINPROGRESS, msecs_to_jiffies(ms)))
+		return -ETIMEDOUT;
+	return code;
+}
+
+int soft_pri_wait(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int ms)
+{
+	return soft_pri_wait_epoch(ep, pasid, grpid, READ_ONCE(ep->epoch), ms);
+}
+
+unsigned int soft_pri_outstanding(struct soft_endpoint *ep)
+{
+	struct soft_group *group;
+	unsigned int nr = 0;
+	int bucket;
+
+	guard(spinlock)(&ep->lock);
+	hash_for_each(ep->groups, bucket, group, node)
+		nr += group->pending;
+	return nr;
+}
+
+/* The DMA engine: a PRG index that nothing is outstanding for. */
+static int soft_pri_get_tag(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	struct soft_group *group;
+	unsigned int tag;
+
+	guard(spinlock)(&ep->lock);
+	for (unsigned int i = 0; i < SOFT_TAGS; i++) {
+		tag = ep->next_tag++ % SOFT_TAGS;
+		group = soft_group_find(ep, pasid, tag);
+		if (test_bit(tag, ep->tags) || (group && (group->pending || group->credits)))
+			continue;
+		__set_bit(tag, ep->tags);
+		return tag;
+	}
+	return -EBUSY;
+}
+
+static void soft_pri_put_tag(struct soft_endpoint *ep, int tag)
+{
+	scoped_guard(spinlock, &ep->lock)
+		__clear_bit(tag, ep->tags);
+	wake_up_all(&ep->wait);
+}
+
+static bool soft_pri_may_send(struct soft_endpoint *ep, unsigned int epoch)
+{
+	guard(spinlock)(&ep->lock);
+	return ep->credits || ep->lies_credits || ep->unplugged || ep->stopped || !ep->iopf ||
+	       ep->epoch != epoch;
+}
+
+/* Sends a request of the DMA engine as soon as there is a credit. */
+static int soft_pri_send_patiently(struct soft_endpoint *ep,
+				   const struct iommu_fault_page_request *prm, unsigned int epoch)
+{
+	int ret;
+
+	for (;;) {
+		if (READ_ONCE(ep->epoch) != epoch)
+			return -ENODEV;
+		ret = soft_pri_send(ep, prm);
+		if (ret != -EBUSY)
+			return ret;
+		if (!wait_event_timeout(ep->wait, soft_pri_may_send(ep, epoch),
+					msecs_to_jiffies(READ_ONCE(ep->patience))))
+			return -ETIMEDOUT;
+	}
+}
+
+/*
+ * Asks for a page and waits for the answer: 0 for Success, else what the DMA functions return.
+ * @epoch: of resets, when the DMA began
+ */
+int soft_pri_ask(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, unsigned int perm,
+		 unsigned int epoch)
+{
+	struct iommu_fault_page_request prm = {
+		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID | IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+		.pasid = pasid,
+		.perm = perm,
+		.addr = addr & PAGE_MASK,
+	};
+	int tag, ret;
+
+	tag = soft_pri_get_tag(ep, pasid);
+	if (tag < 0)
+		return tag;
+	prm.grpid = tag;
+	ret = soft_pri_send_patiently(ep, &prm, epoch);
+	if (!ret)
+		ret = soft_pri_wait_epoch(ep, pasid, tag, epoch, READ_ONCE(ep->patience));
+	soft_pri_put_tag(ep, tag);
+
+	switch (ret) {
+	case IOMMU_PAGE_RESP_INVALID:
+		return -EFAULT;
+	case IOMMU_PAGE_RESP_FAILURE:
+		return -EIO;
+	default:
+		return ret > 0 ? -EPROTO : ret;
+	}
+}
+
+/* Groups that the core still owes an answer for. */
+void soft_pri_account(struct soft_endpoint *ep)
+{
+	struct soft_group *group;
+	int bucket;
+
+	guard(spinlock)(&ep->lock);
+	hash_for_each(ep->groups, bucket, group, node) {
+		if (group->answered >= group->asked)
+			continue;
+		soft_violation(ep->iommu, "%s, PASID %u: group %u: %u responses never came",
+			       soft_endpoint_name(ep), group->pasid, group->grpid,
+			       group->asked - group->answered);
+		/* Once is enough. */
+		group->answered = group->asked;
+	}
+}
+
+/* The device forgets what it has asked. */
+void soft_pri_reset(struct soft_endpoint *ep)
+{
+	struct soft_group *group;
+	int bucket;
+
+	scoped_guard(spinlock, &ep->lock) {
+		hash_for_each(ep->groups, bucket, group, node) {
+			group->pending = false;
+			group->credits = 0;
+			group->code = -ENOENT;
+		}
+		ep->credits = ep->max_credits;
+		ep->stopped = false;
+		ep->epoch++;
+	}
+	wake_up_all(&ep->wait);
+}
+
+void soft_pri_free(struct soft_endpoint *ep)
+{
+	struct soft_group *group;
+	struct hlist_node *next;
+	int bucket;
+
+	hash_for_each_safe(ep->groups, bucket, next, group, node) {
+		scoped_guard(spinlock, &ep->iommu->held_lock)
+			list_del(&group->held);
+		hash_del(&group->node);
+		kfree(group);
+	}
+}
+
+void soft_endpoint_lie_about_credits(struct soft_endpoint *ep, bool on)
+{
+	scoped_guard(spinlock, &ep->lock)
+		ep->lies_credits = on;
+	wake_up_all(&ep->wait);
+}
+
+void soft_endpoint_lie_about_invalidations(struct soft_endpoint *ep, bool on)
+{
+	WRITE_ONCE(ep->lies_atc, on);
+}

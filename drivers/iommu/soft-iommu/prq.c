@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Software IOMMU: the page request ring
+ *
+ * Endpoints put requests in at the tail; the PRQ thread reports them to the core one by one, in
+ * order, and then frees their place. When a request finds no place, the overflow bit is set, and
+ * until software clears it nothing is taken any more. Software clears it when the ring is empty,
+ * and tells the core that partials may have lost their last page. To a last page that is lost the
+ * IOMMU itself answers Success, so that the device asks again; a request with a PASID that has no
+ * entry it answers Invalid Request (VT-d 5.0, section 7.4.1).
+ *
+ * Stop markers are dropped by the thread: nobody answers them.
+ */
+#include <linux/kthread.h>
+#include <linux/log2.h>
+#include <linux/slab.h>
+
+#include "soft-priv.h"
+
+static struct soft_request *soft_prq_at(struct soft_prq *prq, u64 nr)
+{
+	return &prq->ring[nr & (prq->size - 1)];
+}
+
+static bool soft_is_last_page(const struct soft_request *req)
+{
+	return req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+}
+
+/* Returns false if the ring has no room, or is shut since it had none. */
+static bool soft_prq_try_put(struct soft_iommu *iommu, const struct soft_request *req,
+			     struct soft_endpoint *ep)
+{
+	struct soft_prq *prq = &iommu->prq;
+
+	guard(spinlock)(&prq->lock);
+	if (!prq->overflow && prq->tail - prq->head == prq->size) {
+		prq->overflow = true;
+		soft_count(iommu, prq_overflows);
+	}
+	if (prq->overflow) {
+		soft_count(iommu, prq_lost);
+		return false;
+	}
+	if (req->stop_marker)
+		soft_count(iommu, prq_stop_markers);
+	else
+		soft_count(iommu, prq_requests);
+	if (!req->stop_marker && soft_is_last_page(req))
+		soft_pri_asked(ep, &req->prm);
+	*soft_prq_at(prq, prq->tail) = *req;
+	prq->tail++;
+	return true;
+}
+
+/* The IOMMU answers itself. */
+static void soft_auto_response(struct soft_iommu *iommu, struct soft_endpoint *ep,
+			       const struct soft_request *req, int code)
+{
+	if (req->stop_marker || !soft_is_last_page(req))
+		return;
+	soft_count(iommu, auto_responses);
+	soft_pri_deliver(ep, req->prm.pasid, req->prm.grpid, code);
+}
+
+/* What the IOMMU does with a request that has arrived from @ep. */
+void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
+		  struct soft_endpoint *ep)
+{
+	if (!req->stop_marker && (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) &&
+	    !soft_has_pasid(ep, req->prm.pasid)) {
+		soft_auto_response(iommu, ep, req, IOMMU_PAGE_RESP_INVALID);
+		return;
+	}
+	if (!soft_prq_try_put(iommu, req, ep))
+		soft_auto_response(iommu, ep, req, IOMMU_PAGE_RESP_SUCCESS);
+	wake_up(&iommu->prq.work);
+}
+
+static bool soft_prq_has_work(struct soft_prq *prq)
+{
+	guard(spinlock)(&prq->lock);
+	return !prq->hold && (prq->head != prq->tail || prq->overflow);
+}
+
+/* Takes the oldest request in hand; it stays in the ring. */
+static bool soft_prq_take(struct soft_prq *prq, struct soft_request *req)
+{
+	guard(spinlock)(&prq->lock);
+	if (prq->hold || prq->head == prq->tail)
+		return false;
+	*req = *soft_prq_at(prq, prq->head);
+	prq->busy = true;
+	return true;
+}
+
+static void soft_prq_done(struct soft_prq *prq)
+{
+	scoped_guard(spinlock, &prq->lock) {
+		prq->head++;
+		prq->busy = false;
+	}
+	wake_up_all(&prq->idle);
+}
+
+static struct soft_endpoint *soft_find_endpoint(struct soft_iommu *iommu, u32 rid)
+{
+	struct soft_endpoint *ep;
+
+	lockdep_assert_held(&iommu->lock);
+
+	list_for_each_entry(ep, &iommu->endpoints, node)
+		if (ep->rid == rid)
+			return ep;
+	return NULL;
+}
+
+static void soft_prq_hook(struct soft_iommu *iommu, const struct soft_request *req)
+{
+	struct soft_iommu_event event = {
+		.point = SOFT_AT_REPORT,
+		.pasid = req->prm.pasid,
+		.start = req->prm.addr,
+		.grpid = req->prm.grpid,
+	};
+	struct soft_endpoint *ep;
+
+	scoped_guard(mutex, &iommu->lock) {
+		ep = soft_find_endpoint(iommu, req->rid);
+		if (!ep)
+			return;
+		event.dev = get_device(soft_endpoint_dev(ep));
+	}
+	soft_hook(iommu, &event);
+	put_device(event.dev);
+}
+
+static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request *req)
+{
+	struct iopf_fault evt = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm = req->prm,
+	};
+	struct soft_endpoint *ep;
+
+	if (req->stop_marker)
+		return;
+	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		evt.fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+
+	soft_prq_hook(iommu, req);
+
+	/* The device must not leave before the report is over. */
+	guard(mutex)(&iommu->lock);
+	ep = soft_find_endpoint(iommu, req->rid);
+	if (ep)
+		iommu_report_device_fault(soft_endpoint_dev(ep), &evt);
+}
+
+/* The ring is empty and the bit set: nothing can come in until we clear it. */
+static void soft_prq_end_overflow(struct soft_iommu *iommu)
+{
+	struct soft_prq *prq = &iommu->prq;
+
+	scoped_guard(spinlock, &prq->lock)
+		if (!prq->overflow || prq->hold || prq->head != prq->tail)
+			return;
+
+	iopf_queue_discard_partial(iommu->iopf);
+	scoped_guard(spinlock, &prq->lock)
+		prq->overflow = false;
+	wake_up_all(&prq->idle);
+}
+
+static int soft_prq_thread(void *data)
+{
+	struct soft_iommu *iommu = data;
+	struct soft_prq *prq = &iommu->prq;
+	struct soft_request req;
+
+	while (!kthread_should_stop()) {
+		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
+		while (soft_prq_take(prq, &req)) {
+			soft_prq_report(iommu, &req);
+			soft_prq_done(prq);
+		}
+		soft_prq_end_overflow(iommu);
+	}
+	return 0;
+}
+
+static bool soft_prq_is_idle(struct soft_prq *prq)
+{
+	guard(spinlock)(&prq->lock);
+	return !prq->busy;
+}
+
+static bool soft_prq_is_empty(struct soft_prq *prq)
+{
+	guard(spinlock)(&prq->lock);
+	return prq->hold || (prq->head == prq->tail && !prq->overflow);
+}
+
+void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold)
+{
+	struct soft_prq *prq = &iommu->prq;
+
+	scoped_guard(spinlock, &prq->lock)
+		prq->hold = hold;
+	if (hold)
+		wait_event(prq->idle, soft_prq_is_idle(prq));
+	else
+		wake_up(&prq->work);
+}
+
+/* While the thread is held there is nothing to wait for. */
+void soft_iommu_sync_prq(struct soft_iommu *iommu)
+{
+	wait_event(iommu->prq.idle, soft_prq_is_empty(&iommu->prq));
+}
+
+static bool soft_prq_holds(struct soft_prq *prq, u32 rid, ioasid_t pasid)
+{
+	guard(spinlock)(&prq->lock);
+	for (u64 nr = prq->head; nr < prq->tail; nr++) {
+		const struct soft_request *req = soft_prq_at(prq, nr);
+
+		if (req->rid == rid && (pasid == IOMMU_PASID_INVALID || req->prm.pasid == pasid))
+			return true;
+	}
+	return false;
+}
+
+/* Waits until no request of (@ep, @pasid) is in the ring; of @ep, if that is IOMMU_PASID_INVALID. */
+void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	struct soft_prq *prq = &ep->iommu->prq;
+
+	if (!wait_event_timeout(prq->idle, !soft_prq_holds(prq, ep->rid, pasid), SOFT_LONG_TIME))
+		soft_violation(ep->iommu, "%s, PASID %u: a drain does not end",
+			       soft_endpoint_name(ep), pasid);
+}
+
+int soft_prq_start(struct soft_iommu *iommu, unsigned int entries)
+{
+	struct soft_prq *prq = &iommu->prq;
+
+	prq->size = roundup_pow_of_two(entries ?: 64);
+	spin_lock_init(&prq->lock);
+	init_waitqueue_head(&prq->work);
+	init_waitqueue_head(&prq->idle);
+	prq->ring = kvcalloc(prq->size, sizeof(*prq->ring), GFP_KERNEL);
+	if (!prq->ring)
+		return -ENOMEM;
+	prq->thread = kthread_run(soft_prq_thread, iommu, "soft-iommu-prq");
+	if (IS_ERR(prq->thread)) {
+		kvfree(prq->ring);
+		return PTR_ERR(prq->thread);
+	}
+	return 0;
+}
+
+void soft_prq_stop(struct soft_iommu *iommu)
+{
+	kthread_stop(iommu->prq.thread);
+	kvfree(iommu->prq.ring);
+}
