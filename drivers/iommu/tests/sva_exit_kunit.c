@@ -689,7 +689,7 @@ static void mapped_queue_goes_with_its_process(struct kunit *test)
 	sva_gate_on_release(queue, unbind_on_release, scene.sva);
 	sva_gate_forget_file(queue);
 	sva_proc_exit(scene.proc);
-	/* A bond that kept mm_users would keep the mapping, which keeps the file and so the bond. */
+	/* A bond that kept mm_users would keep the mapping, and that the file and so the bond. */
 	KUNIT_EXPECT_TRUE(test, sva_gate_file_released(queue));
 	KUNIT_EXPECT_TRUE(test, sva_becomes(!soft_iommu_domains(fix->iommu)));
 }
@@ -904,7 +904,7 @@ static void freed_kernel_tables_are_never_cached(struct kunit *test)
 		memset(mem, 1, PAGE_SIZE);
 		for (int j = 0; j < 64; j += 8)
 			KUNIT_EXPECT_EQ(test, granted(fix->ep[0], scene.pasid,
-								 addr + j * PAGE_SIZE), 0U);
+						      addr + j * PAGE_SIZE), 0U);
 		vfree(mem);
 		KUNIT_EXPECT_EQ(test, granted(fix->ep[0], scene.pasid, addr), 0U);
 	}
