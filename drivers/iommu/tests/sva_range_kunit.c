@@ -248,8 +248,12 @@ enum model_state {
 };
 
 /**
- * struct model - what the memory of a process must look like to a device
+ * struct model - what the memory of a process must look like to its devices
+ * @test: the test
  * @scene: the process, with one VMA of MODEL_PAGES at the start
+ * @ep: the devices
+ * @other: the bond of the second one
+ * @rnd: what comes next
  * @state: of each page
  * @value: what each page has at its start
  * @stamp: the next value
