@@ -2,7 +2,7 @@
 #
 # What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
 
-export V JOBS FILTER ARCH DEBUG
+export V JOBS FILTER
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test kunit check patch kernel shell setup clean distclean

@@ -1009,3 +1009,17 @@ void iopf_queue_free(struct iopf_queue *queue)
 	kfree(queue);
 }
 EXPORT_SYMBOL_GPL(iopf_queue_free);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: groups that somebody has not let go of, lanes at work, and partials. */
+unsigned int iopf_device_busy(struct device *dev)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (!idev)
+		return 0;
+	guard(spinlock)(&idev->lock);
+	/* Less the queue's reference and ours */
+	return refcount_read(&idev->fp.users) - 2 + list_count_nodes(&idev->partials);
+}
+#endif

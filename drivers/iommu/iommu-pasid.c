@@ -10,6 +10,8 @@
 #include <linux/log2.h>
 #include <linux/mutex.h>
 
+#include "iopf.h"
+
 static DEFINE_IDA(pasids);
 static DEFINE_MUTEX(pasids_lock);
 
@@ -65,3 +67,11 @@ void iommu_free_global_pasid(ioasid_t pasid)
 	ida_free(&pasids, pasid);
 }
 EXPORT_SYMBOL_GPL(iommu_free_global_pasid);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: true if not all PASIDs have been given back. */
+bool iommu_pasids_in_use(void)
+{
+	return !ida_is_empty(&pasids);
+}
+#endif

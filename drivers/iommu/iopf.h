@@ -75,4 +75,9 @@ void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
 const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+bool iommu_pasids_in_use(void);
+unsigned int iopf_device_busy(struct device *dev);
+#endif
+
 #endif /* _DRIVERS_IOMMU_IOPF_H */

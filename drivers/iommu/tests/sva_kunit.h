@@ -31,16 +31,20 @@ struct sva_proc *sva_proc_fork(struct sva_proc *proc);
 /* Another thread of the same process (CLONE_VM | CLONE_THREAD). */
 struct sva_proc *sva_proc_thread(struct sva_proc *proc);
 struct mm_struct *sva_proc_mm(struct sva_proc *proc);
+struct task_struct *sva_proc_task(struct sva_proc *proc);
 /* Runs fn(arg) in the process and returns its result. */
 long sva_proc_call(struct sva_proc *proc, long (*fn)(void *arg), void *arg);
 /* A system call, by number, as the process's program would make it. */
 long sva_proc_syscall(struct sva_proc *proc, unsigned int nr, unsigned long a, unsigned long b,
 		      unsigned long c, unsigned long d, unsigned long e, unsigned long f);
-/* Anonymous private memory anywhere, PROT_READ | PROT_WRITE, not touched; asserts that it worked. */
+/* For system calls: copies up to a page into memory of the process, until the next time. */
+unsigned long sva_proc_pass(struct sva_proc *proc, const void *data, size_t len);
+unsigned long sva_proc_string(struct sva_proc *proc, const char *text);
+/* Anonymous private memory anywhere, readable and writable, not touched; asserts success. */
 unsigned long sva_proc_map(struct sva_proc *proc, size_t len);
 unsigned long sva_proc_mmap(struct sva_proc *proc, unsigned long addr, size_t len,
 			    unsigned long prot, unsigned long flags);
-/* mremap(2), mprotect(2), munmap(2), madvise(2) of the process; 0 or -errno (mremap: the address). */
+/* munmap(2) and so on, by the process; 0 or -errno; mremap: the address. */
 long sva_proc_munmap(struct sva_proc *proc, unsigned long addr, size_t len);
 long sva_proc_mprotect(struct sva_proc *proc, unsigned long addr, size_t len, unsigned long prot);
 long sva_proc_madvise(struct sva_proc *proc, unsigned long addr, size_t len, int advice);
@@ -52,6 +56,9 @@ int sva_proc_read(struct sva_proc *proc, unsigned long addr, void *buf, size_t l
 /* exit_group(0) or SIGKILL; return when the process is gone and its mm has exited. */
 void sva_proc_exit(struct sva_proc *proc);
 void sva_proc_kill(struct sva_proc *proc);
+/* The two halves of sva_proc_kill(). */
+void sva_proc_send_kill(struct sva_proc *proc);
+void sva_proc_wait_gone(struct sva_proc *proc);
 
 /**
  * struct sva_fixture - one software IOMMU with two endpoints, ready to bind
@@ -80,11 +87,17 @@ struct soft_endpoint *sva_add_endpoint(struct kunit *test, struct soft_iommu *io
 /* The test has destroyed the endpoint itself. */
 void sva_forget_endpoint(struct kunit *test, struct soft_endpoint *ep);
 
-/* iommu_sva_bind_device(), asserting success; not undone by the fixture: a bond left is a failure. */
+/* Binds, asserting success; not undone by the fixture: a bond left is a failure. */
 struct iommu_sva *sva_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc);
 
-/* Settings: path below /sys, as in "kernel/mm/ksm/run"; the old value comes back at exit. */
+/*
+ * Settings: path below /sys, as in "kernel/mm/ksm/run" or "kernel/debug/failslab/probability", or
+ * an absolute one. sva_sysfs_set() has the old value come back at exit.
+ */
 void sva_sysfs_set(struct kunit *test, const char *path, const char *value);
+void sva_sysfs_put(struct kunit *test, const char *path, const char *value);
+/* Up to a page, as a string; returns its length or -errno. */
+long sva_sysfs_get(struct kunit *test, const char *path, char *buf, size_t len);
 /* Swap space of @pages on a RAM disk for the rest of the test. */
 void sva_swap_on(struct kunit *test, unsigned int pages);
 
