@@ -11,6 +11,7 @@
 #include <linux/platform_device.h>
 #include <linux/sched/mm.h>
 
+#include "../iommu-priv.h"
 #include "sva_stage.h"
 
 static void unbind_scene(struct sva_scene *scene)
@@ -499,21 +500,37 @@ static void device_too_narrow_for_the_pasid_is_refused(struct kunit *test)
 	unbind_scene(&scene);
 }
 
+static int squat(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
+		 struct iommu_domain *old)
+{
+	return 0;
+}
+
+static const struct iommu_domain_ops squatter_ops = {
+	.set_dev_pasid = squat,
+};
+
+/* The group has something else for the PASID; the hardware knows nothing of it. */
 static void pasid_in_use_on_the_device_is_busy(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
-	struct sva_scene one = sva_scene(test, fix->ep[0], 1);
-	struct sva_scene two = sva_scene(test, fix->ep[1], 1);
-	struct iommu_domain *squatter = two.sva->handle.domain;
+	struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
 	struct iommu_attach_handle handle = { };
+	struct iommu_domain squatter = {
+		.type = IOMMU_DOMAIN_UNMANAGED,
+		.ops = &squatter_ops,
+		.owner = dev_iommu_ops(fix->dev[1]),
+	};
 
-	KUNIT_ASSERT_EQ(test, iommu_attach_device_pasid(squatter, fix->dev[1], one.pasid, &handle),
-			0);
-	KUNIT_EXPECT_EQ(test, bind_error(fix->ep[1], one.proc), -EBUSY);
-	iommu_detach_device_pasid(squatter, fix->dev[1], one.pasid);
-	KUNIT_EXPECT_EQ(test, bind_error(fix->ep[1], one.proc), 0);
-	unbind_scene(&one);
-	unbind_scene(&two);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(&squatter, fix->dev[1], scene.pasid,
+							&handle), 0);
+	KUNIT_EXPECT_EQ(test, bind_error(fix->ep[1], scene.proc), -EBUSY);
+	iommu_detach_device_pasid(&squatter, fix->dev[1], scene.pasid);
+	/* The software IOMMU has seen an entry go that never came. */
+	KUNIT_EXPECT_EQ(test, soft_iommu_forgive(fix->iommu), 1U);
+	KUNIT_EXPECT_EQ(test, bind_error(fix->ep[1], scene.proc), 0);
+	SVA_EXPECT_READS(test, fix->ep[0], scene.pasid, scene.addr, sva_mark(0));
+	unbind_scene(&scene);
 }
 
 /* What the vendor driver says comes out of bind, and everything done so far is undone. */
@@ -861,9 +878,10 @@ struct sibling {
 /* Runs in the process: what a thread of a user's program does while another one binds. */
 static long write_until_told(void *arg)
 {
+	unsigned long end = jiffies + 4 * SVA_PATIENCE;
 	struct sibling *sibling = arg;
 
-	while (!READ_ONCE(sibling->stop)) {
+	while (!READ_ONCE(sibling->stop) && time_before(jiffies, end)) {
 		u64 next = sibling->written + 1;
 
 		if (copy_to_user((void __user *)sibling->addr, &next, sizeof(next)))

@@ -15,6 +15,7 @@
 #include <linux/sched/mm.h>
 #include <linux/vmalloc.h>
 
+#include "../iommu-priv.h"
 #include "sva_stage.h"
 
 #define INVALID		((int)IOMMU_PAGE_RESP_INVALID)
@@ -720,14 +721,17 @@ static void mapped_queue_goes_with_its_process_during_dma(struct kunit *test)
 
 /* After the exit */
 
-static int attach_again(struct sva_scene *scene, struct device *dev)
+/* A device that is reset loses its entries before and gets them again after. May be refused. */
+static void reset_device(struct soft_endpoint *ep, struct sva_scene *scene)
 {
 	struct iommu_domain *domain = scene->sva->handle.domain;
+	struct device *dev = soft_endpoint_dev(ep);
 
-	return domain->ops->set_dev_pasid(domain, dev, scene->pasid, NULL);
+	dev_iommu_ops(dev)->remove_dev_pasid(dev, scene->pasid, domain);
+	soft_endpoint_reset(ep);
+	domain->ops->set_dev_pasid(domain, dev, scene->pasid, NULL);
 }
 
-/* A reset of a device makes the core set its PASID entries again. */
 static void reset_after_exit_brings_no_tables_back(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
@@ -735,9 +739,7 @@ static void reset_after_exit_brings_no_tables_back(struct kunit *test)
 
 	touch_all(test, fix->ep[0], &scene, 4);
 	sva_proc_exit(scene.proc);
-	soft_endpoint_reset(fix->ep[0]);
-	/* The back-end may refuse. */
-	attach_again(&scene, fix->dev[0]);
+	reset_device(fix->ep[0], &scene);
 	expect_gone(test, fix->ep[0], &scene, 4);
 	iommu_sva_unbind_device(scene.sva);
 }
@@ -756,8 +758,7 @@ static void reset_in_release(struct mmu_notifier *notifier, struct mm_struct *mm
 	struct sva_fixture *fix = late->test->priv;
 
 	late->called = true;
-	soft_endpoint_reset(fix->ep[0]);
-	attach_again(late->scene, fix->dev[0]);
+	reset_device(fix->ep[0], late->scene);
 	expect_gone(late->test, fix->ep[0], late->scene, 4);
 }
 

@@ -3,6 +3,7 @@
  * PASIDs: which number an mm gets, how long it keeps it, when the number comes back
  */
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 
 #include "sva_stage.h"
 
@@ -29,10 +30,10 @@ static ioasid_t *pasid_array(struct kunit *test, unsigned int nr)
 }
 
 /* Is @pasid among those that can be had for the device? */
-static bool can_be_had(struct kunit *test, struct soft_endpoint *ep, ioasid_t pasid)
+static bool can_be_had(struct soft_endpoint *ep, ioasid_t pasid)
 {
-	ioasid_t *pasids = pasid_array(test, 64);
-	unsigned int nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, 64);
+	ioasid_t pasids[64];
+	unsigned int nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, ARRAY_SIZE(pasids));
 	bool found = false;
 
 	for (unsigned int i = 0; i < nr; i++)
@@ -68,7 +69,7 @@ static void pasid_fits_the_device(struct kunit *test)
 		iommu_sva_unbind_device(scene.sva);
 		sva_proc_exit(scene.proc);
 		if (bits < 6)
-			KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(test, ep, scene.pasid)));
+			KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, scene.pasid)));
 	}
 }
 
@@ -178,7 +179,7 @@ static void next_process_gets_another_number(struct kunit *test)
 		seen |= BIT(scene.pasid);
 		iommu_sva_unbind_device(scene.sva);
 		sva_proc_exit(scene.proc);
-		KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(test, ep, scene.pasid)));
+		KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, scene.pasid)));
 	}
 	KUNIT_EXPECT_EQ(test, seen, 0xfeU);
 }
@@ -273,6 +274,7 @@ static void no_number_left_is_an_error(struct kunit *test)
 	struct sva_scene scene[7];
 	struct iommu_sva *sva;
 
+	KUNIT_ASSERT_TRUE(test, sva_pasids_free(test, ep, 7));
 	for (int i = 0; i < 7; i++)
 		scene[i] = sva_scene(test, ep, 1);
 	for (int i = 0; i < 3; i++) {
@@ -293,11 +295,12 @@ static void room_is_made_when_a_process_goes(struct kunit *test)
 	struct sva_scene scene[3];
 	struct iommu_sva *sva;
 
+	KUNIT_ASSERT_TRUE(test, sva_pasids_free(test, ep, 3));
 	for (int i = 0; i < 3; i++)
 		scene[i] = sva_scene(test, ep, 1);
 	iommu_sva_unbind_device(scene[1].sva);
 	sva_proc_exit(scene[1].proc);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(test, ep, scene[1].pasid)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, scene[1].pasid)));
 	sva = sva_bind(test, ep, late);
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(sva), scene[1].pasid);
 	iommu_sva_unbind_device(sva);
@@ -332,9 +335,9 @@ static void last_unbind_gives_the_number_back(struct kunit *test)
 	if (sva_pasid_stays_with_mm())
 		kunit_skip(test, "tasks may hold the PASID in an MSR");
 	iommu_sva_unbind_device(again);
-	KUNIT_EXPECT_FALSE(test, can_be_had(test, ep, scene.pasid));
+	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_TRUE(test, can_be_had(test, ep, scene.pasid));
+	KUNIT_EXPECT_TRUE(test, can_be_had(ep, scene.pasid));
 	KUNIT_EXPECT_FALSE(test, mm_valid_pasid(sva_proc_mm(scene.proc)));
 }
 #endif
@@ -380,7 +383,7 @@ static void number_stays_while_one_bond_is_left(struct kunit *test)
 
 	for (int i = 0; i < 6; i++) {
 		iommu_sva_unbind_device(bond[i % 2]);
-		KUNIT_EXPECT_FALSE(test, can_be_had(test, ep[0], scene.pasid));
+		KUNIT_EXPECT_FALSE(test, can_be_had(ep[0], scene.pasid));
 		bond[i % 2] = sva_bind(test, ep[i % 2], scene.proc);
 		KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(bond[i % 2]), scene.pasid);
 	}
@@ -397,9 +400,9 @@ static void number_is_not_reused_before_unbind(struct kunit *test)
 	sva_proc_exit(scene.proc);
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(scene.sva), scene.pasid);
 	for (int i = 0; i < 3; i++)
-		KUNIT_EXPECT_FALSE(test, can_be_had(test, ep, scene.pasid));
+		KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(test, ep, scene.pasid)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, scene.pasid)));
 }
 
 static void number_survives_exit_on_every_device(struct kunit *test)
@@ -410,7 +413,7 @@ static void number_survives_exit_on_every_device(struct kunit *test)
 
 	sva_proc_exit(scene.proc);
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_FALSE(test, can_be_had(test, ep[0], scene.pasid));
+	KUNIT_EXPECT_FALSE(test, can_be_had(ep[0], scene.pasid));
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(other), scene.pasid);
 	iommu_sva_unbind_device(other);
 	KUNIT_EXPECT_TRUE(test, sva_pasids_free(test, ep[0], 7));
@@ -421,13 +424,17 @@ static void number_is_freed_once(struct kunit *test)
 {
 	struct soft_endpoint *ep = narrow(test, 3);
 	struct sva_scene scene = sva_scene(test, ep, 1);
+	struct mm_struct *mm = sva_proc_mm(scene.proc);
 	ioasid_t pasids[7];
 	unsigned int nr;
 
 	iommu_sva_unbind_device(scene.sva);
 	nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, 7);
+	mmgrab(mm);
 	sva_proc_exit(scene.proc);
-	/* Now the mm goes. Whatever was free has an owner and must stay taken. */
+	KUNIT_EXPECT_TRUE(test, sva_becomes(atomic_read(&mm->mm_count) == 1));
+	/* Now the mm goes. Whatever was free before has an owner and must stay taken. */
+	mmdrop(mm);
 	KUNIT_EXPECT_TRUE(test, sva_pasids_free(test, ep, 7 - nr));
 	sva_give_pasids(pasids, nr);
 	KUNIT_EXPECT_TRUE(test, sva_pasids_free(test, ep, 7));
@@ -460,7 +467,7 @@ static void exit_of_a_child_leaves_the_number_alone(struct kunit *test)
 
 	for (int i = 0; i < 4; i++)
 		sva_proc_exit(sva_proc_fork(scene.proc));
-	KUNIT_EXPECT_FALSE(test, can_be_had(test, ep, scene.pasid));
+	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
 	SVA_EXPECT_READS(test, ep, scene.pasid, scene.addr, sva_mark(0));
 	iommu_sva_unbind_device(scene.sva);
 	sva_proc_exit(scene.proc);

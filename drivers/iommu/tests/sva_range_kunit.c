@@ -699,7 +699,7 @@ static void huge_range_takes_few_commands(struct kunit *test)
 	struct sva_fixture *fix = test->priv;
 	struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
 	const size_t size = SZ_1G;
-	unsigned long addr = sva_proc_map(scene.proc, size);
+	unsigned long addr = sva_proc_mmap(scene.proc, 0, size, RW, MAP_NORESERVE);
 	u64 before;
 
 	for (size_t off = 0; off < size; off += size / 8)
