@@ -2,8 +2,12 @@
 /*
  * PASIDs: which number an mm gets, how long it keeps it, when the number comes back
  */
+#include <linux/binfmts.h>
+#include <linux/elf.h>
+#include <linux/fcntl.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/unistd.h>
 
 #include "sva_stage.h"
 
@@ -423,15 +427,18 @@ static void number_survives_exit_on_every_device(struct kunit *test)
 static void number_is_freed_once(struct kunit *test)
 {
 	struct soft_endpoint *ep = narrow(test, 3);
-	struct sva_scene scene = sva_scene(test, ep, 1);
-	struct mm_struct *mm = sva_proc_mm(scene.proc);
+	struct mm_struct *mm = mm_alloc();
+	struct iommu_sva *sva;
 	ioasid_t pasids[7];
 	unsigned int nr;
 
-	iommu_sva_unbind_device(scene.sva);
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	sva = iommu_sva_bind_device(soft_endpoint_dev(ep), mm);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(sva));
+	iommu_sva_unbind_device(sva);
 	nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, 7);
 	mmgrab(mm);
-	sva_proc_exit(scene.proc);
+	mmput(mm);
 	KUNIT_EXPECT_TRUE(test, sva_becomes(atomic_read(&mm->mm_count) == 1));
 	/* Now the mm goes. Whatever was free before has an owner and must stay taken. */
 	mmdrop(mm);
@@ -504,6 +511,91 @@ static void threads_have_the_number_of_their_process(struct kunit *test)
 	iommu_sva_unbind_device(scene.sva);
 }
 
+/* A program that nobody will run: what exec() asks for, and no more. */
+struct program {
+	struct elf64_hdr header;
+	struct elf64_phdr segment;
+};
+
+static const struct program program = {
+	.header = {
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELF_DATA, EV_CURRENT },
+		.e_type = ET_EXEC,
+		.e_machine = ELF_ARCH,
+		.e_version = EV_CURRENT,
+		.e_entry = 0x400000 + sizeof(struct program),
+		.e_phoff = sizeof(struct elf64_hdr),
+		.e_ehsize = sizeof(struct elf64_hdr),
+		.e_phentsize = sizeof(struct elf64_phdr),
+		.e_phnum = 1,
+	},
+	.segment = {
+		.p_type = PT_LOAD,
+		.p_flags = PF_R | PF_X,
+		.p_vaddr = 0x400000,
+		.p_filesz = sizeof(struct program),
+		.p_memsz = PAGE_SIZE,
+		.p_align = PAGE_SIZE,
+	},
+};
+
+static const char program_path[] = "/sva-program";
+
+static void write_program(struct kunit *test, struct sva_proc *proc)
+{
+	unsigned long user = sva_proc_string(proc, program_path);
+	long fd = sva_proc_syscall(proc, __NR_openat, AT_FDCWD, user, O_CREAT | O_WRONLY, 0700,
+				   0, 0);
+
+	KUNIT_ASSERT_GE(test, fd, 0L);
+	user = sva_proc_pass(proc, &program, sizeof(program));
+	KUNIT_EXPECT_EQ(test, sva_proc_syscall(proc, __NR_write, fd, user, sizeof(program), 0, 0,
+					       0), (long)sizeof(program));
+	KUNIT_EXPECT_EQ(test, sva_proc_syscall(proc, __NR_close, fd, 0, 0, 0, 0, 0), 0L);
+}
+
+static void remove_program(struct kunit *test, struct sva_proc *proc)
+{
+	unsigned long user = sva_proc_string(proc, program_path);
+
+	KUNIT_EXPECT_EQ(test, sva_proc_syscall(proc, __NR_unlinkat, AT_FDCWD, user, 0, 0, 0, 0),
+			0L);
+}
+
+/* The process goes on to take calls, in the new address space. */
+static long exec_program(void *arg)
+{
+	const char *const argv[] = { program_path, NULL }, *const envp[] = { NULL };
+
+	return kernel_execve(program_path, argv, envp);
+}
+
+static long bind_current(void *dev)
+{
+	return (long)iommu_sva_bind_device(dev, current->mm);
+}
+
+static void exec_leaves_the_number_with_the_old_memory(struct kunit *test)
+{
+	struct soft_endpoint *ep = narrow(test, 3);
+	struct sva_proc *clerk = sva_proc_start(test);
+	struct sva_scene scene = sva_scene(test, ep, 1);
+	struct iommu_sva *sva;
+
+	write_program(test, clerk);
+	KUNIT_EXPECT_EQ(test, sva_proc_call(scene.proc, exec_program, NULL), 0L);
+	SVA_EXPECT_REFUSED(test, ep, scene.pasid, scene.addr);
+	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
+	sva = (void *)sva_proc_call(scene.proc, bind_current, soft_endpoint_dev(ep));
+	if (!IS_ERR(sva)) {
+		KUNIT_EXPECT_NE(test, iommu_sva_get_pasid(sva), scene.pasid);
+		iommu_sva_unbind_device(sva);
+	}
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sva), 0);
+	iommu_sva_unbind_device(scene.sva);
+	remove_program(test, clerk);
+}
+
 static struct kunit_case sva_pasid_cases[] = {
 	KUNIT_CASE_PARAM(pasid_fits_the_device, every_width_gen_params),
 	KUNIT_CASE_PARAM(every_number_of_the_width_is_used_once, small_width_gen_params),
@@ -531,6 +623,7 @@ static struct kunit_case sva_pasid_cases[] = {
 	KUNIT_CASE(exit_of_a_child_leaves_the_number_alone),
 	KUNIT_CASE(child_outlives_the_number_of_its_parent),
 	KUNIT_CASE(threads_have_the_number_of_their_process),
+	KUNIT_CASE(exec_leaves_the_number_with_the_old_memory),
 	{}
 };
 

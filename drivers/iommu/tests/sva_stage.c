@@ -6,6 +6,7 @@
  * test's own thread, and the exit function after it, touch the list. A gate is also used by whoever
  * faults on its file or unmaps it, and so is counted.
  */
+#include <kunit/test-bug.h>
 #include <linux/anon_inodes.h>
 #include <linux/completion.h>
 #include <linux/file.h>
@@ -433,6 +434,14 @@ int sva_counted(struct sva_count *count)
 }
 
 /* Scenes */
+
+void sva_proc_map_at(struct sva_proc *proc, unsigned long addr, size_t len)
+{
+	unsigned long got = sva_proc_mmap(proc, addr, len, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
+
+	KUNIT_ASSERT_EQ(kunit_get_current_test(), got, addr);
+}
 
 void sva_poke(struct kunit *test, struct sva_proc *proc, unsigned long addr, u64 value)
 {

@@ -112,6 +112,8 @@ static inline u64 sva_mark(unsigned int n)
 	return 0x5aa5c33c00000000ULL + n;
 }
 
+/* Maps anonymous memory just there, in the place of what is there; asserts that it worked. */
+void sva_proc_map_at(struct sva_proc *proc, unsigned long addr, size_t len);
 /* The CPU writes 8 bytes as the process would; asserts success. */
 void sva_poke(struct kunit *test, struct sva_proc *proc, unsigned long addr, u64 value);
 /* Like a page request of one page, which closes its group. */
