@@ -5,7 +5,7 @@
 export V JOBS FILTER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kunit check patch kernel shell setup clean distclean
+.PHONY: help demo test kunit harness check patch kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
@@ -15,11 +15,14 @@ help:		## list the targets
 demo:		## set up all it needs and show a device working in a process's own memory
 	@scripts/demo
 
-test:		## run all tests, or those of FILTER=scripts|kunit|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
+test:		## run all tests, or those of FILTER=scripts|harness|kunit|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/run-tests
 
 kunit:		## unit tests on a software IOMMU, x86_64 and arm64 (FILTER=SUITE[.CASE] ARCH=... DEBUG=1)
 	@scripts/kunit $(ARCH:%=--arch %) $(if $(DEBUG),--debug) $(if $(FILTER),'$(FILTER)')
+
+harness:	## the SVA core as a user program against shims, with ASan and UBSan (FILTER=WORD)
+	@scripts/harness $(FILTER)
 
 check:		## style and static checks of all files
 	@scripts/check

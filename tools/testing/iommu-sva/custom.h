@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shims, third kind: what the kernel has too, with bookkeeping and knobs for the test. Tasks are
+ * coroutines: exactly one runs, another one runs when it gives way, and the order is the test's
+ * (see sim.h). So every schedule can be had again, and none needs luck.
+ */
+#ifndef _IOMMU_SVA_HARNESS_CUSTOM_H
+#define _IOMMU_SVA_HARNESS_CUSTOM_H
+
+#include "dup.h"
+#include "stub.h"
+
+struct mm_struct;
+struct mem_cgroup;
+struct work_struct;
+struct workqueue_struct;
+
+/* Warnings: each must be announced by the test, sim_expect_warnings() */
+
+bool sim_warn(bool condition, const char *what);
+#define WARN_ON(condition)	sim_warn(!!(condition), #condition)
+#define WARN_ON_ONCE(condition)	WARN_ON(condition)
+
+/* Memory */
+
+#define PAGE_SHIFT		12
+#define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define GFP_KERNEL		1U
+#define GFP_ATOMIC		2U
+#define GFP_KERNEL_ACCOUNT	(GFP_KERNEL | 4U)
+
+void *sim_alloc(size_t size, gfp_t gfp, const char *where);
+void kfree(const void *p);
+
+#define kzalloc(size, gfp)	sim_alloc(size, gfp, __func__)
+#define kvzalloc(size, gfp)	sim_alloc(size, gfp, __func__)
+#define kcalloc(n, size, gfp)	sim_alloc((n) * (size), gfp, __func__)
+#define kvfree(p)		kfree(p)
+#define get_zeroed_page(gfp)	((unsigned long)sim_alloc(PAGE_SIZE, gfp, __func__))
+#define free_page(addr)		kfree((void *)(addr))
+
+/* Tasks */
+
+#define SIM_HELD_MAX	16
+
+enum { RLIMIT_STACK };
+
+/**
+ * struct task_struct - a coroutine, or only the owner of an mm
+ * @name: for messages
+ * @held: locks, in the order in which they were taken
+ * @nr_held: how many
+ * @spinning: how many of them are spinlocks; interrupt context counts as one
+ * @rcu_depth: read-side sections; @rcu_since says since when
+ * @srcu_depth: read-side sections of the MMU notifiers' SRCU; @srcu_since says since when
+ * @nosched: no other task may run
+ * @work: what a worker works on
+ * @memcg: set_active_memcg()
+ * @in_memcg_oom: what task_in_memcg_oom() says
+ * @stack_limit: RLIMIT_STACK
+ */
+struct task_struct {
+	char name[32];
+	struct sim_lock *held[SIM_HELD_MAX];
+	unsigned int nr_held;
+	unsigned int spinning;
+	unsigned int rcu_depth, srcu_depth;
+	u64 rcu_since, srcu_since;
+	unsigned int nosched;
+	struct work_struct *work;
+	struct mem_cgroup *memcg;
+	bool in_memcg_oom;
+	unsigned long stack_limit;
+};
+
+extern struct task_struct *current;
+
+static inline unsigned long task_rlimit(const struct task_struct *task, int limit)
+{
+	(void)limit;
+	return task->stack_limit;
+}
+
+#define rlimit(limit)	task_rlimit(current, limit)
+
+void sim_might_sleep(const char *what);
+void cond_resched(void);
+
+/* Locks: order is checked by class, which is the place of initialisation */
+
+enum sim_lock_kind { SIM_SPINLOCK, SIM_MUTEX, SIM_RWSEM };
+
+struct sim_lock {
+	const char *class;
+	enum sim_lock_kind kind;
+	struct task_struct *owner;
+	int readers;
+};
+
+typedef struct { struct sim_lock l; } spinlock_t;
+struct mutex { struct sim_lock l; };
+struct rw_semaphore { struct sim_lock l; };
+
+#define SIM_STRING_(x)	#x
+#define SIM_STRING(x)	SIM_STRING_(x)
+#define SIM_CLASS(x)	__FILE__ ":" SIM_STRING(__LINE__) " " x
+
+#define spin_lock_init(lock)	\
+	(*(lock) = (spinlock_t){ .l = { .class = SIM_CLASS(#lock), .kind = SIM_SPINLOCK } })
+#define mutex_init(lock) \
+	(*(lock) = (struct mutex){ .l = { .class = SIM_CLASS(#lock), .kind = SIM_MUTEX } })
+#define init_rwsem(lock) \
+	(*(lock) = (struct rw_semaphore){ .l = { .class = SIM_CLASS(#lock), .kind = SIM_RWSEM } })
+#define DEFINE_MUTEX(name) \
+	struct mutex name = { .l = { .class = SIM_CLASS(#name), .kind = SIM_MUTEX } }
+#define DEFINE_SPINLOCK(name) \
+	spinlock_t name = { .l = { .class = SIM_CLASS(#name), .kind = SIM_SPINLOCK } }
+
+void sim_lock(struct sim_lock *lock, bool shared);
+void sim_unlock(struct sim_lock *lock);
+bool sim_lock_is_held(const struct sim_lock *lock);
+
+#define lockdep_is_held(lock)	sim_lock_is_held(&(lock)->l)
+#define lockdep_assert_held(lock) \
+	do { \
+		if (!lockdep_is_held(lock)) \
+			sim_fail("%s() needs %s", __func__, #lock); \
+	} while (0)
+
+static inline void spin_lock(spinlock_t *lock)
+{
+	sim_lock(&lock->l, false);
+}
+
+static inline void spin_unlock(spinlock_t *lock)
+{
+	sim_unlock(&lock->l);
+}
+
+static inline void mutex_lock(struct mutex *lock)
+{
+	sim_lock(&lock->l, false);
+}
+
+static inline void mutex_unlock(struct mutex *lock)
+{
+	sim_unlock(&lock->l);
+}
+
+static inline void mutex_destroy(struct mutex *lock)
+{
+	if (lock->l.owner)
+		sim_fail("%s destroyed while held", lock->l.class);
+}
+
+void rcu_read_lock(void);
+void rcu_read_unlock(void);
+bool rcu_read_lock_held(void);
+
+struct sim_guard_spinlock { spinlock_t *lock; };
+struct sim_guard_mutex { struct mutex *lock; };
+struct sim_guard_rcu { int unused; };
+
+static inline struct sim_guard_spinlock sim_guard_spinlock(spinlock_t *lock)
+{
+	spin_lock(lock);
+	return (struct sim_guard_spinlock){ lock };
+}
+
+static inline void sim_unguard_spinlock(struct sim_guard_spinlock *guard)
+{
+	spin_unlock(guard->lock);
+}
+
+static inline struct sim_guard_mutex sim_guard_mutex(struct mutex *lock)
+{
+	mutex_lock(lock);
+	return (struct sim_guard_mutex){ lock };
+}
+
+static inline void sim_unguard_mutex(struct sim_guard_mutex *guard)
+{
+	mutex_unlock(guard->lock);
+}
+
+static inline struct sim_guard_rcu sim_guard_rcu(void)
+{
+	rcu_read_lock();
+	return (struct sim_guard_rcu){ 0 };
+}
+
+static inline void sim_unguard_rcu(struct sim_guard_rcu *guard)
+{
+	(void)guard;
+	rcu_read_unlock();
+}
+
+/* Atomics */
+
+typedef struct { int counter; } atomic_t;
+typedef struct { int refs; } refcount_t;
+
+static inline int atomic_read(const atomic_t *v)
+{
+	sim_point("atomic");
+	return v->counter;
+}
+
+static inline void refcount_set(refcount_t *r, int n)
+{
+	r->refs = n;
+}
+
+static inline int refcount_read(const refcount_t *r)
+{
+	return r->refs;
+}
+
+static inline void refcount_inc(refcount_t *r)
+{
+	sim_point("refcount");
+	if (r->refs <= 0)
+		sim_fail("reference count taken from %d", r->refs);
+	r->refs++;
+}
+
+static inline bool refcount_inc_not_zero(refcount_t *r)
+{
+	sim_point("refcount");
+	if (r->refs < 0)
+		sim_fail("reference count is %d", r->refs);
+	return r->refs && r->refs++;
+}
+
+static inline bool refcount_dec_and_test(refcount_t *r)
+{
+	sim_point("refcount");
+	if (r->refs <= 0)
+		sim_fail("reference dropped at count %d", r->refs);
+	return !--r->refs;
+}
+
+/* RCU */
+
+struct rcu_head {
+	void (*func)(struct rcu_head *head);
+	u64 since;
+	bool srcu;
+	size_t offset;
+	struct rcu_head *next;
+};
+
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void synchronize_rcu(void);
+/* Frees @p, in which @head is, after a grace period. */
+void sim_free_rcu(struct rcu_head *head, size_t offset);
+
+#define kfree_rcu(p, member)	sim_free_rcu(&(p)->member, offsetof(__typeof__(*(p)), member))
+#define kvfree_rcu(p, member)	\
+	sim_free_rcu(&(p)->member, (size_t)((char *)&(p)->member - (char *)(p)))
+
+/* Without a read-side section there is nothing that keeps the object. */
+#define sim_rcu_checked(p, ok) \
+	({ \
+		if (!(ok)) \
+			sim_fail("%s(): %s read without protection", __func__, #p); \
+		READ_ONCE(p); \
+	})
+#define rcu_dereference(p)			sim_rcu_checked(p, rcu_read_lock_held())
+#define rcu_dereference_protected(p, ok)	sim_rcu_checked(p, ok)
+#define rcu_access_pointer(p)			READ_ONCE(p)
+#define rcu_assign_pointer(p, v)		WRITE_ONCE(p, v)
+
+#define list_for_each_entry_rcu(pos, head, member) \
+	for (pos = list_first_entry(head, __typeof__(*pos), member); \
+	     ({ \
+		if (!rcu_read_lock_held()) \
+			sim_fail("%s(): list walked without RCU", __func__); \
+		sim_point("rcu list"); \
+		&pos->member != (head); \
+	     }); pos = list_next_entry(pos, member))
+
+/* Work */
+
+typedef void (*work_func_t)(struct work_struct *work);
+
+struct work_struct {
+	work_func_t func;
+	struct workqueue_struct *wq;
+	bool pending;
+	struct work_struct *next;
+};
+
+struct rcu_work {
+	struct work_struct work;
+	struct rcu_head rcu;
+	struct workqueue_struct *wq;
+};
+
+/* @pending, @running: of its works */
+struct workqueue_struct {
+	char name[32];
+	unsigned int pending, running;
+};
+
+extern struct workqueue_struct *system_wq;
+
+#define WQ_UNBOUND	2
+#define WQ_MAX_ACTIVE	512
+
+#define INIT_WORK(w, fn)	(*(w) = (struct work_struct){ .func = (fn) })
+#define INIT_RCU_WORK(w, fn)	(*(w) = (struct rcu_work){ .work.func = (fn) })
+
+static inline struct rcu_work *to_rcu_work(struct work_struct *work)
+{
+	return container_of(work, struct rcu_work, work);
+}
+
+struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, int max_active, ...)
+	__attribute__((format(printf, 1, 4)));
+void destroy_workqueue(struct workqueue_struct *wq);
+bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
+bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);
+
+/* Waiting */
+
+typedef struct { unsigned long magic; } wait_queue_head_t;
+
+void init_waitqueue_head(wait_queue_head_t *wq);
+bool wq_has_sleeper(wait_queue_head_t *wq);
+void wake_up_all(wait_queue_head_t *wq);
+#define wake_up(wq)	wake_up_all(wq)
+void sim_wait_prepare(wait_queue_head_t *wq);
+void sim_wait(void);
+void sim_wait_finish(void);
+
+/* As the kernel's: on the queue before the condition is looked at for the last time. */
+#define wait_event(wq, condition) \
+	do { \
+		sim_might_sleep("wait_event"); \
+		if (condition) \
+			break; \
+		for (;;) { \
+			sim_wait_prepare(&(wq)); \
+			if (condition) \
+				break; \
+			sim_wait(); \
+		} \
+		sim_wait_finish(); \
+	} while (0)
+
+/* IDs */
+
+struct ida { struct sim_id *ids; };
+
+#define DEFINE_IDA(name)	struct ida name = {}
+int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp);
+void ida_free(struct ida *ida, unsigned int id);
+
+/* Address spaces */
+
+#define PGDIR_SHIFT	39
+#define PTRS_PER_PGD	512
+#define TASK_SIZE_MAX	((1UL << 47) - PAGE_SIZE)
+#define pgd_index(a)	((unsigned long)(a) >> PGDIR_SHIFT & (PTRS_PER_PGD - 1))
+
+typedef unsigned long pgdval_t;
+typedef struct { pgdval_t pgd; } pgd_t;
+
+#define _PAGE_PRESENT	1UL
+#define _PAGE_ACCESSED	(1UL << 5)
+#define _PAGE_NX	(1UL << 63)
+/* Where a table's address is in an entry */
+#define SIM_PGD_TABLE	0x7ffffffff000UL
+
+static inline pgdval_t pgd_val(pgd_t pgd)
+{
+	return pgd.pgd;
+}
+
+static inline pgd_t __pgd(pgdval_t val)
+{
+	return (pgd_t){ val };
+}
+
+#define VM_READ		1UL
+#define VM_WRITE	2UL
+#define VM_EXEC		4UL
+#define VM_GROWSDOWN	0x100UL
+
+typedef unsigned int vm_fault_t;
+
+enum {
+	VM_FAULT_OOM = 1 << 0,
+	VM_FAULT_SIGBUS = 1 << 1,
+	VM_FAULT_MAJOR = 1 << 2,
+	VM_FAULT_SIGSEGV = 1 << 3,
+	VM_FAULT_RETRY = 1 << 4,
+	VM_FAULT_COMPLETED = 1 << 5,
+	VM_FAULT_HWPOISON = 1 << 6,
+};
+
+#define VM_FAULT_ERROR	(VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON)
+
+enum {
+	FAULT_FLAG_WRITE = 1 << 0,
+	FAULT_FLAG_ALLOW_RETRY = 1 << 1,
+	FAULT_FLAG_KILLABLE = 1 << 2,
+	FAULT_FLAG_TRIED = 1 << 3,
+	FAULT_FLAG_USER = 1 << 4,
+	FAULT_FLAG_REMOTE = 1 << 5,
+	FAULT_FLAG_INSTRUCTION = 1 << 6,
+	FAULT_FLAG_VMA_LOCK = 1 << 7,
+};
+
+#define MMF_UNSTABLE	22
+
+/* @lock is the per-VMA lock; @gone: unmapped, waits for its last reader */
+struct vm_area_struct {
+	unsigned long vm_start, vm_end;
+	unsigned long vm_flags;
+	struct mm_struct *vm_mm;
+	struct rw_semaphore lock;
+	struct vm_area_struct *next;
+};
+
+struct iommu_mm_data;
+struct mmu_notifier;
+
+struct mmu_notifier_ops {
+	void (*release)(struct mmu_notifier *mn, struct mm_struct *mm);
+	void (*arch_invalidate_secondary_tlbs)(struct mmu_notifier *mn, struct mm_struct *mm,
+					       unsigned long start, unsigned long end);
+	struct mmu_notifier *(*alloc_notifier)(struct mm_struct *mm);
+	void (*free_notifier)(struct mmu_notifier *mn);
+};
+
+struct mmu_notifier {
+	struct list_head node;
+	const struct mmu_notifier_ops *ops;
+	struct mm_struct *mm;
+	struct rcu_head rcu;
+	unsigned int users;
+	bool hashed;
+};
+
+/**
+ * struct mm_struct - an address space
+ * @flags: MMF_*
+ * @mm_users: as in the kernel; the last mmput() unmaps all
+ * @mm_count: as in the kernel
+ * @pgd: the kernel half is full of entries that no IOMMU may see
+ * @mmap_lock: of the VMAs
+ * @owner: whose stack limit counts
+ * @iommu_mm: the PASID
+ * @vmas: ascending
+ * @notifiers: of all MMU notifiers; NULL before the first
+ * @page_table_lock: held at invalidations
+ * @put_work: mmput_async()
+ * @fault: what handle_mm_fault() does; NULL: it maps the page
+ * @fault_data: for @fault
+ * @faults: calls of handle_mm_fault()
+ * @fault_flags: of the latest
+ * @no_vma_lock: lock_vma_under_rcu() always fails
+ * @exited: the last mmput() is through with the mappings
+ * @memcg_refs: references to its memory group
+ */
+struct mm_struct {
+	unsigned long flags;
+	atomic_t mm_users, mm_count;
+	pgd_t *pgd;
+	struct rw_semaphore mmap_lock;
+	struct task_struct *owner;
+	struct iommu_mm_data *iommu_mm;
+	struct vm_area_struct *vmas;
+	struct list_head *notifiers;
+	spinlock_t notifier_lock;
+	spinlock_t page_table_lock;
+	struct work_struct put_work;
+	vm_fault_t (*fault)(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
+	void *fault_data;
+	unsigned int faults;
+	unsigned int fault_flags;
+	bool no_vma_lock;
+	bool exited;
+	int memcg_refs;
+};
+
+bool mmget_not_zero(struct mm_struct *mm);
+void mmput(struct mm_struct *mm);
+void mmput_async(struct mm_struct *mm);
+void mmgrab(struct mm_struct *mm);
+void mmdrop(struct mm_struct *mm);
+void mm_pasid_drop(struct mm_struct *mm);
+
+void mmap_read_lock(struct mm_struct *mm);
+void mmap_read_unlock(struct mm_struct *mm);
+struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr);
+struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr);
+struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long addr);
+void vma_end_read(struct vm_area_struct *vma);
+vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsigned int flags,
+			   void *regs);
+
+static inline bool vma_is_accessible(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_READ | VM_WRITE | VM_EXEC);
+}
+
+struct mmu_notifier *mmu_notifier_get(const struct mmu_notifier_ops *ops, struct mm_struct *mm);
+void mmu_notifier_put(struct mmu_notifier *mn);
+
+struct mem_cgroup { struct mm_struct *mm; };
+
+struct mem_cgroup *get_mem_cgroup_from_mm(struct mm_struct *mm);
+void mem_cgroup_put(struct mem_cgroup *memcg);
+struct mem_cgroup *set_active_memcg(struct mem_cgroup *memcg);
+bool task_in_memcg_oom(const struct task_struct *task);
+bool mem_cgroup_oom_synchronize(bool handle);
+
+#ifdef CONFIG_X86
+#define X86_FEATURE_ENQCMD	1
+extern bool sim_has_enqcmd;
+#define cpu_feature_enabled(feature)	((feature) == X86_FEATURE_ENQCMD && sim_has_enqcmd)
+#endif
+
+/* Devices */
+
+struct iommu_group;
+struct dev_iommu;
+
+struct device {
+	const char *name;
+	bool is_pci;
+	struct iommu_group *iommu_group;
+	struct dev_iommu *iommu;
+};
+
+struct pci_dev {
+	struct device dev;
+	u16 pri_cap;
+	u32 pri_max_req;
+	struct pci_dev *physfn;
+};
+
+#define PCI_PRI_MAX_REQ	8
+#define dev_is_pci(d)	((d)->is_pci)
+#define to_pci_dev(d)	container_of(d, struct pci_dev, dev)
+#define pci_physfn(p)	((p)->physfn ? (p)->physfn : (p))
+
+int pci_read_config_dword(struct pci_dev *pdev, int where, u32 *val);
+
+/* The kernel log: counted, printed on request */
+void sim_log(const struct device *dev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define dev_err_ratelimited(dev, ...)	sim_log(dev, __VA_ARGS__)
+#define dev_warn_ratelimited(dev, ...)	sim_log(dev, __VA_ARGS__)
+#define dev_err(dev, ...)		sim_log(dev, __VA_ARGS__)
+#define dev_warn(dev, ...)		sim_log(dev, __VA_ARGS__)
+
+/* The IOMMU API of the base, as far as the core uses it */
+
+#define IOMMU_PASID_INVALID		(-1U)
+#define IOMMU_NO_PASID			0
+#define IOMMU_FIRST_GLOBAL_PASID	1
+#define IOMMU_DOMAIN_SVA		(1U << 4)
+#define IOMMU_DOMAIN_NESTED		(1U << 6)
+
+enum { IOMMU_FAULT_PAGE_REQ = 1 };
+
+enum {
+	IOMMU_FAULT_PERM_READ = 1 << 0,
+	IOMMU_FAULT_PERM_WRITE = 1 << 1,
+	IOMMU_FAULT_PERM_EXEC = 1 << 2,
+	IOMMU_FAULT_PERM_PRIV = 1 << 3,
+};
+
+enum {
+	IOMMU_FAULT_PAGE_REQUEST_PASID_VALID = 1 << 0,
+	IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE = 1 << 1,
+	IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID = 1 << 2,
+};
+
+enum iommu_page_response_code {
+	IOMMU_PAGE_RESP_SUCCESS = 0,
+	IOMMU_PAGE_RESP_INVALID = 1,
+	IOMMU_PAGE_RESP_FAILURE = 15,
+};
+
+typedef unsigned int ioasid_t;
+
+struct iommu_domain;
+struct iommu_ops;
+struct iommu_sva_ops;
+struct iopf_group;
+
+struct iommu_fault_page_request {
+	u64 private_data[2];
+	u64 addr;
+	u32 flags, pasid, grpid, perm;
+};
+
+struct iommu_fault {
+	struct iommu_fault_page_request prm;
+	u32 type;
+};
+
+struct iommu_page_response {
+	u32 code, pasid, grpid;
+};
+
+struct iopf_queue {
+	struct mutex lock;
+	struct list_head devices;
+	struct workqueue_struct *wq;
+};
+
+struct iommu_fault_param {
+	struct device *dev;
+	struct iopf_queue *queue;
+	struct list_head queue_list, partial, faults;
+	struct mutex lock;
+	struct rcu_head rcu;
+	refcount_t users;
+};
+
+struct iommu_attach_handle {
+	struct iommu_domain *domain;
+};
+
+struct iopf_fault {
+	struct list_head list;
+	struct iommu_fault fault;
+};
+
+struct iopf_group {
+	struct list_head faults, pending_node, node;
+	struct iommu_attach_handle *attach_handle;
+	struct iommu_fault_param *fault_param;
+	struct iopf_fault last_fault;
+	size_t fault_count;
+	u32 cookie;
+};
+
+struct iommu_domain {
+	unsigned int type;
+	const struct iommu_ops *owner;
+	int (*iopf_handler)(struct iopf_group *group);
+	struct mm_struct *mm;
+};
+
+struct iommu_ops {
+	struct iommu_domain *(*domain_alloc)(unsigned int type);
+	struct iommu_domain *(*domain_alloc_sva)(struct device *dev, struct mm_struct *mm);
+	void (*domain_free)(struct iommu_domain *domain);
+	int (*set_dev_pasid)(struct iommu_domain *domain, struct device *dev, ioasid_t pasid);
+	void (*remove_dev_pasid)(struct device *dev, ioasid_t pasid, struct iommu_domain *domain);
+	void (*page_response)(struct device *dev, struct iopf_fault *evt,
+			      struct iommu_page_response *msg);
+	const struct iommu_sva_ops *sva_ops;
+	bool user_pasid_table;
+};
+
+struct iommu_device {
+	const struct iommu_ops *ops;
+};
+
+struct dev_iommu {
+	struct mutex lock;
+	struct iommu_fault_param *fault_param;
+	struct iommu_device *iommu_dev;
+	u32 max_pasids;
+};
+
+struct iommu_sva {
+	struct device *dev;
+	refcount_t users;
+	struct iommu_attach_handle handle;
+};
+
+struct iommu_mm_data {
+	struct list_head sva_domains;
+	u32 pasid;
+};
+
+#define SIM_GROUP_DEVICES	3
+
+/* @handles: by PASID, as many as were attached at the same time */
+struct iommu_group {
+	struct mutex mutex;
+	struct device *devices[SIM_GROUP_DEVICES];
+	struct sim_attachment *attachments;
+};
+
+static inline const struct iommu_ops *dev_iommu_ops(struct device *dev)
+{
+	return dev->iommu->iommu_dev->ops;
+}
+
+void iommu_domain_free(struct iommu_domain *domain);
+int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
+			      struct iommu_attach_handle *handle);
+void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid);
+struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
+						    unsigned int type);
+/* What iommu_attach_group_handle() and iommufd's counterparts do in the end */
+void sim_attach_handle(struct iommu_group *group, ioasid_t pasid,
+		       struct iommu_attach_handle *handle);
+void sim_detach_handle(struct iommu_group *group, ioasid_t pasid);
+int iommu_group_for_each_dev(struct iommu_group *group, void *data,
+			     int (*fn)(struct device *dev, void *data));
+
+/* What the core offers */
+ioasid_t iommu_alloc_global_pasid(struct device *dev);
+void iommu_free_global_pasid(ioasid_t pasid);
+struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm);
+void iommu_sva_unbind_device(struct iommu_sva *handle);
+u32 iommu_sva_get_pasid(struct iommu_sva *handle);
+int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt);
+int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev);
+void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev);
+int iopf_queue_flush_dev(struct device *dev);
+struct iopf_queue *iopf_queue_alloc(const char *name);
+void iopf_queue_free(struct iopf_queue *queue);
+int iopf_queue_discard_partial(struct iopf_queue *queue);
+void iopf_free_group(struct iopf_group *group);
+void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status);
+void iopf_group_dequeue(struct iopf_group *group);
+
+#endif /* _IOMMU_SVA_HARNESS_CUSTOM_H */

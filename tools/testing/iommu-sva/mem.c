@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that knows what has not been given back, IDs, and the kernel log.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "sim.h"
+
+#define MAX_LIVE	4096
+
+static struct live {
+	void *p;
+	size_t size;
+	const char *where;
+} live[MAX_LIVE];
+static size_t nr_live;
+
+static unsigned int nr_allocs, fail_in, nr_logged;
+static bool failed;
+
+static void *take(size_t size, const char *where)
+{
+	void *p = size == PAGE_SIZE ? aligned_alloc(PAGE_SIZE, size) : malloc(size);
+
+	if (!p || nr_live == MAX_LIVE)
+		sim_fail("the host has no memory for %s()", where);
+	memset(p, 0, size);
+	live[nr_live++] = (struct live){ p, size, where };
+	return p;
+}
+
+void *sim_alloc(size_t size, gfp_t gfp, const char *where)
+{
+	if (gfp & GFP_KERNEL)
+		sim_might_sleep(where);
+	sim_point("alloc");
+	nr_allocs++;
+	if (fail_in && !--fail_in) {
+		failed = true;
+		return NULL;
+	}
+	return take(size, where);
+}
+
+void *sim_alloc_sure(size_t size, const char *where)
+{
+	return take(size, where);
+}
+
+void kfree(const void *p)
+{
+	if (!p)
+		return;
+	for (size_t i = nr_live; i--; ) {
+		if (live[i].p != p)
+			continue;
+		sim_mem_check_free(p, live[i].size);
+		live[i] = live[--nr_live];
+		free((void *)p);
+		return;
+	}
+	/* Twice, or never had: the sanitizer tells which, and where. */
+	free((void *)p);
+	sim_fail("something is freed that was never allocated");
+}
+
+void sim_fail_alloc(unsigned int nth)
+{
+	fail_in = nth;
+	failed = false;
+}
+
+bool sim_alloc_failed(void)
+{
+	return failed;
+}
+
+unsigned int sim_nr_allocs(void)
+{
+	return nr_allocs;
+}
+
+size_t sim_nr_live(void)
+{
+	return nr_live;
+}
+
+void sim_mem_reset(void)
+{
+	nr_allocs = 0;
+	fail_in = 0;
+	failed = false;
+	nr_logged = 0;
+}
+
+void sim_mem_check_empty(void)
+{
+	if (!nr_live)
+		return;
+	for (size_t i = 0; i < nr_live; i++)
+		fprintf(stderr, "  %zu bytes of %s()\n", live[i].size, live[i].where);
+	sim_fail("%zu objects are leaked", nr_live);
+}
+
+/* IDs */
+
+struct sim_id {
+	struct sim_id *next;
+	unsigned int id;
+};
+
+int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp)
+{
+	struct sim_id *new = sim_alloc(sizeof(*new), gfp, __func__), **at = &ida->ids;
+	unsigned int id = first;
+
+	if (!new)
+		return -ENOMEM;
+	for (; *at && (*at)->id <= id; at = &(*at)->next)
+		if ((*at)->id == id)
+			id++;
+	if (first > last || id > last) {
+		kfree(new);
+		return -ENOSPC;
+	}
+	new->id = id;
+	new->next = *at;
+	*at = new;
+	return (int)id;
+}
+
+void ida_free(struct ida *ida, unsigned int id)
+{
+	struct sim_id **at, *gone;
+
+	for (at = &ida->ids; *at && (*at)->id != id; at = &(*at)->next)
+		;
+	gone = *at;
+	if (!gone)
+		sim_fail("ID %u freed, but not allocated", id);
+	*at = gone->next;
+	kfree(gone);
+}
+
+/* The log */
+
+void sim_log(const struct device *dev, const char *fmt, ...)
+{
+	va_list args;
+
+	nr_logged++;
+	if (!getenv("SIM_LOG"))
+		return;
+	fprintf(stderr, "%s: ", dev->name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+}
+
+unsigned int sim_nr_logged(void)
+{
+	return nr_logged;
+}

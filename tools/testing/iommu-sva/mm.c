@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Address spaces: VMAs, a page table of two levels, MMU notifiers, exit.
+ *
+ * Each entry of the top-level table covers 512 GiB and points to a struct sim_table, which is freed
+ * when its last page goes, after the notifiers have been told. Who still walks it afterwards meets
+ * the sanitizer.
+ */
+#include "sim.h"
+
+#define TABLE_PAGES	128
+
+void (*sim_invalidated)(struct mm_struct *mm, unsigned long start, unsigned long end);
+
+struct sim_table {
+	unsigned int nr;
+	struct {
+		unsigned long addr;
+		bool write;
+	} pages[TABLE_PAGES];
+};
+
+/* The allocator aligns what has just this size. */
+union table_page {
+	struct sim_table table;
+	char page[PAGE_SIZE];
+};
+
+static struct sim_table *table_of(pgdval_t entry)
+{
+	return (struct sim_table *)(entry & SIM_PGD_TABLE);
+}
+
+enum sim_walk sim_walk(pgdval_t entry, unsigned long addr)
+{
+	struct sim_table *table = table_of(entry);
+
+	if (!(entry & _PAGE_PRESENT))
+		return SIM_WALK_NO_TABLE;
+	for (unsigned int i = 0; i < table->nr; i++)
+		if (table->pages[i].addr == (addr & ~(PAGE_SIZE - 1)))
+			return table->pages[i].write ? SIM_WALK_WRITE : SIM_WALK_READ;
+	return SIM_WALK_NO_PAGE;
+}
+
+static void map_page(struct mm_struct *mm, unsigned long addr, bool write)
+{
+	pgd_t *pgd = &mm->pgd[pgd_index(addr)];
+	struct sim_table *table;
+
+	addr &= ~(PAGE_SIZE - 1);
+	spin_lock(&mm->page_table_lock);
+	if (!(pgd->pgd & _PAGE_PRESENT)) {
+		table = sim_alloc_sure(sizeof(union table_page), __func__);
+		/* As page-table isolation has it, with a bit that the core has to drop. */
+		*pgd = __pgd((pgdval_t)table | _PAGE_PRESENT | _PAGE_NX);
+	}
+	table = table_of(pgd->pgd);
+	switch (sim_walk(pgd->pgd, addr)) {
+	case SIM_WALK_WRITE:
+		break;
+	case SIM_WALK_READ:
+		for (unsigned int i = 0; i < table->nr; i++)
+			if (table->pages[i].addr == addr)
+				table->pages[i].write |= write;
+		break;
+	default:
+		SIM_CHECK(table->nr < TABLE_PAGES);
+		table->pages[table->nr].addr = addr;
+		table->pages[table->nr++].write = write;
+	}
+	spin_unlock(&mm->page_table_lock);
+}
+
+/* Empty tables are taken out before the notifiers are told and freed afterwards. */
+static void unmap_pages(struct mm_struct *mm, unsigned long start, unsigned long end,
+			bool free_tables)
+{
+	unsigned long last = min(end, TASK_SIZE_MAX) - 1;
+	struct sim_table *dead[PTRS_PER_PGD / 2];
+	unsigned int nr_dead = 0;
+
+	spin_lock(&mm->page_table_lock);
+	for (unsigned long i = pgd_index(start); i <= pgd_index(last); i++) {
+		struct sim_table *table = table_of(mm->pgd[i].pgd);
+
+		if (!(mm->pgd[i].pgd & _PAGE_PRESENT))
+			continue;
+		for (unsigned int k = 0; k < table->nr; ) {
+			if (table->pages[k].addr >= start && table->pages[k].addr < end)
+				table->pages[k] = table->pages[--table->nr];
+			else
+				k++;
+		}
+		if (!table->nr && free_tables) {
+			mm->pgd[i] = __pgd(0);
+			dead[nr_dead++] = table;
+		}
+	}
+	sim_invalidate(mm, start, end);
+	if (sim_invalidated)
+		sim_invalidated(mm, start, end);
+	spin_unlock(&mm->page_table_lock);
+	while (nr_dead)
+		kfree(dead[--nr_dead]);
+}
+
+/* VMAs */
+
+void mmap_read_lock(struct mm_struct *mm)
+{
+	sim_lock(&mm->mmap_lock.l, true);
+}
+
+void mmap_read_unlock(struct mm_struct *mm)
+{
+	sim_unlock(&mm->mmap_lock.l);
+}
+
+static void mmap_write_lock(struct mm_struct *mm)
+{
+	sim_lock(&mm->mmap_lock.l, false);
+}
+
+static void mmap_write_unlock(struct mm_struct *mm)
+{
+	sim_unlock(&mm->mmap_lock.l);
+}
+
+struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	lockdep_assert_held(&mm->mmap_lock);
+	for (vma = mm->vmas; vma && vma->vm_end <= addr; vma = vma->next)
+		;
+	return vma;
+}
+
+struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_unlock(mm);
+	mmap_write_lock(mm);
+	vma = find_vma(mm, addr);
+	if (vma && vma->vm_start > addr && vma->vm_flags & VM_GROWSDOWN)
+		vma->vm_start = addr & ~(PAGE_SIZE - 1);
+	mmap_write_unlock(mm);
+	if (!vma || vma->vm_start > addr)
+		return NULL;
+	mmap_read_lock(mm);
+	return vma;
+}
+
+struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	if (mm->no_vma_lock)
+		return NULL;
+	for (vma = mm->vmas; vma && vma->vm_end <= addr; vma = vma->next)
+		;
+	if (!vma || vma->vm_start > addr || vma->lock.l.owner || mm->mmap_lock.l.owner)
+		return NULL;
+	sim_nosched(true);
+	sim_lock(&vma->lock.l, true);
+	sim_nosched(false);
+	return vma;
+}
+
+void vma_end_read(struct vm_area_struct *vma)
+{
+	sim_unlock(&vma->lock.l);
+}
+
+void sim_mmap(struct mm_struct *mm, unsigned long start, unsigned long pages, unsigned long flags)
+{
+	struct vm_area_struct *vma = sim_alloc_sure(sizeof(*vma), __func__), **at;
+
+	vma->vm_start = start;
+	vma->vm_end = start + pages * PAGE_SIZE;
+	vma->vm_flags = flags;
+	vma->vm_mm = mm;
+	init_rwsem(&vma->lock);
+	mmap_write_lock(mm);
+	for (at = &mm->vmas; *at && (*at)->vm_start < start; at = &(*at)->next)
+		SIM_CHECK((*at)->vm_end <= start);
+	vma->next = *at;
+	*at = vma;
+	mmap_write_unlock(mm);
+}
+
+static void unmap_vma(struct mm_struct *mm, struct vm_area_struct **at)
+{
+	struct vm_area_struct *vma = *at;
+
+	/* Waits for faults that are served under the VMA's lock. */
+	sim_lock(&vma->lock.l, false);
+	*at = vma->next;
+	sim_unlock(&vma->lock.l);
+	unmap_pages(mm, vma->vm_start, vma->vm_end, true);
+	kfree(vma);
+}
+
+void sim_munmap(struct mm_struct *mm, unsigned long start)
+{
+	struct vm_area_struct **at;
+
+	mmap_write_lock(mm);
+	for (at = &mm->vmas; *at && (*at)->vm_start != start; at = &(*at)->next)
+		;
+	if (*at)
+		unmap_vma(mm, at);
+	mmap_write_unlock(mm);
+}
+
+void sim_zap(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	mmap_read_lock(mm);
+	unmap_pages(mm, start, end, false);
+	mmap_read_unlock(mm);
+}
+
+void sim_touch(struct mm_struct *mm, unsigned long addr, bool write)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, addr);
+	SIM_CHECK(vma && vma->vm_start <= addr);
+	map_page(mm, addr, write);
+	mmap_read_unlock(mm);
+}
+
+/* Faults */
+
+vm_fault_t sim_fault_unlocked(struct vm_area_struct *vma, unsigned int flags, vm_fault_t result)
+{
+	if (flags & FAULT_FLAG_VMA_LOCK)
+		vma_end_read(vma);
+	else
+		mmap_read_unlock(vma->vm_mm);
+	return result;
+}
+
+vm_fault_t sim_fault_map(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	map_page(vma->vm_mm, addr, flags & FAULT_FLAG_WRITE);
+	return 0;
+}
+
+vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsigned int flags,
+			   void *regs)
+{
+	const unsigned int needed = FAULT_FLAG_USER | FAULT_FLAG_REMOTE;
+	struct mm_struct *mm = vma->vm_mm;
+	struct rw_semaphore *lock = flags & FAULT_FLAG_VMA_LOCK ? &vma->lock : &mm->mmap_lock;
+	vm_fault_t result;
+
+	(void)regs;
+	sim_might_sleep("handle_mm_fault");
+	if (!mm->mm_users.counter || mm->exited)
+		sim_fail("a fault is served by an mm that has exited");
+	if (!lockdep_is_held(lock))
+		sim_fail("a fault is served without the lock that its flags promise");
+	if ((flags & needed) != needed)
+		sim_fail("a fault for a user elsewhere, with flags %#x", flags);
+	if (addr < vma->vm_start || addr >= vma->vm_end)
+		sim_fail("a fault is served by the wrong VMA");
+	if (!current->memcg || current->memcg->mm != mm)
+		sim_fail("a fault is charged to the wrong memory group");
+	mm->faults++;
+	mm->fault_flags = flags;
+	sim_point("handle_mm_fault");
+	result = (mm->fault ?: sim_fault_map)(vma, addr, flags);
+	sim_point("handle_mm_fault");
+	if (lockdep_is_held(lock) != !(result & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+		sim_fail("the test's fault handler mixed up its locks");
+	return result;
+}
+
+/* Memory groups */
+
+struct mem_cgroup *get_mem_cgroup_from_mm(struct mm_struct *mm)
+{
+	struct mem_cgroup *memcg = sim_alloc_sure(sizeof(*memcg), __func__);
+
+	memcg->mm = mm;
+	mm->memcg_refs++;
+	return memcg;
+}
+
+void mem_cgroup_put(struct mem_cgroup *memcg)
+{
+	memcg->mm->memcg_refs--;
+	kfree(memcg);
+}
+
+struct mem_cgroup *set_active_memcg(struct mem_cgroup *memcg)
+{
+	struct mem_cgroup *old = current->memcg;
+
+	current->memcg = memcg;
+	return old;
+}
+
+bool task_in_memcg_oom(const struct task_struct *task)
+{
+	return task->in_memcg_oom;
+}
+
+bool mem_cgroup_oom_synchronize(bool handle)
+{
+	if (handle)
+		sim_fail("a worker waits for a memory group");
+	current->in_memcg_oom = false;
+	return true;
+}
+
+/* MMU notifiers */
+
+bool sim_mm_is_watched(struct mm_struct *mm)
+{
+	return mm->notifiers && !list_empty(mm->notifiers);
+}
+
+void sim_invalidate(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct list_head *at;
+
+	lockdep_assert_held(&mm->page_table_lock);
+	if (!mm->notifiers)
+		return;
+	sim_srcu_read_lock();
+	for (at = mm->notifiers->next; at != mm->notifiers; at = at->next) {
+		struct mmu_notifier *mn = list_entry(at, struct mmu_notifier, node);
+
+		sim_point("notifier");
+		mn->ops->arch_invalidate_secondary_tlbs(mn, mm, start, end);
+	}
+	sim_srcu_read_unlock();
+}
+
+static void unhash(struct mmu_notifier *mn)
+{
+	lockdep_assert_held(&mn->mm->notifier_lock);
+	if (mn->hashed)
+		list_del_rcu(&mn->node);
+	mn->hashed = false;
+}
+
+static void release_notifiers(struct mm_struct *mm)
+{
+	struct list_head *at;
+
+	if (!mm->notifiers)
+		return;
+	sim_srcu_read_lock();
+	for (at = mm->notifiers->next; at != mm->notifiers; at = at->next) {
+		struct mmu_notifier *mn = list_entry(at, struct mmu_notifier, node);
+
+		sim_point("notifier");
+		/* Only as atomic as its implementer promises: it neither sleeps nor allocates. */
+		mn->ops->release(mn, mm);
+	}
+	spin_lock(&mm->notifier_lock);
+	while (!list_empty(mm->notifiers))
+		unhash(list_first_entry(mm->notifiers, struct mmu_notifier, node));
+	spin_unlock(&mm->notifier_lock);
+	sim_srcu_read_unlock();
+	sim_synchronize_srcu();
+}
+
+static struct mmu_notifier *get_existing(const struct mmu_notifier_ops *ops, struct mm_struct *mm)
+{
+	struct mmu_notifier *mn;
+
+	if (!mm->notifiers)
+		return NULL;
+	guard(spinlock)(&mm->notifier_lock);
+	list_for_each_entry(mn, mm->notifiers, node) {
+		if (mn->ops == ops) {
+			mn->users++;
+			return mn;
+		}
+	}
+	return NULL;
+}
+
+static struct mmu_notifier *get_new(const struct mmu_notifier_ops *ops, struct mm_struct *mm)
+{
+	struct mmu_notifier *mn = ops->alloc_notifier(mm);
+
+	if (IS_ERR(mn))
+		return mn;
+	mn->ops = ops;
+	if (!mm->notifiers) {
+		struct list_head *list = kzalloc(sizeof(*list), GFP_KERNEL);
+
+		if (!list) {
+			ops->free_notifier(mn);
+			return ERR_PTR(-ENOMEM);
+		}
+		INIT_LIST_HEAD(list);
+		mm->notifiers = list;
+	}
+	mn->mm = mm;
+	mn->users = 1;
+	mn->hashed = true;
+	mmgrab(mm);
+	guard(spinlock)(&mm->notifier_lock);
+	list_add_rcu(&mn->node, mm->notifiers);
+	return mn;
+}
+
+struct mmu_notifier *mmu_notifier_get(const struct mmu_notifier_ops *ops, struct mm_struct *mm)
+{
+	struct mmu_notifier *mn;
+
+	if (!mm->mm_users.counter)
+		sim_fail("a notifier for an mm that has exited");
+	mmap_write_lock(mm);
+	mn = get_existing(ops, mm);
+	if (!mn)
+		mn = get_new(ops, mm);
+	mmap_write_unlock(mm);
+	return mn;
+}
+
+static void free_notifier(struct rcu_head *head)
+{
+	struct mmu_notifier *mn = container_of(head, struct mmu_notifier, rcu);
+	struct mm_struct *mm = mn->mm;
+
+	mn->ops->free_notifier(mn);
+	mmdrop(mm);
+}
+
+void mmu_notifier_put(struct mmu_notifier *mn)
+{
+	struct mm_struct *mm = mn->mm;
+
+	spin_lock(&mm->notifier_lock);
+	if (!mn->users)
+		sim_fail("a notifier loses a reference that it does not have");
+	if (--mn->users) {
+		spin_unlock(&mm->notifier_lock);
+		return;
+	}
+	unhash(mn);
+	spin_unlock(&mm->notifier_lock);
+	sim_call_srcu(&mn->rcu, free_notifier);
+}
+
+/* Lifetime */
+
+void mmgrab(struct mm_struct *mm)
+{
+	if (mm->mm_count.counter <= 0)
+		sim_fail("a reference to an mm that is gone");
+	mm->mm_count.counter++;
+}
+
+void mmdrop(struct mm_struct *mm)
+{
+	sim_point("mmdrop");
+	if (mm->mm_count.counter <= 0)
+		sim_fail("an mm loses a reference that it does not have");
+	if (--mm->mm_count.counter)
+		return;
+	SIM_CHECK(mm->exited);
+	SIM_EQ(mm->memcg_refs, 0);
+	mm_pasid_drop(mm);
+	kfree(mm->notifiers);
+	kfree(mm->owner);
+	kfree(mm->pgd);
+	kfree(mm);
+}
+
+static void exit_mm(struct mm_struct *mm)
+{
+	sim_might_sleep("exit_mmap");
+	if (current->work && current->work != &mm->put_work)
+		sim_fail("a worker that serves others runs exit_mmap()");
+	release_notifiers(mm);
+	mmap_write_lock(mm);
+	while (mm->vmas)
+		unmap_vma(mm, &mm->vmas);
+	mmap_write_unlock(mm);
+	mm->exited = true;
+	mmdrop(mm);
+}
+
+bool mmget_not_zero(struct mm_struct *mm)
+{
+	sim_point("mmget_not_zero");
+	if (mm->mm_count.counter <= 0)
+		sim_fail("a user of an mm that is gone");
+	return mm->mm_users.counter && mm->mm_users.counter++;
+}
+
+static bool put_user(struct mm_struct *mm)
+{
+	sim_point("mmput");
+	if (mm->mm_users.counter <= 0)
+		sim_fail("an mm loses a user that it does not have");
+	return !--mm->mm_users.counter;
+}
+
+void mmput(struct mm_struct *mm)
+{
+	sim_might_sleep("mmput");
+	if (put_user(mm))
+		exit_mm(mm);
+}
+
+static void put_work(struct work_struct *work)
+{
+	exit_mm(container_of(work, struct mm_struct, put_work));
+}
+
+void mmput_async(struct mm_struct *mm)
+{
+	if (!put_user(mm))
+		return;
+	INIT_WORK(&mm->put_work, put_work);
+	queue_work(system_wq, &mm->put_work);
+}
+
+struct mm_struct *sim_mm_new(void)
+{
+	struct mm_struct *mm = sim_alloc_sure(sizeof(*mm), __func__);
+
+	mm->mm_users.counter = 1;
+	mm->mm_count.counter = 1;
+	mm->pgd = sim_alloc_sure(PAGE_SIZE, __func__);
+	mm->owner = sim_alloc_sure(sizeof(*mm->owner), __func__);
+	mm->owner->stack_limit = 16 * PAGE_SIZE;
+	init_rwsem(&mm->mmap_lock);
+	spin_lock_init(&mm->notifier_lock);
+	spin_lock_init(&mm->page_table_lock);
+	/* What nobody but this CPU may ever walk: a walk there ends at an address of no table. */
+	for (unsigned int i = PTRS_PER_PGD / 2; i < PTRS_PER_PGD; i++)
+		mm->pgd[i] = __pgd((0x1000UL * i) | _PAGE_PRESENT);
+	return mm;
+}
+
+#ifdef CONFIG_X86
+bool sim_has_enqcmd;
+#endif

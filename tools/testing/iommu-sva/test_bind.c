@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bind and unbind: who shares what, and what is refused.
+ */
+#include "test.h"
+
+TEST(unbind_undoes_bind)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	u32 pasid = iommu_sva_get_pasid(sva);
+
+	SIM_CHECK(pasid >= IOMMU_FIRST_GLOBAL_PASID && pasid < 16);
+	SIM_EQ(mm->iommu_mm->pasid, pasid);
+	SIM_CHECK(sva->dev == dev_of(dev));
+	SIM_CHECK(vendor_domain_of(dev, pasid)->domain.mm == mm);
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(!vendor_domain_of(dev, pasid));
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+TEST(binds_of_one_pair_share_a_bond)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	u32 pasid = iommu_sva_get_pasid(sva);
+
+	SIM_CHECK(test_bind(dev, mm) == sva);
+	SIM_CHECK(test_bind(dev, mm) == sva);
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(vendor_domain_of(dev, pasid));
+	test_answered(vendor_ask(dev, pasid, 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(!vendor_domain_of(dev, pasid));
+	mmput(mm);
+}
+
+TEST(devices_of_one_iommu_share_pasid_and_domain)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	u32 pasid = iommu_sva_get_pasid(first);
+	struct vendor_domain *domain = vendor_domain_of(a, pasid);
+
+	SIM_CHECK(first != second);
+	SIM_EQ(iommu_sva_get_pasid(second), pasid);
+	SIM_CHECK(vendor_domain_of(b, pasid) == domain);
+	SIM_EQ(domain->attached, 2);
+	iommu_sva_unbind_device(first);
+	sim_settle();
+	SIM_EQ(domain->attached, 1);
+	SIM_EQ(mm->iommu_mm->pasid, pasid);
+	test_answered(vendor_ask(b, pasid, 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+TEST(iommus_get_domains_of_their_own)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	u32 pasid = iommu_sva_get_pasid(first);
+
+	SIM_EQ(iommu_sva_get_pasid(second), pasid);
+	SIM_CHECK(vendor_domain_of(a, pasid) != vendor_domain_of(b, pasid));
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+TEST(third_device_finds_its_domain_among_several)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev(), *c = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	struct iommu_sva *third = test_bind(c, mm);
+	u32 pasid = iommu_sva_get_pasid(first);
+
+	SIM_CHECK(vendor_domain_of(a, pasid) == vendor_domain_of(c, pasid));
+	iommu_sva_unbind_device(first);
+	sim_settle();
+	SIM_EQ(vendor_domain_of(c, pasid)->attached, 1);
+	iommu_sva_unbind_device(second);
+	iommu_sva_unbind_device(third);
+	mmput(mm);
+}
+
+TEST(iommus_that_can_share_have_one_domain)
+{
+	struct vendor_dev *a = vendor_dev_new(vendor_iommu_new(VENDOR_SHARES_DOMAINS), 16, 4);
+	struct vendor_dev *b = vendor_dev_new(vendor_iommu_new(VENDOR_SHARES_DOMAINS), 16, 4);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first, *second;
+
+	vendor_enable(a);
+	vendor_enable(b);
+	first = test_bind(a, mm);
+	second = test_bind(b, mm);
+	SIM_CHECK(vendor_domain_of(a, 1) == vendor_domain_of(b, 1));
+	iommu_sva_unbind_device(second);
+	iommu_sva_unbind_device(first);
+	mmput(mm);
+}
+
+/* A vendor's attach must not even be asked about another vendor's domain. */
+TEST(drivers_never_share_a_domain)
+{
+	struct vendor_dev *a = test_dev();
+	struct vendor_dev *b = vendor_dev_new(vendor_iommu_new(VENDOR_NO_DRAIN), 16, 4);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first, *second;
+
+	vendor_enable(b);
+	first = test_bind(a, mm);
+	b->attach_error = -EBUSY;
+	test_no_bind(b, mm, -EBUSY);
+	b->attach_error = 0;
+	second = test_bind(b, mm);
+	SIM_CHECK(vendor_domain_of(a, 1) != vendor_domain_of(b, 1));
+	iommu_sva_unbind_device(second);
+	iommu_sva_unbind_device(first);
+	mmput(mm);
+}
+
+TEST(processes_have_domains_and_pasids_of_their_own)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm(), *other = test_mm();
+	struct iommu_sva *first = test_bind(dev, mm), *second = test_bind(dev, other);
+
+	SIM_CHECK(iommu_sva_get_pasid(first) != iommu_sva_get_pasid(second));
+	SIM_CHECK(vendor_domain_of(dev, iommu_sva_get_pasid(second))->domain.mm == other);
+	iommu_sva_unbind_device(first);
+	test_answered(vendor_ask(dev, iommu_sva_get_pasid(second), 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+	mmput(other);
+}
+
+TEST(device_behind_no_iommu_is_refused)
+{
+	struct vendor_dev *dev = test_dev();
+	struct device copy = *dev_of(dev);
+	struct mm_struct *mm = test_mm();
+
+	dev_of(dev)->iommu_group = NULL;
+	test_no_bind(dev, mm, -ENODEV);
+	*dev_of(dev) = copy;
+	dev_of(dev)->iommu = NULL;
+	test_no_bind(dev, mm, -ENODEV);
+	*dev_of(dev) = copy;
+	dev->param.iommu_dev = NULL;
+	test_no_bind(dev, mm, -ENODEV);
+	dev->param.iommu_dev = &dev->iommu->iommu;
+	mmput(mm);
+}
+
+TEST(device_without_pasids_is_refused_and_the_log_says_so)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 0, 4);
+	struct mm_struct *mm = test_mm();
+
+	vendor_enable(dev);
+	test_no_bind(dev, mm, -EOPNOTSUPP);
+	SIM_EQ(sim_nr_logged(), 1);
+	mmput(mm);
+}
+
+TEST(mm_that_has_exited_is_refused_silently)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+
+	mmgrab(mm);
+	mmput(mm);
+	test_no_bind(dev, mm, -ESRCH);
+	SIM_EQ(sim_nr_logged(), 0);
+	mmdrop(mm);
+}
+
+static void bind_of_quirky_driver(unsigned int quirks, bool safe_on_x86)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(quirks), 16, 4);
+	struct mm_struct *mm = test_mm();
+
+	vendor_enable(dev);
+	if (IS_ENABLED(CONFIG_X86) && !safe_on_x86) {
+		test_no_bind(dev, mm, -EOPNOTSUPP);
+		SIM_EQ(sim_nr_logged(), 1);
+	} else {
+		struct iommu_sva *sva = test_bind(dev, mm);
+
+		test_answered(vendor_ask(dev, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
+		sim_munmap(mm, BASE);
+		iommu_sva_unbind_device(sva);
+	}
+	mmput(mm);
+}
+
+/* Elsewhere it has a notifier of its own, and the core leaves it alone. */
+TEST(driver_without_sva_ops_is_refused_on_x86_only)
+{
+	bind_of_quirky_driver(VENDOR_NO_SVA_OPS, false);
+}
+
+TEST(driver_that_walks_the_mm_s_root_is_refused_on_x86_only)
+{
+	bind_of_quirky_driver(VENDOR_WALKS_PGD, false);
+}
+
+TEST(driver_may_have_no_drain)
+{
+	bind_of_quirky_driver(VENDOR_NO_DRAIN, true);
+}
+
+TEST(driver_may_have_the_old_domain_alloc)
+{
+	bind_of_quirky_driver(VENDOR_OLD_ALLOC, true);
+}
+
+TEST(driver_without_domain_alloc_is_refused)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(VENDOR_NO_ALLOC), 16, 4);
+	struct mm_struct *mm = test_mm();
+
+	vendor_enable(dev);
+	test_no_bind(dev, mm, -EOPNOTSUPP);
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+/* What the core's root lacks is learned from page requests. */
+TEST(device_without_page_requests_is_refused_where_the_core_keeps_the_root)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 4);
+	struct mm_struct *mm = test_mm();
+
+	if (IS_ENABLED(CONFIG_X86_64)) {
+		test_no_bind(dev, mm, -EOPNOTSUPP);
+		SIM_EQ(sim_nr_logged(), 1);
+	} else {
+		iommu_sva_unbind_device(test_bind(dev, mm));
+	}
+	mmput(mm);
+}
+
+TEST(error_of_attach_comes_through_and_leaves_nothing)
+{
+	static const int errors[] = { -EBUSY, -EINVAL, -ENODEV, -ENOMEM };
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(errors); i++) {
+		dev->attach_error = errors[i];
+		test_no_bind(dev, mm, errors[i]);
+		SIM_CHECK(!mm->iommu_mm);
+		sim_settle();
+		SIM_CHECK(!sim_mm_is_watched(mm));
+	}
+	dev->attach_error = 0;
+	iommu_sva_unbind_device(test_bind(dev, mm));
+	mmput(mm);
+}
+
+TEST(failed_bind_does_no_harm_to_bonds_that_are)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *c = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(a, mm);
+	u32 pasid = iommu_sva_get_pasid(sva);
+
+	b->attach_error = -EBUSY;
+	c->attach_error = -ENODEV;
+	test_no_bind(b, mm, -EBUSY);
+	test_no_bind(c, mm, -ENODEV);
+	sim_settle();
+	SIM_EQ(mm->iommu_mm->pasid, pasid);
+	SIM_CHECK(sim_mm_is_watched(mm));
+	test_answered(vendor_ask(a, pasid, 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+/* Only -EINVAL means "another domain, please". */
+TEST(only_einval_makes_bind_try_another_domain)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(a, mm);
+	unsigned int before;
+
+	b->attach_error = -ENODEV;
+	before = sim_nr_allocs();
+	test_no_bind(b, mm, -ENODEV);
+	/* The bond and the attachment; no domain */
+	SIM_EQ(sim_nr_allocs() - before, 2);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(pasid_that_is_taken_on_the_device_is_ebusy)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev();
+	struct mm_struct *mm = test_mm(), *foreign = test_mm();
+	struct iommu_sva *sva = test_bind(a, mm), *other = test_bind(b, foreign);
+	struct vendor_domain *domain = vendor_domain_of(b, iommu_sva_get_pasid(other));
+	struct iommu_attach_handle handle = {};
+	u32 pasid = iommu_sva_get_pasid(sva);
+
+	SIM_EQ(iommu_attach_device_pasid(&domain->domain, dev_of(b), pasid, &handle), 0);
+	test_no_bind(b, mm, -EBUSY);
+	iommu_detach_device_pasid(&domain->domain, dev_of(b), pasid);
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+	mmput(foreign);
+}
+
+TEST(members_of_a_group_share_the_bond)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+
+	vendor_join_group(b, a);
+	sva = test_bind(a, mm);
+	SIM_CHECK(test_bind(b, mm) == sva);
+	SIM_EQ(vendor_domain_of(a, 1)->attached, 2);
+	test_answered(vendor_ask(b, 1, 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(vendor_domain_of(b, 1));
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(!vendor_domain_of(b, 1));
+	mmput(mm);
+}
+
+TEST(attach_that_fails_on_one_member_is_undone_on_the_others)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *c = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+
+	vendor_join_group(b, a);
+	vendor_join_group(c, a);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct vendor_dev *bad = i == 0 ? a : i == 1 ? b : c;
+
+		bad->attach_error = -EBUSY;
+		test_no_bind(a, mm, -EBUSY);
+		SIM_CHECK(!vendor_domain_of(a, 1) && !vendor_domain_of(b, 1) &&
+			  !vendor_domain_of(c, 1));
+		bad->attach_error = 0;
+	}
+	iommu_sva_unbind_device(test_bind(b, mm));
+	mmput(mm);
+}
+
+static unsigned int nr_drains;
+
+static void count_drain(struct vendor_dev *dev, ioasid_t pasid)
+{
+	nr_drains++;
+}
+
+/* It sends nothing with a PASID: no reason to drain it. */
+TEST(member_without_pasids_is_no_obstacle)
+{
+	struct vendor_dev *a = test_dev(), *b = vendor_dev_new(a->iommu, 0, 0);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+
+	vendor_join_group(b, a);
+	sva = test_bind(a, mm);
+	SIM_CHECK(!vendor_domain_of(b, 1));
+	nr_drains = 0;
+	vendor_hooks.draining = count_drain;
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(nr_drains, 2);
+	mmput(mm);
+}
+
+TEST(bond_holds_no_mm_users)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	SIM_EQ(mm->mm_users.counter, 1);
+	test_answered(vendor_ask(dev, 1, 0, BASE), SUCCESS);
+	SIM_EQ(mm->mm_users.counter, 1);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(mm_may_be_bound_again)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+
+	/* With the notifier of the time before still on its way out, and without it. */
+	for (unsigned int i = 0; i < 4; i++) {
+		struct iommu_sva *sva;
+
+		sim_hold_rcu(i & 1);
+		sva = test_bind(dev, mm);
+		test_answered(vendor_ask(dev, iommu_sva_get_pasid(sva), 0, PAGE(i)), SUCCESS);
+		iommu_sva_unbind_device(sva);
+	}
+	mmput(mm);
+}

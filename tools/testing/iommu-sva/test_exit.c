@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The process exits: before, while and after its device does what.
+ */
+#include "test.h"
+
+TEST(exit_takes_the_tables_away_and_keeps_the_pasid)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_domain *domain = vendor_domain_of(dev, 1);
+
+	sim_touch(mm, BASE, true);
+	test_answered(vendor_ask(dev, 1, 0, BASE), SUCCESS);
+	SIM_CHECK(vendor_dma(dev, 1, BASE, true));
+	mmput(mm);
+	SIM_EQ(domain->released, 1);
+	SIM_EQ(domain->attached, 1);
+	SIM_CHECK(!vendor_dma(dev, 1, BASE, false));
+	SIM_EQ(iommu_sva_get_pasid(sva), 1);
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(sim_nr_logged(), 0);
+}
+
+TEST(requests_after_exit_are_refused_without_work_or_log)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r;
+
+	mmput(mm);
+	for (u32 i = 0; i < 100; i++) {
+		vendor_send(dev, 1, i, BASE, READ, false);
+		r = vendor_ask(dev, 1, i, BASE);
+		SIM_EQ(r->answers, 1);
+		SIM_EQ(r->code, INVALID);
+		SIM_EQ(r->error, 0);
+		SIM_EQ(sim_nr_works(), 0);
+	}
+	SIM_EQ(sim_nr_logged(), 0);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(exit_releases_each_domain_once)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev(), *c = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *bonds[] = { test_bind(a, mm), test_bind(b, mm), test_bind(c, mm) };
+	struct vendor_domain *first = vendor_domain_of(a, 1), *second = vendor_domain_of(b, 1);
+
+	mmput(mm);
+	SIM_EQ(first->released, 1);
+	SIM_EQ(second->released, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		iommu_sva_unbind_device(bonds[i]);
+}
+
+TEST(fault_that_is_queued_at_exit_is_refused)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r = vendor_ask(dev, 1, 0, BASE);
+
+	SIM_EQ(r->answers, 0);
+	mmgrab(mm);
+	mmput(mm);
+	test_answered(r, INVALID);
+	SIM_EQ(mm->faults, 0);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+/* The worker's mm_users keep the tables until it is done; the end of the process is elsewhere. */
+TEST(exit_waits_for_the_fault_in_work_and_runs_elsewhere)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r;
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	mm->no_vma_lock = true;
+	r = vendor_ask(dev, 1, 0, BASE);
+	test_unanswered(r);
+	mmgrab(mm);
+	mmput(mm);
+	SIM_CHECK(!mm->exited);
+	door.shut = false;
+	test_answered(r, INVALID);
+	/* It was the only user that was left, so nobody wanted the page. */
+	SIM_EQ(mm->faults, 1);
+	SIM_CHECK(mm->exited);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(bind_after_exit_fails_beside_a_bond_that_is)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(a, mm);
+
+	mmput(mm);
+	test_no_bind(b, mm, -ESRCH);
+	test_no_bind(a, mm, -ESRCH);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(mm_is_freed_after_the_last_bond)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	mmput(mm);
+	sim_settle();
+	/* By the notifier and the domain */
+	SIM_EQ(mm->mm_count.counter, 2);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(exit_between_unbind_and_the_grace_period)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+
+	sim_hold_rcu(true);
+	iommu_sva_unbind_device(test_bind(dev, mm));
+	mmput(mm);
+}
+
+/* fork() copies the mm's structure, not what the bond has put there. */
+TEST(unbind_of_one_mm_leaves_the_copy_alone)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm(), *child = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm), *copy;
+
+	SIM_CHECK(!child->iommu_mm);
+	copy = test_bind(dev, child);
+	mmput(mm);
+	iommu_sva_unbind_device(sva);
+	test_answered(vendor_ask(dev, iommu_sva_get_pasid(copy), 0, BASE), SUCCESS);
+	mmput(child);
+	iommu_sva_unbind_device(copy);
+}
+
+static struct mm_struct *exit_at_detach;
+
+static void exit_now(struct vendor_domain *domain, struct vendor_dev *dev)
+{
+	mmput(exit_at_detach);
+}
+
+TEST(exit_in_the_middle_of_unbind)
+{
+	struct vendor_dev *dev = test_dev();
+
+	exit_at_detach = test_mm();
+	vendor_hooks.detaching = exit_now;
+	iommu_sva_unbind_device(test_bind(dev, exit_at_detach));
+}
+
+/* The invalidation of an mm that is being reclaimed must not fill the root of the dead. */
+TEST(root_stays_empty_after_exit)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	pgd_t *root = vendor_root(dev, 1);
+
+	if (root == mm->pgd) {
+		mmput(mm);
+		iommu_sva_unbind_device(sva);
+		return;
+	}
+	sim_touch(mm, BASE, true);
+	sim_zap(mm, BASE, PAGE(1));
+	SIM_CHECK(root[0].pgd);
+	mmput(mm);
+	for (unsigned int i = 0; i < PTRS_PER_PGD; i++)
+		SIM_CHECK(!root[i].pgd);
+	iommu_sva_unbind_device(sva);
+}

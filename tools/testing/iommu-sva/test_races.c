@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two or more at the same time. An EXPLORE test is run once for each point of its course, with
+ * the task that is there preempted until all others can't go on; a SHAKE test is run under many
+ * pseudo-random schedules.
+ */
+#include "test.h"
+
+static struct vendor_dev *dev, *beside;
+static struct mm_struct *mm;
+static struct iommu_sva *sva;
+static struct vendor_request *requests[16];
+static unsigned int nr_requests;
+static u32 pasid;
+
+static void set_up(void)
+{
+	dev = test_dev();
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	nr_requests = 0;
+}
+
+static void ask(u32 grpid, unsigned long addr)
+{
+	struct vendor_request *r = vendor_ask(dev, pasid, grpid, addr);
+
+	requests[nr_requests++] = r;
+}
+
+static void ask_twice(void *arg)
+{
+	vendor_send(dev, pasid, 1, PAGE(0), READ, false);
+	ask(0, PAGE(1));
+	ask(1, PAGE(2));
+}
+
+static void unbind(void *arg)
+{
+	iommu_sva_unbind_device(arg);
+}
+
+static void drain(void *arg)
+{
+	unsigned int before = nr_requests;
+
+	iopf_drain_pasid(dev_of(dev), pasid);
+	/* What had been reported by then is answered. */
+	for (unsigned int i = 0; i < before; i++)
+		SIM_EQ(requests[i]->answers, 1);
+}
+
+static void flush(void *arg)
+{
+	unsigned int before = nr_requests;
+
+	SIM_EQ(iopf_queue_flush_dev(dev_of(dev)), 0);
+	for (unsigned int i = 0; i < before; i++)
+		SIM_EQ(requests[i]->answers, 1);
+}
+
+static void put(void *arg)
+{
+	mmput(arg);
+}
+
+static void bind_beside(void *arg)
+{
+	struct iommu_sva *other = iommu_sva_bind_device(dev_of(beside), mm);
+
+	if (IS_ERR(other))
+		SIM_EQ(PTR_ERR(other), -ESRCH);
+	else
+		iommu_sva_unbind_device(other);
+}
+
+static void all_answered(void)
+{
+	sim_settle();
+	for (unsigned int i = 0; i < nr_requests; i++)
+		SIM_EQ(requests[i]->answers, 1);
+}
+
+EXPLORE(unbind_against_requests)
+{
+	set_up();
+	sim_spawn("device", ask_twice, NULL);
+	sim_spawn("unbind", unbind, sva);
+	all_answered();
+	mmput(mm);
+}
+
+EXPLORE(unbind_against_the_interrupt_thread)
+{
+	set_up();
+	for (u32 i = 0; i < 3; i++)
+		requests[nr_requests++] = vendor_post(dev, pasid, i, PAGE(i), READ, true);
+	iommu_sva_unbind_device(sva);
+	/* The device had stopped; nothing was too late. */
+	for (u32 i = 0; i < 3; i++) {
+		SIM_EQ(requests[i]->answers, 1);
+		SIM_EQ(requests[i]->error, 0);
+	}
+	mmput(mm);
+}
+
+EXPLORE(drain_against_service)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("drain", drain, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(drain_against_requests)
+{
+	set_up();
+	sim_spawn("device", ask_twice, NULL);
+	sim_spawn("drain", drain, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(drain_against_drain)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("first", drain, NULL);
+	sim_spawn("second", drain, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(flush_against_drain)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("flush", flush, NULL);
+	sim_spawn("drain", drain, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(flush_against_requests)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("flush", flush, NULL);
+	sim_spawn("device", ask_twice, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static void remove_and_return(void *arg)
+{
+	vendor_disable(dev);
+	vendor_enable(dev);
+}
+
+EXPLORE(removal_against_service)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("removal", remove_and_return, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(removal_against_drain)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("drain", drain, NULL);
+	sim_spawn("removal", remove_and_return, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(removal_against_unbind)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_spawn("removal", remove_and_return, NULL);
+	all_answered();
+	mmput(mm);
+}
+
+/* A report that has found the device when it is removed */
+static void remove_at_once(void *arg)
+{
+	iopf_queue_remove_device(dev->iommu->queue, dev_of(dev));
+	dev->on_queue = false;
+	for (unsigned int i = 0; i < nr_requests; i++)
+		SIM_EQ(requests[i]->answers, 1);
+}
+
+EXPLORE(removal_against_requests)
+{
+	set_up();
+	sim_spawn("device", ask_twice, NULL);
+	sim_spawn("removal", remove_at_once, NULL);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(exit_against_service)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("exit", put, mm);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+}
+
+EXPLORE(exit_against_requests)
+{
+	set_up();
+	sim_spawn("device", ask_twice, NULL);
+	sim_spawn("exit", put, mm);
+	all_answered();
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(sim_nr_logged(), 0);
+}
+
+EXPLORE(exit_against_unbind)
+{
+	set_up();
+	ask_twice(NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_spawn("exit", put, mm);
+	all_answered();
+}
+
+EXPLORE(exit_against_bind)
+{
+	set_up();
+	beside = test_dev();
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("exit", put, mm);
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+}
+
+EXPLORE(bind_against_unbind_of_the_same_pair)
+{
+	set_up();
+	beside = dev;
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+EXPLORE(bind_against_unbind_of_another_device)
+{
+	set_up();
+	beside = test_dev_beside(dev);
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+EXPLORE(bind_against_bind)
+{
+	dev = test_dev();
+	beside = dev;
+	mm = test_mm();
+	sim_spawn("first", bind_beside, NULL);
+	sim_spawn("second", bind_beside, NULL);
+	sim_settle();
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+static void bind_other(void *arg)
+{
+	struct mm_struct *other = test_mm();
+
+	iommu_sva_unbind_device(test_bind(dev, other));
+	mmput(other);
+}
+
+EXPLORE(pasids_under_bind_against_bind)
+{
+	dev = test_dev();
+	sim_spawn("first", bind_other, NULL);
+	sim_spawn("second", bind_other, NULL);
+	sim_settle();
+}
+
+static void unmap(void *arg)
+{
+	sim_munmap(mm, BASE);
+	vendor_check_forgotten(mm, BASE, PAGE(PAGES));
+}
+
+static void touch_by_dma(void *arg)
+{
+	vendor_dma(dev, pasid, PAGE(1), true);
+	sim_point("device");
+	vendor_dma(dev, pasid, PAGE(2), false);
+}
+
+EXPLORE(munmap_against_service_and_dma)
+{
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	ask_twice(NULL);
+	sim_spawn("dma", touch_by_dma, NULL);
+	sim_spawn("munmap", unmap, NULL);
+	sim_spawn("dma", touch_by_dma, NULL);
+	all_answered();
+	/* Nothing is left of it, in the root or elsewhere. */
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(munmap_against_bind)
+{
+	dev = test_dev();
+	beside = test_dev_beside(dev);
+	mm = test_mm();
+	sim_touch(mm, PAGE(1), true);
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	touch_by_dma(NULL);
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("munmap", unmap, NULL);
+	sim_settle();
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+EXPLORE(munmap_against_unbind)
+{
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	ask(0, PAGE(1));
+	sim_settle();
+	touch_by_dma(NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_spawn("munmap", unmap, NULL);
+	sim_settle();
+	mmput(mm);
+}
+
+/* Reclaim looks at an mm while its last user goes. */
+static void reclaim(void *arg)
+{
+	spin_lock(&mm->page_table_lock);
+	sim_invalidate(mm, BASE, PAGE(4));
+	spin_unlock(&mm->page_table_lock);
+}
+
+EXPLORE(reclaim_against_exit)
+{
+	pgd_t *root;
+
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	ask(0, PAGE(1));
+	sim_settle();
+	root = vendor_root(dev, pasid);
+	mmgrab(mm);
+	sim_spawn("exit", put, mm);
+	sim_spawn("reclaim", reclaim, NULL);
+	sim_settle();
+	for (unsigned int i = 0; root != mm->pgd && i < PTRS_PER_PGD; i++)
+		SIM_CHECK(!root[i].pgd);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+static vm_fault_t fail_second_page(struct vm_area_struct *vma, unsigned long addr,
+				   unsigned int flags)
+{
+	return addr == PAGE(2) ? VM_FAULT_SIGBUS : sim_fault_map(vma, addr, flags);
+}
+
+EXPLORE(overflow_against_service)
+{
+	set_up();
+	mm->fault = fail_second_page;
+	ask_twice(NULL);
+	vendor_send(dev, pasid, 5, PAGE(2), READ, false);
+	iopf_queue_discard_partial(dev->iommu->queue);
+	ask(5, PAGE(1));
+	all_answered();
+	SIM_EQ(requests[2]->code, SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+/* Everything at once */
+
+static vm_fault_t sometimes_slow(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	if (!sim_random(4)) {
+		sim_fault_unlocked(vma, flags, 0);
+		sim_point("slow fault");
+		sim_point("slow fault");
+		return VM_FAULT_RETRY;
+	}
+	return sim_fault_map(vma, addr, flags);
+}
+
+static void storm_device(void *arg)
+{
+	struct vendor_dev *of = arg;
+
+	for (u32 i = 0; i < 6; i++) {
+		if (sim_random(3))
+			vendor_send(of, 1 + sim_random(3), sim_random(2), PAGE(sim_random(4)), READ,
+				    false);
+		vendor_ask(of, 1 + sim_random(3), sim_random(2), PAGE(sim_random(PAGES + 1)));
+		vendor_dma(of, 1 + sim_random(3), PAGE(sim_random(4)), sim_random(2));
+	}
+}
+
+static void storm_process(void *arg)
+{
+	struct mm_struct *of = test_mm();
+
+	of->fault = sometimes_slow;
+	for (u32 i = 0; i < 3; i++) {
+		struct iommu_sva *bond = iommu_sva_bind_device(dev_of(sim_random(2) ? dev : beside),
+							       of);
+
+		SIM_CHECK(!IS_ERR(bond));
+		switch (sim_random(4)) {
+		case 0:
+			sim_munmap(of, BASE);
+			vendor_check_forgotten(of, BASE, PAGE(PAGES));
+			sim_mmap(of, BASE, PAGES, VM_READ | VM_WRITE);
+			break;
+		case 1:
+			sim_zap(of, PAGE(0), PAGE(3));
+			break;
+		case 2:
+			iopf_drain_pasid(dev_of(dev), iommu_sva_get_pasid(bond));
+			break;
+		}
+		if (i == 2)
+			mmput(of);
+		iommu_sva_unbind_device(bond);
+	}
+}
+
+SHAKE(storm_of_processes_and_devices)
+{
+	dev = test_dev();
+	beside = sim_random(2) ? test_dev_beside(dev) : test_dev();
+	for (unsigned int i = 0; i < 3; i++)
+		sim_spawn("process", storm_process, NULL);
+	sim_spawn("device", storm_device, dev);
+	sim_spawn("device", storm_device, beside);
+	sim_settle();
+}
+
+SHAKE(storm_with_removals)
+{
+	set_up();
+	beside = test_dev_beside(dev);
+	mm->fault = sometimes_slow;
+	sim_spawn("device", ask_twice, NULL);
+	sim_spawn("drain", drain, NULL);
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("munmap", unmap, NULL);
+	sim_spawn("removal", remove_at_once, NULL);
+	sim_spawn("exit", put, mm);
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+}

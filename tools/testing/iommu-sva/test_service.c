@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Services: lanes, their number and their order.
+ */
+#include <iopf.h>
+
+#include "test.h"
+
+TEST(faults_of_one_process_hold_so_many_lanes_and_no_more)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r[4 * IOPF_LANES];
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++) {
+		r[i] = vendor_ask(dev, 1, i, BASE);
+		sim_settle();
+		SIM_EQ(door.waiting, min(i + 1, IOPF_LANES));
+	}
+	door.shut = false;
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		test_answered(r[i], SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(lanes_go_to_rest_and_come_back)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	for (unsigned int round = 0; round < 5; round++) {
+		struct vendor_request *r[IOPF_LANES];
+		struct sim_door door;
+
+		test_shut(mm, &door);
+		for (u32 i = 0; i < IOPF_LANES; i++)
+			r[i] = vendor_ask(dev, 1, i, PAGE(i));
+		sim_settle();
+		SIM_EQ(door.waiting, IOPF_LANES);
+		door.shut = false;
+		for (u32 i = 0; i < IOPF_LANES; i++)
+			test_answered(r[i], SUCCESS);
+		SIM_EQ(sim_nr_tasks(), 0);
+	}
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static u64 order[16];
+static unsigned int nr_order;
+
+static void note_answer(struct vendor_request *request, u32 code)
+{
+	order[nr_order++ % ARRAY_SIZE(order)] = request->id;
+}
+
+TEST(groups_are_taken_in_the_order_of_their_arrival)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	struct vendor_request *r[12];
+
+	vendor_hooks.responding = note_answer;
+	for (u32 i = 0; i < 12; i++)
+		r[i] = vendor_ask(i & 1 ? a : b, 1, i, BASE);
+	sim_settle();
+	SIM_EQ(nr_order, 12);
+	for (u32 i = 0; i < 12; i++)
+		SIM_EQ(order[i], r[i]->id);
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+/* All lanes of one queue's process are held, another queue's device shares them: same mm. */
+TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	struct vendor_request *ra[3], *rb[3];
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	for (u32 i = 0; i < 3; i++) {
+		ra[i] = vendor_ask(a, 1, i, BASE);
+		rb[i] = vendor_ask(b, 1, i, BASE);
+	}
+	sim_settle();
+	SIM_EQ(door.waiting, IOPF_LANES);
+	door.shut = false;
+	for (u32 i = 0; i < 3; i++) {
+		test_answered(ra[i], SUCCESS);
+		test_answered(rb[i], SUCCESS);
+	}
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+TEST(group_that_is_drained_before_a_lane_takes_it)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+	struct vendor_request *r, *waiting[8];
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	for (u32 i = 0; i < 8; i++)
+		waiting[i] = vendor_ask(i & 1 ? a : b, 1, i, BASE);
+	r = vendor_ask(a, 1, 8, BASE);
+	sim_settle();
+	/* Out of the middle of the line, too */
+	iopf_drain_pasid(dev_of(a), 1);
+	SIM_EQ(r->answers, 1);
+	door.shut = false;
+	for (u32 i = 0; i < 8; i++)
+		test_answered(waiting[i], i & 1 ? INVALID : SUCCESS);
+	for (u32 i = 0; i < 2 * (CREDITS + SPARE); i++)
+		test_answered(vendor_ask(a, 1, i, BASE), SUCCESS);
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+TEST(work_with_nothing_to_do_ends)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	for (u32 i = 0; i < 10; i++) {
+		vendor_ask(dev, 1, i, BASE);
+		/* The lane's work is queued, its group is gone. */
+		iopf_drain_pasid(dev_of(dev), 1);
+	}
+	sim_settle();
+	SIM_EQ(mm->faults, 0);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}

@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vendor's driver and hardware: see vendor.h.
+ */
+#include "vendor.h"
+
+struct vendor_hooks vendor_hooks;
+
+static struct vendor_iommu *iommus;
+static u64 nr_requests;
+
+static struct vendor_dev *to_dev(struct device *dev)
+{
+	return container_of(dev, struct vendor_dev, pdev.dev);
+}
+
+static struct vendor_domain *to_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct vendor_domain, domain);
+}
+
+/* Caches */
+
+static void forget(struct vendor_dev *dev, ioasid_t pasid, unsigned long start, unsigned long last)
+{
+	for (unsigned int i = 0; i < VENDOR_CACHED; i++) {
+		struct vendor_cached *c = &dev->cached[i];
+		unsigned long size = c->page ? PAGE_SIZE : 1UL << PGDIR_SHIFT;
+
+		if (c->table && c->pasid == pasid && c->addr <= last && c->addr + size - 1 >= start)
+			c->table = 0;
+	}
+}
+
+static struct vendor_cached *find_cached(struct vendor_dev *dev, ioasid_t pasid,
+					 unsigned long addr, bool page)
+{
+	unsigned long mask = page ? PAGE_SIZE - 1 : (1UL << PGDIR_SHIFT) - 1;
+
+	for (unsigned int i = 0; i < VENDOR_CACHED; i++) {
+		struct vendor_cached *c = &dev->cached[i];
+
+		if (c->table && c->pasid == pasid && c->page == page && c->addr == (addr & ~mask))
+			return c;
+	}
+	return NULL;
+}
+
+static void cache(struct vendor_dev *dev, struct vendor_cached what)
+{
+	dev->cached[dev->next_cached++ % VENDOR_CACHED] = what;
+}
+
+static struct vendor_entry *find_entry(struct vendor_dev *dev, ioasid_t pasid)
+{
+	for (unsigned int i = 0; i < VENDOR_PASIDS; i++)
+		if (dev->entries[i].domain && dev->entries[i].pasid == pasid)
+			return &dev->entries[i];
+	return NULL;
+}
+
+pgd_t *vendor_root(struct vendor_dev *dev, ioasid_t pasid)
+{
+	struct vendor_entry *entry = find_entry(dev, pasid);
+
+	return entry ? entry->root : NULL;
+}
+
+struct vendor_domain *vendor_domain_of(struct vendor_dev *dev, ioasid_t pasid)
+{
+	struct vendor_entry *entry = find_entry(dev, pasid);
+
+	return entry ? entry->domain : NULL;
+}
+
+bool vendor_dma(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr, bool write)
+{
+	struct vendor_entry *entry = find_entry(dev, pasid);
+	struct vendor_cached *c = find_cached(dev, pasid, addr, true);
+	enum sim_walk found;
+	pgdval_t table;
+
+	/* The data goes to a page in a table that must still be there. */
+	if (c && (c->write || !write)) {
+		sim_walk(c->table, addr);
+		return true;
+	}
+	if (!entry || !entry->root)
+		return false;
+
+	c = find_cached(dev, pasid, addr, false);
+	table = c ? c->table : entry->root[pgd_index(addr)].pgd;
+	found = sim_walk(table, addr);
+	if (found == SIM_WALK_NO_TABLE)
+		return false;
+	if (!c)
+		cache(dev, (struct vendor_cached){
+			.pasid = pasid, .table = table,
+			.addr = addr & ~((1UL << PGDIR_SHIFT) - 1) });
+	if (found < (write ? SIM_WALK_WRITE : SIM_WALK_READ))
+		return false;
+	cache(dev, (struct vendor_cached){
+		.pasid = pasid, .table = table, .page = true, .write = found == SIM_WALK_WRITE,
+		.addr = addr & ~(PAGE_SIZE - 1) });
+	return true;
+}
+
+void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	for (struct vendor_iommu *iommu = iommus; iommu; iommu = iommu->next) {
+		for (struct vendor_dev *dev = iommu->devs; dev; dev = dev->next) {
+			for (unsigned int i = 0; i < VENDOR_CACHED; i++) {
+				struct vendor_cached *c = &dev->cached[i];
+				struct vendor_domain *domain = vendor_domain_of(dev, c->pasid);
+
+				if (c->table && c->page && domain && domain->domain.mm == mm &&
+				    iommu->iommu.ops->sva_ops && c->addr >= start && c->addr < end)
+					sim_fail("a stale translation of %#lx is left", c->addr);
+			}
+		}
+	}
+}
+
+/* The root: half of it is nobody's business, the other one is as the mm's. */
+
+static void check_kernel_half(const pgd_t *root)
+{
+#ifdef CONFIG_X86_64
+	for (unsigned int i = PTRS_PER_PGD / 2; root && i < PTRS_PER_PGD; i++)
+		if (root[i].pgd)
+			sim_fail("the root shows slot %u of the kernel half", i);
+#endif
+}
+
+static void check_root(struct vendor_domain *domain, const pgd_t *root, unsigned long start,
+		       unsigned long last)
+{
+#ifdef CONFIG_X86_64
+	const pgd_t *pgd = domain->domain.mm->pgd;
+
+	check_kernel_half(root);
+	/* The last user is gone: the core may have emptied the root already. */
+	if (!root || !domain->domain.mm->mm_users.counter || start >= TASK_SIZE_MAX)
+		return;
+	last = min(last, TASK_SIZE_MAX - 1);
+	for (unsigned long i = pgd_index(start); i <= pgd_index(last); i++)
+		if ((root[i].pgd ^ pgd[i].pgd) & ~(_PAGE_NX | _PAGE_ACCESSED))
+			sim_fail("slot %lu of the root is %#lx, of the mm's %#lx", i, root[i].pgd,
+				 pgd[i].pgd);
+#endif
+}
+
+/* The core's calls */
+
+static void vendor_invalidate_range(struct iommu_domain *d, unsigned long start, unsigned long end)
+{
+	struct vendor_domain *domain = to_domain(d);
+
+	SIM_CHECK(rcu_read_lock_held());
+	SIM_CHECK(start < end);
+	domain->invalidated++;
+	domain->start = start;
+	domain->end = end;
+	if (vendor_hooks.invalidating)
+		vendor_hooks.invalidating(domain, start, end);
+	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next) {
+		for (unsigned int i = 0; i < VENDOR_PASIDS; i++) {
+			struct vendor_entry *entry = &dev->entries[i];
+
+			if (entry->domain != domain)
+				continue;
+			check_root(domain, entry->root, start, end - 1);
+			forget(dev, entry->pasid, start, end - 1);
+		}
+	}
+	sim_point("invalidate_range");
+}
+
+static void vendor_release(struct iommu_domain *d)
+{
+	struct vendor_domain *domain = to_domain(d);
+
+	SIM_CHECK(rcu_read_lock_held());
+	SIM_EQ(domain->released, 0);
+	domain->released++;
+	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next) {
+		for (unsigned int i = 0; i < VENDOR_PASIDS; i++) {
+			struct vendor_entry *entry = &dev->entries[i];
+
+			if (entry->domain != domain)
+				continue;
+#ifdef CONFIG_X86_64
+			for (unsigned int k = 0; entry->root && k < PTRS_PER_PGD; k++)
+				if (entry->root[k].pgd)
+					sim_fail("slot %u of a dead mm's root is in use", k);
+#endif
+			entry->root = NULL;
+			forget(dev, entry->pasid, 0, ULONG_MAX);
+		}
+	}
+	sim_point("release");
+}
+
+/* An invalidation that comes just now must reach the domain. */
+static void check_reached(struct vendor_domain *domain)
+{
+	struct mm_struct *mm = domain->domain.mm;
+	unsigned int before = domain->invalidated;
+
+	if (!dev_iommu_ops(&domain->iommu->devs->pdev.dev)->sva_ops || !sim_mm_is_watched(mm) ||
+	    mm->page_table_lock.l.owner || !mm->mm_users.counter)
+		return;
+	sim_nosched(true);
+	spin_lock(&mm->page_table_lock);
+	sim_invalidate(mm, PAGE_SIZE, 2 * PAGE_SIZE);
+	spin_unlock(&mm->page_table_lock);
+	sim_nosched(false);
+	if (domain->invalidated == before)
+		sim_fail("a device translates through a domain that no invalidation reaches");
+}
+
+static int vendor_set_dev_pasid(struct iommu_domain *d, struct device *dev, ioasid_t pasid)
+{
+	struct vendor_domain *domain = to_domain(d);
+	struct vendor_dev *vdev = to_dev(dev);
+	struct vendor_entry *entry;
+
+	sim_might_sleep("set_dev_pasid");
+	if (vdev->attach_error)
+		return vdev->attach_error;
+	/* "Not mine": the driver's other instance has another page-table format, say. */
+	if (domain->iommu != vdev->iommu && !(vdev->iommu->quirks & VENDOR_SHARES_DOMAINS))
+		return -EINVAL;
+	SIM_CHECK(!find_entry(vdev, pasid));
+	for (entry = vdev->entries; entry->domain; entry++)
+		SIM_CHECK(entry < &vdev->entries[VENDOR_PASIDS - 1]);
+	entry->pasid = pasid;
+	entry->root = domain->released ? NULL : iommu_sva_root(d);
+	entry->domain = domain;
+	domain->attached++;
+	check_kernel_half(entry->root);
+	sim_point("set_dev_pasid");
+	check_reached(domain);
+	if (vendor_hooks.attached)
+		vendor_hooks.attached(domain, vdev);
+	return 0;
+}
+
+static void vendor_remove_dev_pasid(struct device *dev, ioasid_t pasid, struct iommu_domain *d)
+{
+	struct vendor_domain *domain = to_domain(d);
+	struct vendor_dev *vdev = to_dev(dev);
+	struct vendor_entry *entry = find_entry(vdev, pasid);
+
+	sim_might_sleep("remove_dev_pasid");
+	SIM_CHECK(entry && entry->domain == domain);
+	check_reached(domain);
+	if (vendor_hooks.detaching)
+		vendor_hooks.detaching(domain, vdev);
+	sim_point("remove_dev_pasid");
+	*entry = (struct vendor_entry){};
+	forget(vdev, pasid, 0, ULONG_MAX);
+	domain->attached--;
+}
+
+static struct iommu_domain *vendor_domain_new(struct vendor_iommu *iommu)
+{
+	struct vendor_domain *domain = kzalloc(sizeof(*domain), GFP_KERNEL);
+
+	if (!domain)
+		return NULL;
+	domain->iommu = iommu;
+	return &domain->domain;
+}
+
+static struct iommu_domain *vendor_alloc_sva(struct device *dev, struct mm_struct *mm)
+{
+	(void)mm;
+	return vendor_domain_new(to_dev(dev)->iommu) ?: ERR_PTR(-ENOMEM);
+}
+
+/* The old call does not say for which device; there is one IOMMU then. */
+static struct iommu_domain *vendor_alloc(unsigned int type)
+{
+	SIM_EQ(type, IOMMU_DOMAIN_SVA);
+	return vendor_domain_new(iommus);
+}
+
+static void vendor_domain_free(struct iommu_domain *d)
+{
+	SIM_EQ(to_domain(d)->attached, 0);
+	kfree(to_domain(d));
+}
+
+/* Requests and answers */
+
+static void vendor_page_response(struct device *dev, struct iopf_fault *evt,
+				 struct iommu_page_response *msg)
+{
+	struct vendor_dev *vdev = to_dev(dev);
+	struct vendor_request *r;
+
+	sim_might_sleep("page_response");
+	sim_point("page_response");
+	for (r = vdev->requests; r && r->id != evt->fault.prm.private_data[0]; r = r->next)
+		;
+	if (!r)
+		sim_fail("an answer to a request that %s never sent", dev->name);
+	if (vdev->shut && !r->error)
+		sim_fail("an answer after the device has left the queue");
+	if (!(r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		sim_fail("an answer to request %llu, which is not a last page",
+			 r->id);
+	if (r->answers)
+		sim_fail("a second answer to request %llu", r->id);
+	SIM_EQ(msg->pasid, r->pasid);
+	SIM_EQ(msg->grpid, r->grpid);
+	SIM_EQ(evt->fault.prm.flags, r->flags);
+	if (msg->code != 0 && msg->code != 1 && msg->code != 15)
+		sim_fail("PCIe has no response code %u", msg->code);
+	r->answers++;
+	r->code = msg->code;
+	if (vendor_hooks.responding)
+		vendor_hooks.responding(r, msg->code);
+	sim_point("page_response");
+}
+
+static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+					  unsigned long addr, u32 perm, bool last)
+{
+	struct vendor_request *r = sim_alloc_sure(sizeof(*r), __func__);
+
+	r->dev = dev;
+	r->id = ++nr_requests;
+	r->addr = addr;
+	r->grpid = grpid;
+	r->perm = perm;
+	if (pasid != IOMMU_PASID_INVALID) {
+		r->pasid = pasid;
+		r->flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+	}
+	if (last)
+		r->flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	r->next = dev->requests;
+	dev->requests = r;
+	return r;
+}
+
+static void report(struct vendor_request *r)
+{
+	struct iopf_fault evt = {
+		.fault = {
+			.type = IOMMU_FAULT_PAGE_REQ,
+			.prm = {
+				.flags = r->flags,
+				.pasid = r->pasid,
+				.grpid = r->grpid,
+				.perm = r->perm,
+				.addr = r->addr,
+				.private_data = { r->id },
+			},
+		},
+	};
+
+	r->error = r->dev->shut ? -ENODEV : 0;
+	r->error = iommu_report_device_fault(&r->dev->pdev.dev, &evt);
+	r->reported = true;
+	/* The event was on a stack; whoever kept it is found out. */
+	memset(&evt, 0xa5, sizeof(evt));
+}
+
+struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				   unsigned long addr, u32 perm, bool last)
+{
+	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last);
+
+	report(r);
+	return r;
+}
+
+static void interrupt_thread(void *arg)
+{
+	struct vendor_iommu *iommu = arg;
+
+	while (iommu->ring) {
+		report(iommu->ring);
+		iommu->ring = iommu->ring->next_in_ring;
+		sim_point("interrupt thread");
+	}
+	iommu->reporting = false;
+}
+
+struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				   unsigned long addr, u32 perm, bool last)
+{
+	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last), **at;
+	struct vendor_iommu *iommu = dev->iommu;
+
+	for (at = &iommu->ring; *at; at = &(*at)->next_in_ring)
+		;
+	*at = r;
+	if (!iommu->reporting) {
+		iommu->reporting = true;
+		sim_spawn("prq", interrupt_thread, iommu);
+	}
+	return r;
+}
+
+/* The request that was last in the ring, and all before it, have been reported. */
+static bool is_reported(void *arg)
+{
+	return ((struct vendor_request *)arg)->reported;
+}
+
+static void empty_ring(struct vendor_dev *dev)
+{
+	struct vendor_request *r, *last = NULL;
+
+	for (r = dev->iommu->ring; r; r = r->next_in_ring)
+		if (r->dev == dev)
+			last = r;
+	if (last)
+		sim_block(is_reported, last, "the interrupt thread");
+}
+
+static void vendor_drain(struct device *dev, ioasid_t pasid)
+{
+	sim_might_sleep("drain");
+	if (vendor_hooks.draining)
+		vendor_hooks.draining(to_dev(dev), pasid);
+	empty_ring(to_dev(dev));
+	iopf_drain_pasid(dev, pasid);
+}
+
+/* Making and taking away */
+
+struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
+{
+	struct vendor_iommu *iommu = sim_alloc_sure(sizeof(*iommu), __func__), **at;
+	static struct iommu_ops shared;
+
+	iommu->quirks = quirks;
+	iommu->sva_ops = (struct iommu_sva_ops){
+		.walks_io_mm_root = !(quirks & VENDOR_WALKS_PGD),
+		.invalidate_range = vendor_invalidate_range,
+		.release = vendor_release,
+		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
+	};
+	iommu->ops = (struct iommu_ops){
+		.domain_alloc_sva = quirks & (VENDOR_OLD_ALLOC | VENDOR_NO_ALLOC) ?
+				    NULL : vendor_alloc_sva,
+		.domain_alloc = quirks & VENDOR_OLD_ALLOC ? vendor_alloc : NULL,
+		.domain_free = vendor_domain_free,
+		.set_dev_pasid = vendor_set_dev_pasid,
+		.remove_dev_pasid = vendor_remove_dev_pasid,
+		.page_response = quirks & VENDOR_NO_RESPONSE ? NULL : vendor_page_response,
+		.sva_ops = quirks & VENDOR_NO_SVA_OPS ? NULL : &iommu->sva_ops,
+		.user_pasid_table = quirks & VENDOR_USER_TABLE,
+	};
+	/* Instances of one driver have one table of operations. */
+	if (!quirks || quirks == VENDOR_SHARES_DOMAINS) {
+		static struct iommu_sva_ops shared_sva;
+
+		shared_sva = iommu->sva_ops;
+		shared = iommu->ops;
+		shared.sva_ops = &shared_sva;
+		iommu->iommu.ops = &shared;
+	} else {
+		iommu->iommu.ops = &iommu->ops;
+	}
+	iommu->queue = iopf_queue_alloc("vendor");
+	SIM_CHECK(iommu->queue);
+	sim_invalidated = vendor_check_forgotten;
+	for (at = &iommus; *at; at = &(*at)->next)
+		;
+	*at = iommu;
+	return iommu;
+}
+
+struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u32 credits)
+{
+	struct vendor_dev *dev = sim_alloc_sure(sizeof(*dev), __func__), **at;
+
+	dev->iommu = iommu;
+	dev->pdev.dev.name = "device";
+	dev->pdev.dev.is_pci = true;
+	dev->pdev.dev.iommu = &dev->param;
+	dev->pdev.dev.iommu_group = &dev->alone;
+	dev->pdev.pri_cap = credits ? 0x100 : 0;
+	dev->pdev.pri_max_req = credits;
+	dev->param.iommu_dev = &iommu->iommu;
+	dev->param.max_pasids = max_pasids;
+	mutex_init(&dev->param.lock);
+	mutex_init(&dev->alone.mutex);
+	dev->alone.devices[0] = &dev->pdev.dev;
+	for (at = &iommu->devs; *at; at = &(*at)->next)
+		;
+	*at = dev;
+	return dev;
+}
+
+void vendor_join_group(struct vendor_dev *dev, struct vendor_dev *of)
+{
+	struct iommu_group *group = of->pdev.dev.iommu_group;
+	unsigned int i;
+
+	for (i = 0; group->devices[i]; i++)
+		SIM_CHECK(i < SIM_GROUP_DEVICES - 1);
+	group->devices[i] = &dev->pdev.dev;
+	dev->pdev.dev.iommu_group = group;
+}
+
+void vendor_enable(struct vendor_dev *dev)
+{
+	SIM_EQ(iopf_queue_add_device(dev->iommu->queue, &dev->pdev.dev), 0);
+	dev->on_queue = true;
+	dev->shut = false;
+}
+
+/* As the kernel's drivers do: no new requests, empty the ring, leave the queue. */
+void vendor_disable(struct vendor_dev *dev)
+{
+	dev->on_queue = false;
+	empty_ring(dev);
+	iopf_queue_remove_device(dev->iommu->queue, &dev->pdev.dev);
+	dev->shut = true;
+	for (struct vendor_request *r = dev->requests; r; r = r->next)
+		if (r->reported && r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+			SIM_EQ(r->answers, 1);
+}
+
+static void end_requests(struct vendor_dev *dev)
+{
+	while (dev->requests) {
+		struct vendor_request *r = dev->requests;
+
+		SIM_CHECK(r->reported);
+		if (r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE && r->answers != 1)
+			sim_fail("request %llu was answered %u times", r->id,
+				 r->answers);
+		dev->requests = r->next;
+		kfree(r);
+	}
+}
+
+static void end_dev(struct vendor_dev *dev)
+{
+	for (unsigned int i = 0; i < VENDOR_PASIDS; i++)
+		if (dev->entries[i].domain)
+			sim_fail("PASID %u is still attached", dev->entries[i].pasid);
+	for (unsigned int i = 0; i < VENDOR_CACHED; i++)
+		if (dev->cached[i].table)
+			sim_fail("a translation outlives its PASID entry");
+	SIM_CHECK(!dev->alone.attachments);
+	SIM_CHECK(!dev->param.fault_param);
+	end_requests(dev);
+	kfree(dev);
+}
+
+void vendor_end(void)
+{
+	struct vendor_iommu *iommu;
+	struct vendor_dev *dev;
+
+	for (iommu = iommus; iommu; iommu = iommu->next)
+		for (dev = iommu->devs; dev; dev = dev->next)
+			if (dev->on_queue)
+				vendor_disable(dev);
+	sim_settle();
+	while (iommus) {
+		iommu = iommus;
+		iopf_queue_free(iommu->queue);
+		while (iommu->devs) {
+			dev = iommu->devs;
+			iommu->devs = dev->next;
+			end_dev(dev);
+		}
+		sim_settle();
+		iommus = iommu->next;
+		kfree(iommu);
+	}
+	vendor_hooks = (struct vendor_hooks){};
+	nr_requests = 0;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A vendor's IOMMU driver and hardware, made up. Devices cache translations and use them until they
+ * are invalidated; every request and every answer is in a ledger. What a real driver or device
+ * would suffer from is a violation.
+ */
+#ifndef _IOMMU_SVA_HARNESS_VENDOR_H
+#define _IOMMU_SVA_HARNESS_VENDOR_H
+
+#include <linux/iommu.h>
+
+#include "sim.h"
+
+#define VENDOR_CACHED	64
+#define VENDOR_PASIDS	16
+
+/* How a driver is unlike the usual one */
+enum vendor_quirk {
+	/* No sva_ops: it has an MMU notifier of its own. */
+	VENDOR_NO_SVA_OPS = 1 << 0,
+	/* sva_ops without drain() */
+	VENDOR_NO_DRAIN = 1 << 1,
+	/* domain_alloc() instead of domain_alloc_sva() */
+	VENDOR_OLD_ALLOC = 1 << 2,
+	/* neither */
+	VENDOR_NO_ALLOC = 1 << 3,
+	/* no page_response() */
+	VENDOR_NO_RESPONSE = 1 << 4,
+	/* walks mm->pgd */
+	VENDOR_WALKS_PGD = 1 << 5,
+	/* all devices behind it can share a domain, even with other IOMMUs of the driver */
+	VENDOR_SHARES_DOMAINS = 1 << 6,
+	/* the PASID table is the guest's */
+	VENDOR_USER_TABLE = 1 << 7,
+};
+
+struct vendor_dev;
+
+/**
+ * struct vendor_iommu - one IOMMU instance
+ * @ring: requests that the hardware has queued and nobody has reported yet, in order
+ * @reporting: the interrupt thread is at it
+ */
+struct vendor_iommu {
+	struct iommu_device iommu;
+	struct iommu_ops ops;
+	struct iommu_sva_ops sva_ops;
+	struct iopf_queue *queue;
+	unsigned int quirks;
+	struct vendor_request *ring;
+	struct vendor_dev *devs;
+	bool reporting;
+	struct vendor_iommu *next;
+};
+
+/**
+ * struct vendor_request - an entry of the ledger
+ * @reported: iommu_report_device_fault() was called, and returned @error
+ * @answers: how often it was answered
+ */
+struct vendor_request {
+	struct vendor_dev *dev;
+	u64 id, addr;
+	u32 pasid, grpid, perm, flags;
+	bool reported;
+	int error;
+	unsigned int answers;
+	u32 code;
+	struct vendor_request *next, *next_in_ring;
+};
+
+/* A PASID entry: what the device translates with. @root NULL: the mm is gone. */
+struct vendor_entry {
+	ioasid_t pasid;
+	struct vendor_domain *domain;
+	pgd_t *root;
+};
+
+/* A cached translation, or, without @page, a cached top-level entry */
+struct vendor_cached {
+	ioasid_t pasid;
+	unsigned long addr;
+	pgdval_t table;
+	bool page, write;
+};
+
+/**
+ * struct vendor_dev - a device
+ * @alone: its group, if it shares none
+ * @requests: all it ever sent, latest first
+ * @shut: iopf_queue_remove_device() has returned: no answers
+ * @attach_error: what set_dev_pasid() returns
+ */
+struct vendor_dev {
+	struct pci_dev pdev;
+	struct dev_iommu param;
+	struct vendor_iommu *iommu;
+	struct iommu_group alone;
+	struct vendor_request *requests;
+	bool on_queue, shut;
+	int attach_error;
+	struct vendor_entry entries[VENDOR_PASIDS];
+	struct vendor_cached cached[VENDOR_CACHED];
+	unsigned int next_cached;
+	struct vendor_dev *next;
+};
+
+struct vendor_domain {
+	struct iommu_domain domain;
+	struct vendor_iommu *iommu;
+	unsigned int attached;
+	unsigned int invalidated, released;
+	unsigned long start, end;
+};
+
+/*
+ * Hooks, NULL at the begin of a test; called without any lock of the vendor's. @attached and
+ * @detaching: the device can translate.
+ */
+struct vendor_hooks {
+	void (*attached)(struct vendor_domain *domain, struct vendor_dev *dev);
+	void (*detaching)(struct vendor_domain *domain, struct vendor_dev *dev);
+	void (*responding)(struct vendor_request *request, u32 code);
+	void (*invalidating)(struct vendor_domain *domain, unsigned long start, unsigned long end);
+	void (*draining)(struct vendor_dev *dev, ioasid_t pasid);
+};
+
+extern struct vendor_hooks vendor_hooks;
+
+struct vendor_iommu *vendor_iommu_new(unsigned int quirks);
+/* With @credits page requests, or without any notion of credits if 0. */
+struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u32 credits);
+/* Makes @dev a member of @of's group. */
+void vendor_join_group(struct vendor_dev *dev, struct vendor_dev *of);
+/* Enables page requests; asserts success. Disables them. */
+void vendor_enable(struct vendor_dev *dev);
+void vendor_disable(struct vendor_dev *dev);
+
+/* Sends a page request and has it reported at once. */
+struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				   unsigned long addr, u32 perm, bool last);
+/* Only puts it into the hardware's ring; an interrupt thread will take it. */
+struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				   unsigned long addr, u32 perm, bool last);
+/* The last page of a request for reading or writing, in group @grpid */
+static inline struct vendor_request *vendor_ask(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+						unsigned long addr)
+{
+	return vendor_send(dev, pasid, grpid, addr, IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_WRITE,
+			   true);
+}
+
+/* A transaction: true if it went through, false if a translation was missing. */
+bool vendor_dma(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr, bool write);
+pgd_t *vendor_root(struct vendor_dev *dev, ioasid_t pasid);
+struct vendor_domain *vendor_domain_of(struct vendor_dev *dev, ioasid_t pasid);
+/* Nothing of [@start, @end) is cached by any device that is attached to @mm. */
+void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned long end);
+
+/* Takes all away that vendor_*_new() made, after a look at the ledger. */
+void vendor_end(void);
+
+#endif /* _IOMMU_SVA_HARNESS_VENDOR_H */
