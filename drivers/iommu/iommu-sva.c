@@ -852,15 +852,23 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 {
 	struct sva_bond *bond = container_of(handle, struct sva_bond, sva);
 	struct io_mm *io_mm = bond->io_mm;
+	bool last;
+
+	/* The lock goes with the io_mm: somebody else's last unbind may follow while we release it. */
+	refcount_inc(&io_mm->svc.users);
 
 	scoped_guard(mutex, &io_mm->lock) {
-		if (!refcount_dec_and_test(&handle->users))
-			return;
-		list_del(&bond->node);
-		bond_detach(bond);
-		io_mm_put_pasid(io_mm);
+		last = refcount_dec_and_test(&handle->users);
+		if (last) {
+			list_del(&bond->node);
+			bond_detach(bond);
+			io_mm_put_pasid(io_mm);
+		}
 	}
-	kfree(bond);
+	if (last) {
+		kfree(bond);
+		iopf_service_put(&io_mm->svc);
+	}
 	iopf_service_put(&io_mm->svc);
 }
 EXPORT_SYMBOL_GPL(iommu_sva_unbind_device);
