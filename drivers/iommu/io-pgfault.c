@@ -926,17 +926,20 @@ static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 
 	lockdep_assert_held(&queue->lock);
 
-	scoped_guard(mutex, &dev->iommu->lock) {
+	scoped_guard(mutex, &dev->iommu->lock)
 		fp = rcu_dereference_protected(dev->iommu->fault_param,
 					       lockdep_is_held(&dev->iommu->lock));
-		if (WARN_ON(!fp || fp->queue != queue))
-			return;
+	if (WARN_ON(!fp || fp->queue != queue))
+		return;
+
+	/* Found until all is answered, so that a drain does not return before that either. */
+	idev = container_of(fp, struct iopf_device, fp);
+	iopf_abort(idev, IOMMU_PASID_INVALID, true);
+
+	scoped_guard(mutex, &dev->iommu->lock) {
 		rcu_assign_pointer(dev->iommu->fault_param, NULL);
 		list_del(&fp->queue_list);
 	}
-
-	idev = container_of(fp, struct iopf_device, fp);
-	iopf_abort(idev, IOMMU_PASID_INVALID, true);
 	iopf_device_put(idev);
 }
 
