@@ -5,7 +5,7 @@
 export V JOBS FILTER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kunit harness check patch kernel shell setup clean distclean
+.PHONY: help demo test kunit harness fuzz check patch kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
@@ -15,7 +15,7 @@ help:		## list the targets
 demo:		## set up all it needs and show a device working in a process's own memory
 	@scripts/demo
 
-test:		## run all tests, or those of FILTER=scripts|harness|kunit|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
+test:		## run all tests, or those of FILTER=scripts|harness|fuzz|kunit|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/run-tests
 
 kunit:		## unit tests on a software IOMMU, x86_64 and arm64 (FILTER=SUITE[.CASE] ARCH=... DEBUG=1)
@@ -23,6 +23,9 @@ kunit:		## unit tests on a software IOMMU, x86_64 and arm64 (FILTER=SUITE[.CASE]
 
 harness:	## the SVA core as a user program against shims, with ASan and UBSan (FILTER=WORD)
 	@scripts/harness $(FILTER)
+
+fuzz:		## feed the same core arbitrary input (SECONDS=60)
+	@scripts/fuzz $(SECONDS)
 
 check:		## style and static checks of all files
 	@scripts/check

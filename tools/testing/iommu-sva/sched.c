@@ -98,6 +98,7 @@ void sim_fail(const char *fmt, ...)
 	va_end(args);
 	fprintf(stderr, "\n");
 	show_tasks();
+	__sanitizer_print_stack_trace();
 	abort();
 }
 

@@ -207,15 +207,13 @@ static void check_reached(struct vendor_domain *domain)
 	struct mm_struct *mm = domain->domain.mm;
 	unsigned int before = domain->invalidated;
 
-	if (!dev_iommu_ops(&domain->iommu->devs->pdev.dev)->sva_ops || !sim_mm_is_watched(mm) ||
-	    mm->page_table_lock.l.owner || !mm->mm_users.counter)
+	if (!dev_iommu_ops(&domain->iommu->devs->pdev.dev)->sva_ops)
 		return;
-	sim_nosched(true);
 	spin_lock(&mm->page_table_lock);
 	sim_invalidate(mm, PAGE_SIZE, 2 * PAGE_SIZE);
 	spin_unlock(&mm->page_table_lock);
-	sim_nosched(false);
-	if (domain->invalidated == before)
+	/* After the process's exit there is nobody to tell. */
+	if (domain->invalidated == before && sim_mm_is_watched(mm) && mm->mm_users.counter)
 		sim_fail("a device translates through a domain that no invalidation reaches");
 }
 
@@ -382,28 +380,80 @@ static void interrupt_thread(void *arg)
 {
 	struct vendor_iommu *iommu = arg;
 
-	while (iommu->ring) {
-		report(iommu->ring);
+	while (iommu->ring || iommu->overflow) {
+		if (iommu->overflow) {
+			iommu->overflow = false;
+			SIM_EQ(iopf_queue_discard_partial(iommu->queue), 0);
+			continue;
+		}
+		if (iommu->ring->stop_marker)
+			iommu->ring->reported = true;
+		else
+			report(iommu->ring);
 		iommu->ring = iommu->ring->next_in_ring;
 		sim_point("interrupt thread");
 	}
 	iommu->reporting = false;
 }
 
-struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
-				   unsigned long addr, u32 perm, bool last)
+static void interrupt(struct vendor_iommu *iommu)
 {
-	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last), **at;
-	struct vendor_iommu *iommu = dev->iommu;
+	if (iommu->reporting)
+		return;
+	iommu->reporting = true;
+	sim_spawn("prq", interrupt_thread, iommu);
+}
+
+static void queue_in_ring(struct vendor_request *r)
+{
+	struct vendor_iommu *iommu = r->dev->iommu;
+	struct vendor_request **at;
 
 	for (at = &iommu->ring; *at; at = &(*at)->next_in_ring)
 		;
 	*at = r;
-	if (!iommu->reporting) {
-		iommu->reporting = true;
-		sim_spawn("prq", interrupt_thread, iommu);
-	}
+	interrupt(iommu);
+}
+
+struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				   unsigned long addr, u32 perm, bool last)
+{
+	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last);
+
+	queue_in_ring(r);
 	return r;
+}
+
+void vendor_post_stop_marker(struct vendor_dev *dev, ioasid_t pasid)
+{
+	struct vendor_request *r = new_request(dev, pasid, 0, 0, 0, false);
+
+	r->stop_marker = true;
+	queue_in_ring(r);
+}
+
+void vendor_overflow(struct vendor_iommu *iommu)
+{
+	iommu->overflow = true;
+	interrupt(iommu);
+}
+
+u64 vendor_nr_requests(void)
+{
+	return nr_requests;
+}
+
+void vendor_check_answered(struct vendor_dev *dev, ioasid_t pasid, u64 id)
+{
+	for (struct vendor_request *r = dev->requests; r; r = r->next) {
+		if (r->id > id || !r->reported || !(r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+			continue;
+		if (pasid != IOMMU_PASID_INVALID && r->pasid != pasid)
+			continue;
+		if (r->answers != 1)
+			sim_fail("request %llu of PASID %u is left without an answer", r->id,
+				 r->pasid);
+	}
 }
 
 /* The request that was last in the ring, and all before it, have been reported. */
@@ -524,9 +574,7 @@ void vendor_disable(struct vendor_dev *dev)
 	empty_ring(dev);
 	iopf_queue_remove_device(dev->iommu->queue, &dev->pdev.dev);
 	dev->shut = true;
-	for (struct vendor_request *r = dev->requests; r; r = r->next)
-		if (r->reported && r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
-			SIM_EQ(r->answers, 1);
+	vendor_check_answered(dev, IOMMU_PASID_INVALID, nr_requests);
 }
 
 static void end_requests(struct vendor_dev *dev)

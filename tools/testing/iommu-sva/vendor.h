@@ -40,6 +40,7 @@ struct vendor_dev;
  * struct vendor_iommu - one IOMMU instance
  * @ring: requests that the hardware has queued and nobody has reported yet, in order
  * @reporting: the interrupt thread is at it
+ * @overflow: the ring has overflowed since it last looked
  */
 struct vendor_iommu {
 	struct iommu_device iommu;
@@ -49,20 +50,21 @@ struct vendor_iommu {
 	unsigned int quirks;
 	struct vendor_request *ring;
 	struct vendor_dev *devs;
-	bool reporting;
+	bool reporting, overflow;
 	struct vendor_iommu *next;
 };
 
 /**
  * struct vendor_request - an entry of the ledger
  * @reported: iommu_report_device_fault() was called, and returned @error
+ * @stop_marker: it is none, but a PASID Stop Marker
  * @answers: how often it was answered
  */
 struct vendor_request {
 	struct vendor_dev *dev;
 	u64 id, addr;
 	u32 pasid, grpid, perm, flags;
-	bool reported;
+	bool reported, stop_marker;
 	int error;
 	unsigned int answers;
 	u32 code;
@@ -142,6 +144,17 @@ struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 g
 /* Only puts it into the hardware's ring; an interrupt thread will take it. */
 struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
+/* A PASID Stop Marker in the ring; the driver must not report it, since it wants no answer. */
+void vendor_post_stop_marker(struct vendor_dev *dev, ioasid_t pasid);
+/* The ring has overflowed; the interrupt thread tells the queue. */
+void vendor_overflow(struct vendor_iommu *iommu);
+/* Number of the latest request */
+u64 vendor_nr_requests(void);
+/*
+ * All last pages that @dev had reported up to request @id are answered, or those for @pasid if that
+ * is not IOMMU_PASID_INVALID.
+ */
+void vendor_check_answered(struct vendor_dev *dev, ioasid_t pasid, u64 id);
 /* The last page of a request for reading or writing, in group @grpid */
 static inline struct vendor_request *vendor_ask(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 						unsigned long addr)
