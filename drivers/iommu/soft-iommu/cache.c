@@ -2,10 +2,10 @@
 /*
  * Software IOMMU: set-associative caches
  *
- * The IOTLB, the paging-structure cache and each endpoint's ATC are of this kind. A line is found by
- * (PASID, page size, address), in the set that the three select. A full set replaces the line that
- * was used least recently. Nothing else removes a line but an invalidation that overlaps it: a
- * cache does not know what happens to page tables.
+ * The IOTLB, the paging-structure cache and each endpoint's ATC are of this kind. A line is found
+ * by (PASID, page size, address), in the set that the three select. A full set replaces the line
+ * that was used least recently. Nothing else removes a line but an invalidation that overlaps it:
+ * a cache does not know what happens to page tables.
  *
  * Pages of several sizes share a cache: a look-up tries those that have been put in so far.
  */

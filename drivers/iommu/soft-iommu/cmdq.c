@@ -21,6 +21,7 @@ static void soft_cmd_execute(struct soft_iommu *iommu, const struct soft_cmd *cm
 
 	lockdep_assert_held(&q->lock);
 
+	q->trace[q->carried_out++ % ARRAY_SIZE(q->trace)] = cmd->kind;
 	guard(write_lock)(&iommu->traffic);
 	switch (cmd->kind) {
 	case SOFT_CMD_IOTLB:
@@ -73,7 +74,7 @@ static void soft_cmdq_run(struct soft_iommu *iommu)
 }
 
 /* A turn of one who waits for command @nr. True if it is complete. */
-static bool soft_cmdq_turn(struct soft_iommu *iommu, u64 nr)
+bool soft_cmdq_turn(struct soft_iommu *iommu, u64 nr)
 {
 	struct soft_cmdq *q = &iommu->cmdq;
 

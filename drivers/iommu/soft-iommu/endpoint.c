@@ -7,8 +7,8 @@
  * SVA enabled by the test, perhaps unplugged, destroyed.
  *
  * A PASID entry is made complete and then published; nothing in it changes but @root, once, in one
- * store, to NULL. The IOMMU latches the entry that an endpoint has used last, and goes by that until
- * a PASID command tells it to forget: that is its PASID cache.
+ * store, to NULL. The IOMMU latches the entry that an endpoint has used last, and goes by that
+ * until a PASID command tells it to forget: that is its PASID cache.
  */
 #include <linux/platform_device.h>
 #include <linux/property.h>

@@ -8,8 +8,8 @@
  *
  * The device's own view is apart from that: it waits for an answer (pending), has so many credits
  * left, and forgets both when it is reset. A response that comes after that finds nobody waiting;
- * the core was right to send it all the same. If the device uses the index again too early, it takes
- * the old answer for the new one, as real devices do.
+ * the core was right to send it all the same. If the device uses the index again too early, it
+ * takes the old answer for the new one, as real devices do.
  *
  * Sending takes a credit for each request; the answer to a group gives all of the group's back.
  */
@@ -22,6 +22,12 @@
 
 /* PRG indices have 9 bits (PCIe 6.0, section 10.4.1.1). */
 #define SOFT_TAGS	512
+
+/* Response Failure, and what must be taken for it: all codes but two. */
+static bool soft_code_is_failure(int code)
+{
+	return code > IOMMU_PAGE_RESP_INVALID;
+}
 
 static u32 soft_group_key(ioasid_t pasid, u32 grpid)
 {
@@ -137,8 +143,8 @@ void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, int c
 		group->code = code;
 		ep->credits += group->credits;
 		group->credits = 0;
-		/* Such a function asks no more until it is reset (PCIe 6.0, section 10.4.2.2). */
-		if (code == IOMMU_PAGE_RESP_FAILURE)
+		/* Then a function asks no more until it is reset (PCIe 6.0, section 10.4.2.2). */
+		if (soft_code_is_failure(code))
 			ep->stopped = true;
 	}
 	wake_up_all(&ep->wait);
@@ -198,6 +204,7 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 	soft_hook(iommu, &event);
 
 	soft_count(iommu, responses[resp->code & 15]);
+	/* In numbers: a base kernel's names for them may be wrong. */
 	if (resp->code != 0 && resp->code != 1 && resp->code != 15)
 		soft_violation(iommu, "%s, PASID %u: response %u, which PCIe does not define",
 			       soft_endpoint_name(ep), resp->pasid, resp->code);
@@ -240,27 +247,32 @@ void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold)
 		soft_pri_deliver(ep, resp.pasid, resp.grpid, resp.code);
 }
 
-/* -EINPROGRESS while the device waits for an answer. */
-static int soft_pri_code(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int epoch)
+/* Does the device wait no more? For @code, or since @epoch has ended. */
+static bool soft_pri_has_code(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid,
+			      unsigned int epoch, int *code)
 {
 	struct soft_group *group;
 
 	guard(spinlock)(&ep->lock);
-	if (ep->unplugged || ep->epoch != epoch)
-		return -ENODEV;
+	if (ep->unplugged || ep->epoch != epoch) {
+		*code = -ENODEV;
+		return true;
+	}
 	group = soft_group_find(ep, pasid, grpid);
-	return group && !group->pending && group->code >= 0 ? group->code : -EINPROGRESS;
+	if (!group || group->pending || group->code < 0)
+		return false;
+	*code = group->code;
+	return true;
 }
 
 static int soft_pri_wait_epoch(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid,
 			       unsigned int epoch, unsigned int ms)
 {
-	int code;
+	int code = -EINPROGRESS;
 
-	if (!wait_event_timeout(ep->wait, (code = soft_pri_code(ep, pasid, grpid, epoch)) !=
-				-EINPROGRESS, msecs_to_jiffies(ms)))
-		return -ETIMEDOUT;
-	return code;
+	wait_event_timeout(ep->wait, soft_pri_has_code(ep, pasid, grpid, epoch, &code),
+			   msecs_to_jiffies(ms));
+	return code == -EINPROGRESS ? -ETIMEDOUT : code;
 }
 
 int soft_pri_wait(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int ms)
@@ -354,14 +366,9 @@ int soft_pri_ask(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, u
 		ret = soft_pri_wait_epoch(ep, pasid, tag, epoch, READ_ONCE(ep->patience));
 	soft_pri_put_tag(ep, tag);
 
-	switch (ret) {
-	case IOMMU_PAGE_RESP_INVALID:
-		return -EFAULT;
-	case IOMMU_PAGE_RESP_FAILURE:
+	if (soft_code_is_failure(ret))
 		return -EIO;
-	default:
-		return ret > 0 ? -EPROTO : ret;
-	}
+	return ret == IOMMU_PAGE_RESP_INVALID ? -EFAULT : ret;
 }
 
 /* Groups that the core still owes an answer for. */

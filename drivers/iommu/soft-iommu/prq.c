@@ -231,7 +231,7 @@ static bool soft_prq_holds(struct soft_prq *prq, u32 rid, ioasid_t pasid)
 	return false;
 }
 
-/* Waits until no request of (@ep, @pasid) is in the ring; of @ep, if that is IOMMU_PASID_INVALID. */
+/* Waits until no request of @ep with @pasid is in the ring; IOMMU_PASID_INVALID means any. */
 void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid)
 {
 	struct soft_prq *prq = &ep->iommu->prq;

@@ -6,8 +6,8 @@
  * PASID entries, sends invalidations and passes responses on. It is written as a vendor's should
  * be; "hardware" are the other files.
  *
- * On this project's core it fills struct iommu_sva_ops and points the IOMMU at the io_mm's root. On a
- * base kernel it has one MMU notifier per domain and points the IOMMU at mm->pgd, as vendors do
+ * On this project's core it fills struct iommu_sva_ops and points the IOMMU at the io_mm's root. On
+ * a base kernel it has one MMU notifier per domain and points the IOMMU at mm->pgd, as vendors do
  * there, and drains after a PASID entry is gone: its ring, then the fault queue.
  *
  * A domain's PASID entries are on its list before any transaction can use them, and leave it when
@@ -430,7 +430,7 @@ static int soft_disable_iopf(struct soft_endpoint *ep)
 		ep->iopf = false;
 	}
 	wake_up_all(&ep->wait);
-	/* No request can come any more; those that have come are reported before the device goes. */
+	/* No more requests come; those that have come are reported before the device goes. */
 	soft_prq_drain(ep, IOMMU_PASID_INVALID);
 	iopf_queue_remove_device(ep->iommu->iopf, soft_endpoint_dev(ep));
 	guard(spinlock)(&ep->lock);

@@ -67,9 +67,7 @@ struct soft_endpoint_config {
 	struct soft_endpoint *group_of;
 };
 
-/**
- * struct soft_iommu_stats - operations counted by an IOMMU and its endpoints
- */
+/* Operations counted by an IOMMU and its endpoints. */
 struct soft_iommu_stats {
 	u64 translations;	/* looked up in the IOTLB */
 	u64 iotlb_hits;
@@ -103,6 +101,7 @@ struct soft_iommu_stats {
  * @SOFT_AT_REMOVE_PASID: a PASID entry is about to be cleared. May sleep.
  * @SOFT_AT_DRAIN: the core drains (device, PASID). May sleep.
  * @SOFT_AT_DOMAIN_ALLOC: an SVA domain is about to be made. May sleep; an error makes it fail.
+ * @SOFT_NR_POINTS: how many there are
  */
 enum soft_iommu_point {
 	SOFT_AT_REPORT,
@@ -155,7 +154,7 @@ struct iopf_queue *soft_iommu_iopf_queue(struct soft_iommu *iommu);
 unsigned int soft_iommu_check(struct soft_iommu *iommu);
 /* Text of violation n, "" behind the last one. A text stays until the IOMMU goes. */
 const char *soft_iommu_violation(struct soft_iommu *iommu, unsigned int n);
-/* For tests of the bench itself and of lying devices: forget them, returning how many there were. */
+/* For tests of the bench itself and of lying devices: forgets them; returns how many there were. */
 unsigned int soft_iommu_forgive(struct soft_iommu *iommu);
 
 /* The PRQ thread stops to take requests from the ring, or goes on; returns when it has stopped. */

@@ -41,6 +41,7 @@
 
 #define SOFT_RW		(IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_WRITE)
 #define SOFT_CMDQ_SIZE	64
+#define SOFT_CMDQ_TRACE	16
 /* Nothing here takes this long, on any machine, unless it never ends. */
 #define SOFT_LONG_TIME	(60 * HZ)
 
@@ -107,6 +108,8 @@ struct soft_cmd {
  * @users: those who submit or wait now
  * @reorder: carry out the commands between two waits backwards
  * @ignore: by enum soft_inval_kind
+ * @carried_out: how many commands, so far
+ * @trace: kinds of the latest ones, in the order in which they were carried out
  */
 struct soft_cmdq {
 	spinlock_t lock;	/* of all below */
@@ -118,10 +121,13 @@ struct soft_cmdq {
 	unsigned int users;
 	bool reorder;
 	bool ignore[3];
+	u64 carried_out;
+	enum soft_cmd_kind trace[SOFT_CMDQ_TRACE];
 };
 
 void soft_cmdq_init(struct soft_iommu *iommu);
 u64 soft_cmdq_submit(struct soft_iommu *iommu, const struct soft_cmd *cmd);
+bool soft_cmdq_turn(struct soft_iommu *iommu, u64 nr);
 void soft_cmdq_begin(struct soft_iommu *iommu);
 void soft_cmdq_end(struct soft_iommu *iommu);
 void soft_cmdq_check(struct soft_iommu *iommu);

@@ -236,15 +236,17 @@ static int soft_check_table(struct soft_iommu *iommu, const struct soft_walk *wa
 	return -EFAULT;
 }
 
-static void soft_check_root_entry(struct soft_iommu *iommu, const struct soft_walk *walk,
-				  const struct soft_view *view)
+/* The entry in hand must not lead to tables that the kernel frees without telling the IOMMU. */
+static int soft_check_root_entry(struct soft_iommu *iommu, const struct soft_walk *walk,
+				 const struct soft_view *view)
 {
 	if (!walk->from_root || !view->present || !soft_hw_is_kernel_slot(walk->addr))
-		return;
+		return 0;
 	soft_count(iommu, kernel_half_reads);
 	soft_violation(iommu,
 		       "%s, PASID %u: for %#lx an entry of the root's kernel half is read: %#llx",
 		       soft_endpoint_name(walk->entry->ep), walk->pasid, walk->addr, walk->val);
+	return -EFAULT;
 }
 
 /* Reads the entry in hand and sets its flags. -EFAULT: it ends the walk. */
@@ -257,7 +259,8 @@ static int soft_use_entry(struct soft_iommu *iommu, struct soft_walk *walk, stru
 		walk->val = soft_read_entry(walk);
 		soft_count(iommu, entries_read);
 		soft_hw_view(walk->level, walk->val, view);
-		soft_check_root_entry(iommu, walk, view);
+		if (soft_check_root_entry(iommu, walk, view))
+			return -EFAULT;
 		if (!view->present || (walk->perm & ~(walk->rights & view->perm)))
 			return -EFAULT;
 		used = soft_hw_used(walk->val, view->leaf, write);
