@@ -305,7 +305,7 @@ static unsigned int model_random(struct model *model, unsigned int below)
 	return prandom_u32_state(&model->rnd) % below;
 }
 
-/* Fills the caches of both devices with random parts of the memory. */
+/* Fills the caches of both devices from random pages. */
 static void model_touch(struct model *model, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++) {
@@ -357,8 +357,9 @@ static void model_mmap(struct model *model, unsigned int first, unsigned int nr)
 	for (unsigned int i = first; i < first + nr; i++) {
 		model->state[i] = MODEL_WRITE;
 		model->value[i] = model->stamp++;
-		sva_poke(model->test, model->scene.proc, model_addr(model, i), model->value[i]);
 	}
+	sva_fill(model->test, model->scene.proc, model_addr(model, first), model->value + first,
+		 nr);
 }
 
 static void model_mprotect(struct model *model, unsigned int first, unsigned int nr,
@@ -368,13 +369,15 @@ static void model_mprotect(struct model *model, unsigned int first, unsigned int
 		[MODEL_NONE] = PROT_NONE, [MODEL_READ] = PROT_READ, [MODEL_WRITE] = RW,
 	};
 
-	for (unsigned int i = first; i < first + nr; i++) {
-		if (model->state[i] == MODEL_GONE)
-			continue;
-		KUNIT_EXPECT_EQ(model->test,
-				sva_proc_mprotect(model->scene.proc, model_addr(model, i),
-						  PAGE_SIZE, prot[state]), 0L);
-		model->state[i] = state;
+	for (unsigned int i = first, run; i < first + nr; i += run) {
+		for (run = 0; i + run < first + nr && model->state[i + run] != MODEL_GONE; run++)
+			model->state[i + run] = state;
+		if (run)
+			KUNIT_EXPECT_EQ(model->test,
+					sva_proc_mprotect(model->scene.proc, model_addr(model, i),
+							  run * PAGE_SIZE, prot[state]), 0L);
+		else
+			run = 1;
 	}
 }
 
@@ -435,17 +438,17 @@ static void model_run(struct kunit *test, enum model_ops op, u64 seed, unsigned 
 
 static void munmap_of_random_ranges_ends_access(struct kunit *test)
 {
-	model_run(test, MODEL_OP_MUNMAP, 613, 40);
+	model_run(test, MODEL_OP_MUNMAP, 613, 30);
 }
 
 static void mprotect_of_random_ranges_ends_access(struct kunit *test)
 {
-	model_run(test, MODEL_OP_MPROTECT, 614, 30);
+	model_run(test, MODEL_OP_MPROTECT, 614, 20);
 }
 
 static void madvise_of_random_ranges_ends_access(struct kunit *test)
 {
-	model_run(test, MODEL_OP_DONTNEED, 615, 40);
+	model_run(test, MODEL_OP_DONTNEED, 615, 20);
 }
 
 /* Hardware may carry commands between two waits out in any order, and late. */
@@ -455,7 +458,7 @@ static void slow_and_disorderly_hardware_has_no_stale_entries(struct kunit *test
 
 	soft_iommu_reorder_commands(fix->iommu, true);
 	soft_iommu_delay_commands(fix->iommu, 50);
-	model_run(test, MODEL_OP_ANY, 616, 30);
+	model_run(test, MODEL_OP_ANY, 616, 20);
 	soft_iommu_delay_commands(fix->iommu, 0);
 	soft_iommu_reorder_commands(fix->iommu, false);
 }
@@ -466,7 +469,7 @@ static void two_iommus_have_no_stale_entries(struct kunit *test)
 	struct soft_iommu *iommu = sva_add_iommu(test, NULL);
 	struct model *model = model_start(test, sva_add_endpoint(test, iommu, &config, true), 617);
 
-	for (int i = 0; i < 25; i++) {
+	for (int i = 0; i < 20; i++) {
 		model_touch(model, 40);
 		model_step(model, MODEL_OP_ANY);
 	}
@@ -591,13 +594,17 @@ static void tables_that_go_are_not_walked(struct kunit *test)
 static unsigned long map_huge(struct kunit *test, struct sva_scene *scene)
 {
 	unsigned long addr = sva_proc_map(scene->proc, 4 * PMD_SIZE);
+	const unsigned int nr = 2 * PMD_SIZE / PAGE_SIZE;
+	u64 *marks = kunit_kcalloc(test, nr, sizeof(*marks), GFP_KERNEL);
 
+	KUNIT_ASSERT_NOT_NULL(test, marks);
 	addr = ALIGN(addr, PMD_SIZE);
 	if (!has_transparent_hugepage())
 		kunit_skip(test, "no huge pages on this CPU");
 	KUNIT_EXPECT_EQ(test, sva_proc_madvise(scene->proc, addr, 2 * PMD_SIZE, MADV_HUGEPAGE), 0L);
-	for (unsigned long i = 0; i < 2 * PMD_SIZE / PAGE_SIZE; i += 16)
-		sva_poke(test, scene->proc, addr + i * PAGE_SIZE, sva_mark(i));
+	for (unsigned int i = 0; i < nr; i++)
+		marks[i] = sva_mark(i);
+	sva_fill(test, scene->proc, addr, marks, nr);
 	return addr;
 }
 
@@ -760,7 +767,7 @@ static void root_follows_slots_that_come_and_go(struct kunit *test)
 	if (pgtable_l5_enabled())
 		kunit_skip(test, "one slot is all that a program has");
 	prandom_seed_state(&rnd, 620);
-	for (int round = 0; round < 150; round++) {
+	for (int round = 0; round < 60; round++) {
 		unsigned int i = prandom_u32_state(&rnd) % SLOTS;
 		unsigned long addr = slot_addr(i);
 
@@ -790,7 +797,7 @@ static void root_learns_the_slots_of_a_range(struct kunit *test)
 	if (pgtable_l5_enabled())
 		kunit_skip(test, "one slot is all that a program has");
 	prandom_seed_state(&rnd, 621);
-	for (int round = 0; round < 12; round++) {
+	for (int round = 0; round < 6; round++) {
 		struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
 		const pgd_t *root = iommu_sva_root(scene.sva->handle.domain);
 		unsigned int first = prandom_u32_state(&rnd) % SLOTS;

@@ -16,6 +16,7 @@
 #include <linux/list.h>
 #include <linux/mman.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "sva_stage.h"
@@ -443,18 +444,45 @@ void sva_proc_map_at(struct sva_proc *proc, unsigned long addr, size_t len)
 	KUNIT_ASSERT_EQ(kunit_get_current_test(), got, addr);
 }
 
+struct fill {
+	unsigned long addr;
+	const u64 *values;
+	unsigned int pages;
+};
+
+static long do_fill(void *arg)
+{
+	const struct fill *fill = arg;
+
+	for (unsigned int i = 0; i < fill->pages; i++)
+		if (put_user(fill->values[i], (u64 __user *)(fill->addr + i * PAGE_SIZE)))
+			return -EFAULT;
+	return 0;
+}
+
+void sva_fill(struct kunit *test, struct sva_proc *proc, unsigned long addr, const u64 *values,
+	      unsigned int pages)
+{
+	struct fill fill = { .addr = addr, .values = values, .pages = pages };
+
+	KUNIT_ASSERT_EQ(test, sva_proc_call(proc, do_fill, &fill), 0L);
+}
+
 void sva_poke(struct kunit *test, struct sva_proc *proc, unsigned long addr, u64 value)
 {
-	KUNIT_ASSERT_EQ(test, sva_proc_write(proc, addr, &value, sizeof(value)), 0);
+	sva_fill(test, proc, addr, &value, 1);
 }
 
 struct sva_scene sva_scene(struct kunit *test, struct soft_endpoint *ep, unsigned int pages)
 {
 	struct sva_scene scene = { .proc = sva_proc_start(test) };
+	u64 *marks = kunit_kcalloc(test, pages, sizeof(*marks), GFP_KERNEL);
 
-	scene.addr = sva_proc_map(scene.proc, pages * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, marks);
 	for (unsigned int i = 0; i < pages; i++)
-		sva_poke(test, scene.proc, scene.addr + i * PAGE_SIZE, sva_mark(i));
+		marks[i] = sva_mark(i);
+	scene.addr = sva_proc_map(scene.proc, pages * PAGE_SIZE);
+	sva_fill(test, scene.proc, scene.addr, marks, pages);
 	scene.sva = sva_bind(test, ep, scene.proc);
 	scene.pasid = iommu_sva_get_pasid(scene.sva);
 	return scene;

@@ -114,7 +114,9 @@ static inline u64 sva_mark(unsigned int n)
 
 /* Maps anonymous memory just there, in the place of what is there; asserts that it worked. */
 void sva_proc_map_at(struct sva_proc *proc, unsigned long addr, size_t len);
-/* The CPU writes 8 bytes as the process would; asserts success. */
+/* The CPU writes 8 bytes at the start of each page as the process would; asserts success. */
+void sva_fill(struct kunit *test, struct sva_proc *proc, unsigned long addr, const u64 *values,
+	      unsigned int pages);
 void sva_poke(struct kunit *test, struct sva_proc *proc, unsigned long addr, u64 value);
 /* Like a page request of one page, which closes its group. */
 int sva_ask(struct soft_endpoint *ep, u32 pasid, unsigned long addr, u32 perm, u32 grpid);
