@@ -330,22 +330,28 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 	return get_pasid_table_from_pde(pde) + (pasid & PASID_PTE_MASK);
 }
 
+/* False if the entry is on its way out already. */
+static bool svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
+{
+	struct pasid_entry target;
+
+	guard(spinlock)(&sdom->lock);
+	if (!pasid_pte_is_present(sdev->entry))
+		return false;
+	intel_svm_make_exit_entry(&target, sdev->entry);
+	svm_change_entry(sdom->iommu, sdev->entry, target.val[0]);
+	return true;
+}
+
 static void intel_svm_release(struct iommu_domain *domain)
 {
 	struct svm_domain *sdom = to_svm_domain(domain);
-	struct pasid_entry target;
 	struct svm_dev *sdev;
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
-		scoped_guard(spinlock, &sdom->lock) {
-			if (!pasid_pte_is_present(sdev->entry))
-				continue;
-			intel_svm_make_exit_entry(&target, sdev->entry);
-			svm_change_entry(sdom->iommu, sdev->entry, target.val[0]);
-		}
-		svm_flush_entry(sdom->iommu, sdev);
-	}
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		if (svm_exit_entry(sdom, sdev))
+			svm_flush_entry(sdom->iommu, sdev);
 }
 
 static void svm_clear_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
