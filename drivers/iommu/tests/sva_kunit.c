@@ -902,12 +902,18 @@ static void sva_check_violations(struct bench *bench)
 	}
 }
 
-static void sva_end_procs(struct bench *bench)
+/* The clerk is still needed when the others are gone. */
+static bool sva_is_clerk(struct bench *bench, struct sva_proc *proc)
+{
+	return proc == bench->clerk;
+}
+
+static void sva_end_procs(struct bench *bench, bool clerk)
 {
 	struct sva_proc *proc;
 
 	list_for_each_entry(proc, &bench->procs, node) {
-		if (!proc->task)
+		if (!proc->task || sva_is_clerk(bench, proc) != clerk)
 			continue;
 		if (!sva_proc_is_gone(proc))
 			sva_proc_send_kill(proc);
@@ -926,7 +932,7 @@ static int sva_own_references(struct bench *bench, struct mm_struct *mm)
 	return own;
 }
 
-static void sva_check_mms(struct bench *bench)
+static void sva_check_mms(struct bench *bench, bool clerk)
 {
 	struct sva_proc *proc;
 	bool is_free;
@@ -934,7 +940,7 @@ static void sva_check_mms(struct bench *bench)
 	list_for_each_entry(proc, &bench->procs, node) {
 		int own = sva_own_references(bench, proc->mm);
 
-		if (proc->mm &&
+		if (proc->mm && sva_is_clerk(bench, proc) == clerk &&
 		    read_poll_timeout(sva_mm_is_free, is_free, is_free, SVA_POLL_US,
 				      20 * USEC_PER_SEC, false, proc->mm, own))
 			KUNIT_FAIL(bench->fx.test, "%d references to the mm of a process are left",
@@ -1020,9 +1026,7 @@ void sva_fixture_exit(struct kunit *test)
 		return;
 	bench = to_bench(test);
 
-	sva_settings_back(bench);
-	sva_swap_off(bench);
-	sva_end_procs(bench);
+	sva_end_procs(bench, false);
 	clean = sva_check_domains(bench);
 	sva_check_violations(bench);
 	sva_check_slots(bench);
@@ -1030,7 +1034,12 @@ void sva_fixture_exit(struct kunit *test)
 		sva_destroy_endpoints(bench);
 		sva_destroy_iommus(bench);
 	}
-	sva_check_mms(bench);
+	/* KSM, if a test has switched it on, lets go of an mm while it runs. */
+	sva_check_mms(bench, false);
+	sva_settings_back(bench);
+	sva_swap_off(bench);
+	sva_end_procs(bench, true);
+	sva_check_mms(bench, true);
 	sva_check_pasids(bench);
 	sva_free_procs(bench);
 	kthread_destroy_worker(bench->spawner);

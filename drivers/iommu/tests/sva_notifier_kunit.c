@@ -402,11 +402,14 @@ static void munmap_of_many_pages_reaches_each(struct kunit *test)
 	struct sva_fixture *fix = test->priv;
 	struct soft_endpoint *ep = sva_add_endpoint(test, fix->iommu, &config, true);
 	struct view *v = view_of(test, ep, sva_proc_start(test));
-	unsigned long addr = some_pages(v, 600, 1);
+	const unsigned int pages = 600;
+	unsigned long addr = some_pages(v, pages, 1);
+	u64 value = 0;
 
-	KUNIT_EXPECT_EQ(test, sva_proc_munmap(v->s.proc, addr, 600 * PAGE_SIZE), 0);
-	for (unsigned int i = 0; i < 600; i++)
-		SVA_EXPECT_REFUSED(test, ep, v->s.pasid, addr + i * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(v->s.proc, addr, pages * PAGE_SIZE), 0);
+	for (unsigned int i = 0; i < pages; i++)
+		KUNIT_EXPECT_EQ(test, soft_dma_try(ep, v->s.pasid, addr + i * PAGE_SIZE, true,
+						   &value, sizeof(value)), -EFAULT);
 	end_view(v);
 }
 
@@ -646,9 +649,20 @@ static void dontneed_of_one_page_leaves_its_neighbours(struct kunit *test)
 	end_view(v);
 }
 
-static void page_out(struct view *v, unsigned long addr, size_t len)
+/* True when none of the pages is mapped; reclaim passes over those that are on their way to a list. */
+static bool page_out_once(struct view *v, unsigned long addr, size_t len)
 {
 	KUNIT_ASSERT_EQ(v->test, sva_proc_madvise(v->s.proc, addr, len, MADV_PAGEOUT), 0);
+	for (size_t at = 0; at < len; at += PAGE_SIZE)
+		if (look(v, v->s.proc, addr + at).present)
+			return false;
+	return true;
+}
+
+static void page_out(struct view *v, unsigned long addr, size_t len)
+{
+	KUNIT_ASSERT_TRUE_MSG(v->test, sva_becomes(page_out_once(v, addr, len)),
+			      "the pages stay in memory");
 }
 
 /*
@@ -957,7 +971,7 @@ static void device_reads_what_was_swapped_out(struct kunit *test)
 	sva_swap_on(test, 2048);
 	addr = some_pages(v, SOME, 1);
 	page_out(v, addr, SOME * PAGE_SIZE);
-	KUNIT_ASSERT_TRUE(test, look(v, v->s.proc, addr).swapped);
+	KUNIT_EXPECT_TRUE(test, look(v, v->s.proc, addr).swapped);
 	device_sees(v, addr, SOME * PAGE_SIZE, 0, 1);
 	end_view(v);
 }
@@ -970,7 +984,7 @@ static void device_writes_to_what_was_swapped_out(struct kunit *test)
 	sva_swap_on(test, 2048);
 	addr = some_pages(v, SOME, 1);
 	page_out(v, addr, SOME * PAGE_SIZE);
-	KUNIT_ASSERT_TRUE(test, look(v, v->s.proc, addr).swapped);
+	KUNIT_EXPECT_TRUE(test, look(v, v->s.proc, addr).swapped);
 	device_writes(v, addr, SOME * PAGE_SIZE, 2);
 	cpu_sees(v, v->s.proc, addr, SOME * PAGE_SIZE, 0, 2);
 	end_view(v);
@@ -988,7 +1002,7 @@ static void bytes_of_the_device_are_swapped_out(struct kunit *test)
 	device_sees(v, addr, SOME * PAGE_SIZE, 0, 1);
 	device_writes(v, addr, SOME * PAGE_SIZE, 2);
 	page_out(v, addr, SOME * PAGE_SIZE);
-	KUNIT_ASSERT_TRUE(test, look(v, v->s.proc, addr).swapped);
+	KUNIT_EXPECT_TRUE(test, look(v, v->s.proc, addr).swapped);
 	cpu_sees(v, v->s.proc, addr, SOME * PAGE_SIZE, 0, 2);
 	end_view(v);
 }
@@ -1001,7 +1015,6 @@ static void a_huge_page_swapped_out_comes_back(struct kunit *test)
 	sva_swap_on(test, 2048);
 	addr = huge_page(v, 1);
 	page_out(v, addr, HUGE);
-	KUNIT_ASSERT_FALSE(test, look(v, v->s.proc, addr).present);
 	device_sees(v, addr, SOME * PAGE_SIZE, 0, 1);
 	device_writes(v, addr, SOME * PAGE_SIZE, 2);
 	cpu_sees(v, v->s.proc, addr, SOME * PAGE_SIZE, 0, 2);
@@ -1292,7 +1305,7 @@ static struct kunit_case sva_notifier_cases[] = {
 	KUNIT_CASE(munmap_of_a_range_across_page_tables),
 	KUNIT_CASE(munmap_at_the_end_of_the_address_space),
 	KUNIT_CASE(munmap_at_the_start_of_the_address_space),
-	KUNIT_CASE(munmap_of_many_pages_reaches_each),
+	KUNIT_CASE_SLOW(munmap_of_many_pages_reaches_each),
 	KUNIT_CASE(munmap_of_a_sparse_gigabyte),
 	KUNIT_CASE(fresh_top_level_slots_come_and_go),
 	KUNIT_CASE(both_devices_hear_of_an_unmapping),
@@ -1332,10 +1345,10 @@ static struct kunit_case sva_notifier_cases[] = {
 	KUNIT_CASE(device_writes_to_what_was_swapped_out),
 	KUNIT_CASE(bytes_of_the_device_are_swapped_out),
 	KUNIT_CASE(a_huge_page_swapped_out_comes_back),
-	KUNIT_CASE(migrated_pages_are_followed),
-	KUNIT_CASE(merged_pages_read_the_same),
-	KUNIT_CASE(a_device_write_unmerges_a_page),
-	KUNIT_CASE(pages_unmerged_by_request_are_followed),
+	KUNIT_CASE_SLOW(migrated_pages_are_followed),
+	KUNIT_CASE_SLOW(merged_pages_read_the_same),
+	KUNIT_CASE_SLOW(a_device_write_unmerges_a_page),
+	KUNIT_CASE_SLOW(pages_unmerged_by_request_are_followed),
 	KUNIT_CASE(a_truncated_file_is_out_of_reach),
 	KUNIT_CASE(a_hole_punched_into_a_file_reads_zero),
 	KUNIT_CASE(a_file_is_the_same_for_two_mappings),
