@@ -46,6 +46,8 @@ struct sva_gate {
 	bool released;
 	void (*on_release)(void *arg);
 	void *arg;
+	void (*on_fault)(unsigned long index, void *arg);
+	void *fault_arg;
 };
 
 struct sva_job {
@@ -118,6 +120,8 @@ static vm_fault_t gate_fault(struct vm_fault *vmf)
 	struct sva_gate *gate = vmf->vma->vm_private_data;
 	bool again = false;
 
+	if (gate->on_fault)
+		gate->on_fault(vmf->pgoff, gate->fault_arg);
 	atomic_inc(&gate->faults);
 	wake_up_all(&gate->wait);
 	if (!completion_done(&gate->open)) {
@@ -277,6 +281,13 @@ bool sva_gate_file_released(struct sva_gate *gate)
 	return wait_event_timeout(gate->wait, READ_ONCE(gate->released), SVA_PATIENCE);
 }
 
+void sva_gate_on_fault(struct sva_gate *gate, void (*fn)(unsigned long index, void *arg),
+		       void *arg)
+{
+	gate->on_fault = fn;
+	gate->fault_arg = arg;
+}
+
 void sva_gate_on_release(struct sva_gate *gate, void (*fn)(void *arg), void *arg)
 {
 	gate->on_release = fn;
@@ -314,6 +325,11 @@ struct sva_job *sva_job(struct kunit *test, long (*fn)(void *arg), void *arg)
 bool sva_job_ends(struct sva_job *job)
 {
 	return wait_for_completion_timeout(&job->done, SVA_PATIENCE);
+}
+
+bool sva_job_waits(struct sva_job *job)
+{
+	return !wait_for_completion_timeout(&job->done, HZ / 20);
 }
 
 long sva_job_wait(struct sva_job *job)
@@ -381,7 +397,7 @@ struct sva_job *sva_job_visit(struct kunit *test, struct soft_endpoint *ep, stru
 	return sva_job(test, job_visit, visit);
 }
 
-void sva_stage_exit(struct kunit *test)
+void sva_stage_clear(struct kunit *test)
 {
 	struct sva_hold *hold;
 	struct sva_gate *gate, *next;
@@ -404,6 +420,11 @@ void sva_stage_exit(struct kunit *test)
 		sva_gate_forget_file(gate);
 		gate_put(gate);
 	}
+}
+
+void sva_stage_exit(struct kunit *test)
+{
+	sva_stage_clear(test);
 	sva_fixture_exit(test);
 }
 

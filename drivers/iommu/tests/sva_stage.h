@@ -27,6 +27,8 @@ struct sva_job;
 
 /* For struct kunit_suite, in place of sva_fixture_exit(). */
 void sva_stage_exit(struct kunit *test);
+/* Its first half: lets everything go and waits for the jobs. */
+void sva_stage_clear(struct kunit *test);
 
 /*
  * Stops whoever comes to @point of @iommu, for the sake of @dev if that is not NULL. Not for points
@@ -57,12 +59,17 @@ bool sva_gate_unmapped(struct sva_gate *gate);
 bool sva_gate_is_unmapped(struct sva_gate *gate);
 /* True when the file has been released. */
 bool sva_gate_file_released(struct sva_gate *gate);
+/* Called by whoever faults, with the index of the page. To be set before the first one does. */
+void sva_gate_on_fault(struct sva_gate *gate, void (*fn)(unsigned long index, void *arg),
+		       void *arg);
 /* Called when the file is released, as a driver's release() would be. */
 void sva_gate_on_release(struct sva_gate *gate, void (*fn)(void *arg), void *arg);
 
 struct sva_job *sva_job(struct kunit *test, long (*fn)(void *arg), void *arg);
 /* True when the function has returned. */
 bool sva_job_ends(struct sva_job *job);
+/* True when it has not returned after a moment: of a job that waits for what did not happen yet. */
+bool sva_job_waits(struct sva_job *job);
 /* Waits however long it takes; what the function returned. */
 long sva_job_wait(struct sva_job *job);
 /* Jobs of which there are many. */
