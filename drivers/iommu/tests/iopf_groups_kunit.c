@@ -1,0 +1,864 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * I/O page fault queue: groups, what they ask for, and how they are answered
+ */
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include <linux/kmsg_dump.h>
+#include <linux/mman.h>
+#include <linux/percpu_counter.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/userfaultfd.h>
+
+#include "iopf_kunit.h"
+
+/* PRG indices have nine bits; a platform device's credits default to 256. */
+#define GROUPS_MAX	512
+#define MALFORMED	100000
+#define PARTIALS	16384
+/* As many as the page request ring takes at once */
+#define BATCH		64
+
+static struct sva_fixture *fixture(struct kunit *test)
+{
+	return test->priv;
+}
+
+/* A process on the first endpoint. */
+static struct iopf_bond *bind_first(struct kunit *test)
+{
+	return iopf_bind(test, fixture(test)->ep[0], NULL);
+}
+
+/* What a success promised: the retry finds the page. */
+static bool is_there(struct iopf_bond *bond, unsigned long addr, u32 perm)
+{
+	return (soft_ats_translate(bond->ep, bond->pasid, addr, perm) & perm) == perm;
+}
+
+static u64 anon_pages(struct iopf_bond *bond)
+{
+	return percpu_counter_sum(&sva_proc_mm(bond->proc)->rss_stat[MM_ANONPAGES]);
+}
+
+/* Collecting */
+
+static void one_request_is_answered(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_RW), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem, IOPF_RW));
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+struct order {
+	const char *name;
+	unsigned int (*page)(unsigned int i, unsigned int n);
+};
+
+static unsigned int ascending(unsigned int i, unsigned int n)
+{
+	return i;
+}
+
+static unsigned int descending(unsigned int i, unsigned int n)
+{
+	return n - 1 - i;
+}
+
+static unsigned int inside_out(unsigned int i, unsigned int n)
+{
+	return (n + (i & 1 ? -1 - i : i)) / 2;
+}
+
+static const struct order orders[] = {
+	{ "ascending", ascending },
+	{ "descending", descending },
+	{ "inside_out", inside_out },
+};
+
+KUNIT_ARRAY_PARAM_DESC(order, orders, name);
+
+/* Groups of 2 to 16 pages, the last page being that of the order's last address */
+static void whole_group_is_served(struct kunit *test)
+{
+	const struct order *order = test->param_value;
+	struct iopf_bond *bond = bind_first(test);
+
+	for (unsigned int n = 2; n <= 16; n++) {
+		unsigned long mem = sva_proc_map(bond->proc, n * PAGE_SIZE);
+
+		for (unsigned int i = 0; i < n - 1; i++)
+			iopf_partial(bond, n, mem + order->page(i, n) * PAGE_SIZE, IOPF_WRITE);
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, n, mem + order->page(n - 1, n) * PAGE_SIZE,
+					       IOPF_WRITE), IOMMU_PAGE_RESP_SUCCESS);
+		for (unsigned int i = 0; i < n; i++)
+			KUNIT_EXPECT_TRUE(test, is_there(bond, mem + i * PAGE_SIZE, IOPF_WRITE));
+	}
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 15);
+}
+
+static void partial_of_another_pasid_is_not_taken(struct kunit *test)
+{
+	struct iopf_bond *a = bind_first(test), *b = bind_first(test);
+	unsigned long mem_a = sva_proc_map(a->proc, PAGE_SIZE);
+	unsigned long mem_b = sva_proc_map(b->proc, PAGE_SIZE);
+
+	/* For b's process this address is an error, too: b must not be blamed for it. */
+	iopf_partial(a, 5, 0, IOPF_READ);
+	KUNIT_EXPECT_EQ(test, iopf_ask(b, 5, mem_b, IOPF_READ), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, iopf_ask(a, 5, mem_a, IOPF_READ), IOMMU_PAGE_RESP_INVALID);
+}
+
+static void partial_of_another_device_is_not_taken(struct kunit *test)
+{
+	struct sva_proc *proc = sva_proc_start(test);
+	struct iopf_bond *a = iopf_bind(test, fixture(test)->ep[0], proc);
+	struct iopf_bond *b = iopf_bind(test, fixture(test)->ep[1], proc);
+	unsigned long mem = sva_proc_map(proc, 2 * PAGE_SIZE);
+
+	iopf_partial(a, 5, 0, IOPF_READ);
+	KUNIT_EXPECT_EQ(test, iopf_ask(b, 5, mem, IOPF_READ), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, iopf_ask(a, 5, mem + PAGE_SIZE, IOPF_READ),
+			IOMMU_PAGE_RESP_INVALID);
+}
+
+static void partial_of_another_index_is_not_taken(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+
+	iopf_partial(bond, 1, 0, IOPF_READ);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 2, mem, IOPF_READ), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 1, mem + PAGE_SIZE, IOPF_READ),
+			IOMMU_PAGE_RESP_INVALID);
+}
+
+static void groups_of_two_indices_may_interleave(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 6 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 4; i++)
+		iopf_partial(bond, i & 1, mem + i * PAGE_SIZE, IOPF_WRITE);
+	iopf_last(bond, 1, mem + 4 * PAGE_SIZE, IOPF_WRITE);
+	iopf_last(bond, 0, mem + 5 * PAGE_SIZE, IOPF_WRITE);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 1), IOMMU_PAGE_RESP_SUCCESS);
+	for (unsigned int i = 0; i < 6; i++)
+		KUNIT_EXPECT_TRUE(test, is_there(bond, mem + i * PAGE_SIZE, IOPF_WRITE));
+}
+
+/* A function that was reset in the middle of a group begins anew with the same index. */
+static void partials_without_last_page_join_the_next_group(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 3 * PAGE_SIZE);
+
+	iopf_partial(bond, 7, mem, IOPF_WRITE);
+	soft_iommu_sync_prq(fixture(test)->iommu);
+	iopf_partial(bond, 7, mem + PAGE_SIZE, IOPF_WRITE);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 7, mem + 2 * PAGE_SIZE, IOPF_WRITE),
+			IOMMU_PAGE_RESP_SUCCESS);
+	for (unsigned int i = 0; i < 3; i++)
+		KUNIT_EXPECT_TRUE(test, is_there(bond, mem + i * PAGE_SIZE, IOPF_WRITE));
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+static void partials_alone_are_not_answered(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 8; i++)
+		iopf_partial(bond, i, mem, IOPF_READ);
+	soft_iommu_sync_prq(fixture(test)->iommu);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 0);
+	KUNIT_EXPECT_FALSE(test, is_there(bond, mem, IOPF_READ));
+}
+
+/* A device that never sends a last page costs no more memory than it was granted requests. */
+static void endless_partials_are_bounded(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	unsigned long before, after;
+
+	soft_endpoint_lie_about_credits(bond->ep, true);
+	before = global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B);
+	for (unsigned int i = 0; i < PARTIALS; i++) {
+		iopf_partial(bond, i % GROUPS_MAX, mem, IOPF_READ);
+		if (i % BATCH == BATCH - 1)
+			soft_iommu_sync_prq(fixture(test)->iommu);
+	}
+	after = global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B);
+	/* KASAN keeps what is freed for a while. */
+	if (!IS_ENABLED(CONFIG_KASAN))
+		KUNIT_EXPECT_LT_MSG(test, after, before + SZ_256K / PAGE_SIZE,
+				    "%u partials took %lu pages", PARTIALS, after - before);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 1, mem, IOPF_READ), IOMMU_PAGE_RESP_SUCCESS);
+}
+
+static void index_may_be_used_again_at_once(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 64; i++)
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, 3, mem + i * PAGE_SIZE, IOPF_WRITE),
+				IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 64);
+}
+
+static void all_indices_are_answered_once(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20, .credits = 64 };
+	struct sva_fixture *f = fixture(test);
+	struct iopf_bond *bond = iopf_bind(test, sva_add_endpoint(test, f->iommu, &config, true),
+					   NULL);
+	unsigned long mem = sva_proc_map(bond->proc, GROUPS_MAX * PAGE_SIZE);
+	unsigned int i, j;
+
+	for (i = 0; i < GROUPS_MAX; i += 32) {
+		for (j = i; j < i + 32; j++)
+			iopf_last(bond, j, mem + j * PAGE_SIZE, IOPF_WRITE);
+		for (j = i; j < i + 32; j++)
+			KUNIT_EXPECT_EQ(test, iopf_answer(bond, j), IOMMU_PAGE_RESP_SUCCESS);
+	}
+	KUNIT_EXPECT_EQ(test, iopf_responses(f->iommu), GROUPS_MAX);
+}
+
+/* What is asked for */
+
+struct access {
+	const char *name;
+	unsigned long prot;
+	u32 perm;
+	int code;
+};
+
+#define OK	IOMMU_PAGE_RESP_SUCCESS
+#define BAD	IOMMU_PAGE_RESP_INVALID
+
+static const struct access accesses[] = {
+	{ "read_of_read_only", PROT_READ, IOPF_READ, OK },
+	{ "write_of_read_only", PROT_READ, IOPF_WRITE, BAD },
+	{ "read_and_write_of_read_only", PROT_READ, IOPF_RW, BAD },
+	{ "exec_of_read_only", PROT_READ, IOMMU_FAULT_PERM_EXEC, BAD },
+	{ "read_of_writable", PROT_READ | PROT_WRITE, IOPF_READ, OK },
+	{ "write_of_writable", PROT_READ | PROT_WRITE, IOPF_WRITE, OK },
+	{ "read_and_write_of_writable", PROT_READ | PROT_WRITE, IOPF_RW, OK },
+	{ "exec_of_writable", PROT_READ | PROT_WRITE, IOMMU_FAULT_PERM_EXEC, BAD },
+	/* As for the CPU: what can be written can be read. */
+	{ "read_of_write_only", PROT_WRITE, IOPF_READ, OK },
+	{ "exec_of_executable", PROT_READ | PROT_EXEC, IOMMU_FAULT_PERM_EXEC | IOPF_READ, OK },
+	{ "write_of_executable", PROT_READ | PROT_EXEC, IOPF_WRITE, BAD },
+	{ "read_of_inaccessible", PROT_NONE, IOPF_READ, BAD },
+	{ "write_of_inaccessible", PROT_NONE, IOPF_WRITE, BAD },
+	{ "nothing_of_inaccessible", PROT_NONE, 0, BAD },
+	{ "privileged_read", PROT_READ | PROT_WRITE, IOPF_READ | IOMMU_FAULT_PERM_PRIV, BAD },
+	{ "privileged_write", PROT_READ | PROT_WRITE, IOPF_WRITE | IOMMU_FAULT_PERM_PRIV, BAD },
+};
+
+KUNIT_ARRAY_PARAM_DESC(access, accesses, name);
+
+static void access_is_checked_as_for_the_cpu(struct kunit *test)
+{
+	const struct access *access = test->param_value;
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, PAGE_SIZE, access->prot,
+					  MAP_PRIVATE | MAP_ANONYMOUS);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, access->perm), access->code);
+	/* Nothing is made present for who may not use it. */
+	if (access->code == BAD)
+		KUNIT_EXPECT_EQ(test, anon_pages(bond), 0);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+/* @addr is counted from @base, if there is one: neither is known before boot. */
+struct place {
+	const char *name;
+	u64 addr;
+	u64 (*base)(void);
+};
+
+static u64 end_of_user_space(void)
+{
+	return TASK_SIZE_MAX;
+}
+
+static u64 kernel_memory(void)
+{
+	return PAGE_OFFSET;
+}
+
+static const struct place places[] = {
+	{ "null", 0 },
+	{ "last_page_of_user_space", -PAGE_SIZE, end_of_user_space },
+	{ "first_page_beyond", 0, end_of_user_space },
+	{ "not_canonical", 1ULL << 62 },
+	{ "bit_63", 1ULL << 63 },
+	{ "kernel_memory", 0, kernel_memory },
+	{ "last_page_of_all", ~0ULL << PAGE_SHIFT },
+};
+
+KUNIT_ARRAY_PARAM_DESC(place, places, name);
+
+static void address_outside_the_process_is_refused(struct kunit *test)
+{
+	const struct place *place = test->param_value;
+	u64 addr = place->addr + (place->base ? place->base() : 0);
+	struct iopf_bond *bond = bind_first(test);
+
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, addr, IOPF_READ), BAD);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, addr, IOPF_WRITE), BAD);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 2);
+}
+
+static void unmapped_memory_is_refused_and_may_be_mapped_again(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(test, sva_proc_munmap(bond->proc, mem, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), BAD);
+	KUNIT_ASSERT_EQ(test, sva_proc_mmap(bond->proc, mem, PAGE_SIZE, PROT_READ,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED), mem);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
+}
+
+/* One bad page spoils the answer; the good ones before it are there. */
+static void one_bad_page_makes_the_group_invalid(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+
+	iopf_partial(bond, 0, mem, IOPF_WRITE);
+	iopf_partial(bond, 0, 0, IOPF_WRITE);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem + PAGE_SIZE, IOPF_WRITE), BAD);
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem, IOPF_WRITE));
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+static void stack_grows_for_the_device(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long stack = sva_proc_mmap(bond->proc, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(stack));
+	for (unsigned int i = 1; i <= 16; i *= 4) {
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack - i * PAGE_SIZE, IOPF_WRITE), OK);
+		KUNIT_EXPECT_TRUE(test, is_there(bond, stack - i * PAGE_SIZE, IOPF_WRITE));
+	}
+}
+
+/* The default limit is 8 MB, and 16 MB below there is nothing else. */
+static void stack_does_not_grow_beyond_its_limit(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long space = sva_proc_map(bond->proc, SZ_64M), stack = space + SZ_32M;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_munmap(bond->proc, space, SZ_64M), 0);
+	KUNIT_ASSERT_EQ(test, sva_proc_mmap(bond->proc, stack, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN |
+					    MAP_FIXED), stack);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack - SZ_16M, IOPF_WRITE), BAD);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack, IOPF_WRITE), OK);
+}
+
+/* System calls of the process; its scratch page holds what it passes by pointer. */
+struct monitor {
+	struct iopf_bond *bond;
+	unsigned long scratch;
+	int fd;
+};
+
+static void monitor_ioctl(struct monitor *m, unsigned int cmd, void *arg, size_t size)
+{
+	struct kunit *test = m->bond->test;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_write(m->bond->proc, m->scratch, arg, size), 0);
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(m->bond->proc, __NR_ioctl, m->fd, cmd, m->scratch,
+					       0, 0, 0), 0);
+}
+
+static void monitor_start(struct monitor *m, struct iopf_bond *bond, unsigned long addr,
+			  size_t len)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { .start = addr, .len = len },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	m->bond = bond;
+	m->scratch = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+	m->fd = sva_proc_syscall(bond->proc, __NR_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0,
+				 0, 0);
+	KUNIT_ASSERT_GE(bond->test, m->fd, 0);
+	monitor_ioctl(m, UFFDIO_API, &api, sizeof(api));
+	monitor_ioctl(m, UFFDIO_REGISTER, &reg, sizeof(reg));
+}
+
+/* Reads one event; false if the device has got its answer without one. */
+static bool monitor_wait(struct monitor *m, struct uffd_msg *msg)
+{
+	unsigned long stop = jiffies + msecs_to_jiffies(IOPF_LONG_MS);
+	struct sva_proc *proc = m->bond->proc;
+	long ret;
+
+	do {
+		ret = sva_proc_syscall(proc, __NR_read, m->fd, m->scratch, sizeof(*msg), 0, 0, 0);
+		if (ret == sizeof(*msg))
+			return !sva_proc_read(proc, m->scratch, msg, sizeof(*msg));
+		schedule_timeout_uninterruptible(1);
+	} while (soft_pri_outstanding(m->bond->ep) && time_before(jiffies, stop));
+	return false;
+}
+
+static void missing_page_is_fetched_from_the_userfaultfd_monitor(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+	struct uffdio_copy copy = { .dst = mem, .len = PAGE_SIZE };
+	struct uffd_msg msg = {};
+	struct monitor m = {};
+	u64 magic = 0x5a5a1234;
+
+	monitor_start(&m, bond, mem, 2 * PAGE_SIZE);
+	iopf_last(bond, 0, mem, IOPF_WRITE);
+	KUNIT_ASSERT_TRUE_MSG(test, monitor_wait(&m, &msg), "answered without asking the monitor");
+	KUNIT_EXPECT_EQ(test, msg.event, UFFD_EVENT_PAGEFAULT);
+	KUNIT_EXPECT_EQ(test, msg.arg.pagefault.address & PAGE_MASK, mem);
+
+	copy.src = m.scratch + PAGE_SIZE;
+	KUNIT_ASSERT_EQ(test, sva_proc_write(bond->proc, copy.src, &magic, sizeof(magic)), 0);
+	monitor_ioctl(&m, UFFDIO_COPY, &copy, sizeof(copy));
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+	magic = 0;
+	KUNIT_EXPECT_EQ(test, soft_dma_read(bond->ep, bond->pasid, mem, &magic, sizeof(magic)), 0);
+	KUNIT_EXPECT_EQ(test, magic, 0x5a5a1234);
+}
+
+/* A fault that waits for a file server does not keep the process from mapping memory. */
+static void mmap_lock_is_free_while_a_file_is_read(struct kunit *test)
+{
+	struct sva_gate *gate = sva_gate(test);
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_gate_map(gate, bond->proc, PAGE_SIZE);
+
+	iopf_last(bond, 0, mem, IOPF_READ);
+	iopf_await(test, gate, 1);
+	KUNIT_EXPECT_FALSE(test, rwsem_is_locked(&sva_proc_mm(bond->proc)->mmap_lock));
+	sva_gate_open(gate);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+}
+
+static void page_asked_for_twice_is_found_the_second_time(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	iopf_partial(bond, 0, mem, IOPF_READ);
+	iopf_partial(bond, 0, mem, IOPF_WRITE);
+	iopf_last(bond, 0, mem, IOPF_WRITE);
+	iopf_last(bond, 1, mem, IOPF_WRITE);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 1), OK);
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem, IOPF_WRITE));
+	KUNIT_EXPECT_EQ(test, anon_pages(bond), 1);
+}
+
+/* Writes to pages that fork() has made read-only: each page needs a bounded number of requests. */
+static void writes_after_fork_do_not_fault_for_ever(struct kunit *test)
+{
+	struct soft_iommu_stats before, after;
+	struct iopf_bond *bond = bind_first(test);
+	const size_t len = 32 * PAGE_SIZE;
+	unsigned long mem = sva_proc_map(bond->proc, len);
+	struct sva_proc *child;
+	u64 val;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, len, MADV_POPULATE_WRITE), 0);
+	child = sva_proc_fork(bond->proc);
+	soft_iommu_read_stats(fixture(test)->iommu, &before);
+	for (unsigned int i = 0; i < 64; i++) {
+		val = i;
+		KUNIT_EXPECT_EQ(test, soft_dma_write(bond->ep, bond->pasid,
+						     mem + (i % 32) * PAGE_SIZE, &val,
+						     sizeof(val)), 0);
+	}
+	soft_iommu_read_stats(fixture(test)->iommu, &after);
+	KUNIT_EXPECT_LE(test, after.prq_requests - before.prq_requests, 64);
+	KUNIT_EXPECT_EQ(test, sva_proc_read(child, mem, &val, sizeof(val)), 0);
+	KUNIT_EXPECT_EQ(test, val, 0);
+}
+
+static void same_page_of_two_devices(struct kunit *test)
+{
+	struct sva_proc *proc = sva_proc_start(test);
+	struct iopf_bond *a = iopf_bind(test, fixture(test)->ep[0], proc);
+	struct iopf_bond *b = iopf_bind(test, fixture(test)->ep[1], proc);
+	unsigned long mem = sva_proc_map(proc, 64 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 64; i++) {
+		iopf_last(a, i, mem + i * PAGE_SIZE, IOPF_WRITE);
+		iopf_last(b, i, mem + i * PAGE_SIZE, IOPF_WRITE);
+		KUNIT_EXPECT_EQ(test, iopf_answer(a, i), OK);
+		KUNIT_EXPECT_EQ(test, iopf_answer(b, i), OK);
+	}
+	KUNIT_EXPECT_EQ(test, anon_pages(a), 64);
+}
+
+/* Each 512 GB slot of the top-level table is new to the IOMMU. */
+static void success_means_that_the_retry_finds_the_page(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long addr;
+
+	for (unsigned int i = 1; i <= 32; i++) {
+		addr = (unsigned long)i << 41 | get_random_u32() << PAGE_SHIFT;
+		if (addr >= TASK_SIZE_MAX - PAGE_SIZE)
+			break;
+		KUNIT_ASSERT_EQ(test, sva_proc_mmap(bond->proc, addr, PAGE_SIZE,
+						    PROT_READ | PROT_WRITE,
+						    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED), addr);
+		KUNIT_EXPECT_FALSE(test, is_there(bond, addr, IOPF_READ));
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, addr, i & 1 ? IOPF_READ : IOPF_RW), OK);
+		KUNIT_EXPECT_TRUE(test, is_there(bond, addr, i & 1 ? IOPF_READ : IOPF_RW));
+	}
+}
+
+static void read_page_may_be_written_after_another_request(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
+	KUNIT_EXPECT_FALSE(test, is_there(bond, mem, IOPF_WRITE));
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_WRITE), OK);
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem, IOPF_WRITE));
+}
+
+/* Answering */
+
+static int failing_handler(struct iopf_group *group)
+{
+	return -EIO;
+}
+
+static void group_that_the_handler_refuses_is_invalid(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+
+	bond->sva->handle.domain->iopf_handler = failing_handler;
+	iopf_partial(bond, 0, 0, IOPF_READ);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, 0, IOPF_READ), BAD);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 1, 0, IOPF_READ), BAD);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 2);
+}
+
+/* PCIe 6.0, section 10.4.2.2: Success 0, Invalid Request 1, Response Failure 15, no others. */
+static void codes_are_those_of_pcie(struct kunit *test)
+{
+	static const struct {
+		enum iommu_page_response_code code;
+		int wire;
+	} codes[] = {
+		{ IOMMU_PAGE_RESP_SUCCESS, 0 },
+		{ IOMMU_PAGE_RESP_INVALID, 1 },
+		{ IOMMU_PAGE_RESP_FAILURE, 15 },
+	};
+	struct iopf_bond *bond = bind_first(test);
+	struct iopf_keeper *keeper = iopf_keep(bond);
+	struct soft_iommu_stats stats;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(codes); i++) {
+		iopf_last(bond, i, 0, IOPF_READ);
+		iopf_keeper_await(test, keeper, 1);
+		iopf_keeper_finish(keeper, codes[i].code);
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, i), codes[i].wire);
+	}
+	soft_iommu_read_stats(fixture(test)->iommu, &stats);
+	KUNIT_EXPECT_EQ(test, stats.responses[2], 0);
+}
+
+static void second_answer_of_a_handler_is_ignored(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct iopf_keeper *keeper = iopf_keep(bond);
+	struct iopf_group *group;
+
+	iopf_last(bond, 0, 0, IOPF_READ);
+	iopf_keeper_await(test, keeper, 1);
+	group = iopf_keeper_take(keeper);
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+	iopf_free_group(group);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+/* As iommufd's fault queue does it: off the list, then answered whenever user space likes. */
+static void dequeued_group_is_answered_by_its_handler(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct iopf_keeper *keeper = iopf_keep(bond);
+	struct iopf_group *group;
+
+	iopf_last(bond, 0, 0, IOPF_READ);
+	iopf_keeper_await(test, keeper, 1);
+	group = iopf_keeper_take(keeper);
+	iopf_group_dequeue(group);
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+}
+
+static void handler_sees_requests_in_order_of_arrival(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct iopf_keeper *keeper = iopf_keep(bond);
+	struct iopf_group *group;
+	struct iopf_fault *iopf;
+	unsigned int i = 0;
+
+	for (i = 0; i < 9; i++)
+		iopf_partial(bond, 4, i * PAGE_SIZE, IOPF_READ);
+	iopf_last(bond, 4, i * PAGE_SIZE, IOPF_READ);
+	iopf_keeper_await(test, keeper, 1);
+	group = iopf_keeper_take(keeper);
+	KUNIT_EXPECT_EQ(test, group->fault_count, 10);
+	i = 0;
+	list_for_each_entry(iopf, &group->faults, list)
+		KUNIT_EXPECT_EQ(test, iopf->fault.prm.addr, i++ * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, i, 10);
+	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+	iopf_free_group(group);
+}
+
+/* Limits */
+
+static void excess_of_a_lying_device_is_refused(struct kunit *test)
+{
+	struct sva_gate *gate = sva_gate(test);
+	struct iopf_bond *bond = bind_first(test);
+	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], NULL);
+	unsigned long mem = sva_gate_map(gate, bond->proc, GROUPS_MAX * PAGE_SIZE);
+	unsigned long other_mem = sva_proc_map(other->proc, PAGE_SIZE);
+	unsigned int refused, served = 0;
+
+	soft_endpoint_lie_about_credits(bond->ep, true);
+	for (unsigned int i = 0; i < GROUPS_MAX; i++) {
+		iopf_last(bond, i, mem + i * PAGE_SIZE, IOPF_READ);
+		if (i % 32 == 31)
+			soft_iommu_sync_prq(fixture(test)->iommu);
+	}
+	/* All others are held: what has been answered by now was refused. */
+	refused = iopf_responses(fixture(test)->iommu);
+	KUNIT_EXPECT_GT(test, refused, 0);
+	KUNIT_EXPECT_LE(test, refused, GROUPS_MAX - 256);
+	KUNIT_EXPECT_EQ(test, iopf_ask(other, 0, other_mem, IOPF_READ), OK);
+
+	sva_gate_open(gate);
+	for (unsigned int i = 0; i < GROUPS_MAX; i++)
+		served += iopf_answer(bond, i) == OK;
+	KUNIT_EXPECT_EQ(test, served, GROUPS_MAX - refused);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), GROUPS_MAX + 1);
+	soft_endpoint_lie_about_credits(bond->ep, false);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
+}
+
+#ifdef CONFIG_MEMCG_V1
+/* A memory cgroup of the old kind, which can be told to let processes wait rather than be killed */
+struct old_memcg {
+	char type[16];
+	char options[16];
+	char dir[32];
+};
+
+static const struct old_memcg old_memcg = { "cgroup", "memory", "/memcg" };
+
+static void memcg_call(struct iopf_bond *bond, unsigned int nr, const char *sub, int flags)
+{
+	struct old_memcg m = old_memcg;
+	unsigned long at;
+	long ret;
+
+	strlcat(m.dir, sub, sizeof(m.dir));
+	at = sva_proc_pass(bond->proc, &m, sizeof(m));
+	if (nr == __NR_mount)
+		ret = sva_proc_syscall(bond->proc, nr, at, at + offsetof(struct old_memcg, dir), at,
+				       0, at + offsetof(struct old_memcg, options), 0);
+	else if (nr == __NR_umount2)
+		ret = sva_proc_syscall(bond->proc, nr, at + offsetof(struct old_memcg, dir), 0, 0,
+				       0, 0, 0);
+	else
+		ret = sva_proc_syscall(bond->proc, nr, AT_FDCWD,
+				       at + offsetof(struct old_memcg, dir), flags, 0, 0, 0);
+	KUNIT_EXPECT_TRUE_MSG(bond->test, !ret || ret == -EEXIST, "system call %u: %ld", nr, ret);
+}
+
+static void memcg_enter(struct iopf_bond *bond, const char *procs)
+{
+	char pid[16];
+
+	scnprintf(pid, sizeof(pid), "%d", task_pid_nr(sva_proc_task(bond->proc)));
+	sva_sysfs_put(bond->test, procs, pid);
+}
+
+struct oom_left {
+	unsigned int responses;
+	unsigned int left;
+};
+
+static int see_oom_left(const struct soft_iommu_event *event, void *data)
+{
+	struct oom_left *see = data;
+
+	see->responses++;
+	see->left += !!current->memcg_in_oom;
+	return 0;
+}
+
+/* A worker that has hit the limit of one process goes on to serve another's faults. */
+static void memcg_limit_leaves_nothing_on_the_worker(struct kunit *test)
+{
+	struct oom_left *see = kunit_kzalloc(test, sizeof(*see), GFP_KERNEL);
+	struct iopf_bond *bond = bind_first(test), *other = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_4M), pages = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, see);
+	memcg_call(other, __NR_mkdirat, "", 0700);
+	memcg_call(other, __NR_mount, "", 0);
+	memcg_call(other, __NR_mkdirat, "/a", 0700);
+	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "1048576");
+	sva_sysfs_put(test, "/memcg/a/memory.oom_control", "1");
+	memcg_enter(bond, "/memcg/a/cgroup.procs");
+
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, see_oom_left, see);
+	while (pages < SZ_4M / PAGE_SIZE &&
+	       iopf_ask(bond, 0, mem + pages * PAGE_SIZE, IOPF_WRITE) == OK)
+		pages++;
+	KUNIT_EXPECT_LT(test, pages, SZ_1M / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iopf_ask(other, 0, sva_proc_map(other->proc, PAGE_SIZE), IOPF_WRITE),
+			OK);
+	KUNIT_EXPECT_EQ(test, see->responses, pages + 2);
+	KUNIT_EXPECT_EQ(test, see->left, 0);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, NULL, NULL);
+
+	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "67108864");
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem + pages * PAGE_SIZE, IOPF_WRITE), OK);
+	memcg_enter(bond, "/memcg/cgroup.procs");
+	memcg_call(other, __NR_unlinkat, "/a", AT_REMOVEDIR);
+	memcg_call(other, __NR_umount2, "", 0);
+}
+#endif /* CONFIG_MEMCG_V1 */
+
+static u64 log_records(void)
+{
+	struct kmsg_dump_iter iter = {};
+
+	kmsg_dump_rewind(&iter);
+	return iter.next_seq;
+}
+
+/*
+ * Requests that a user can make a device send by the million: no PASID, for which the device has no
+ * domain that handles faults. At most ten lines in five seconds, and as many that count the others.
+ */
+static void malformed_requests_leave_a_bounded_log(struct kunit *test)
+{
+	struct iommu_fault_page_request prm = { .flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE };
+	struct soft_endpoint *ep = fixture(test)->ep[0];
+	unsigned long start = jiffies;
+	u64 before = log_records(), lines, bound;
+
+	soft_endpoint_lie_about_credits(ep, true);
+	for (unsigned int i = 0; i < MALFORMED; i++) {
+		prm.grpid = i % GROUPS_MAX;
+		if (soft_pri_send(ep, &prm))
+			KUNIT_FAIL(test, "request %u", i);
+		if (i % BATCH == BATCH - 1)
+			soft_iommu_sync_prq(fixture(test)->iommu);
+	}
+	soft_iommu_sync_prq(fixture(test)->iommu);
+	lines = log_records() - before;
+	bound = 20 + 20 * ((jiffies - start) / (5 * HZ));
+	KUNIT_EXPECT_LE_MSG(test, lines, bound, "%llu lines of log", lines);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), MALFORMED);
+}
+
+/* What a process has no access to is its own affair. */
+static void bad_addresses_leave_no_log(struct kunit *test)
+{
+	static const u32 perms[] = { IOPF_READ, IOPF_WRITE, 0, IOPF_RW | IOMMU_FAULT_PERM_PRIV };
+	struct iopf_bond *bond = bind_first(test);
+	u64 before = log_records();
+
+	for (unsigned int i = 0; i < 512; i += 16) {
+		for (unsigned int j = 0; j < 16; j++)
+			iopf_last(bond, j, j & 1 ? 0 : PAGE_OFFSET, perms[j / 2 % 4]);
+		for (unsigned int j = 0; j < 16; j++)
+			KUNIT_EXPECT_EQ(test, iopf_answer(bond, j), BAD);
+	}
+	KUNIT_EXPECT_EQ(test, log_records(), before);
+}
+
+static struct kunit_case iopf_groups_cases[] = {
+	KUNIT_CASE(one_request_is_answered),
+	KUNIT_CASE_PARAM(whole_group_is_served, order_gen_params),
+	KUNIT_CASE(partial_of_another_pasid_is_not_taken),
+	KUNIT_CASE(partial_of_another_device_is_not_taken),
+	KUNIT_CASE(partial_of_another_index_is_not_taken),
+	KUNIT_CASE(groups_of_two_indices_may_interleave),
+	KUNIT_CASE(partials_without_last_page_join_the_next_group),
+	KUNIT_CASE(partials_alone_are_not_answered),
+	KUNIT_CASE(endless_partials_are_bounded),
+	KUNIT_CASE(index_may_be_used_again_at_once),
+	KUNIT_CASE(all_indices_are_answered_once),
+	KUNIT_CASE_PARAM(access_is_checked_as_for_the_cpu, access_gen_params),
+	KUNIT_CASE_PARAM(address_outside_the_process_is_refused, place_gen_params),
+	KUNIT_CASE(unmapped_memory_is_refused_and_may_be_mapped_again),
+	KUNIT_CASE(one_bad_page_makes_the_group_invalid),
+	KUNIT_CASE(stack_grows_for_the_device),
+	KUNIT_CASE(stack_does_not_grow_beyond_its_limit),
+	KUNIT_CASE(missing_page_is_fetched_from_the_userfaultfd_monitor),
+	KUNIT_CASE(mmap_lock_is_free_while_a_file_is_read),
+	KUNIT_CASE(page_asked_for_twice_is_found_the_second_time),
+	KUNIT_CASE(writes_after_fork_do_not_fault_for_ever),
+	KUNIT_CASE(same_page_of_two_devices),
+	KUNIT_CASE(success_means_that_the_retry_finds_the_page),
+	KUNIT_CASE(read_page_may_be_written_after_another_request),
+	KUNIT_CASE(group_that_the_handler_refuses_is_invalid),
+	KUNIT_CASE(codes_are_those_of_pcie),
+	KUNIT_CASE(second_answer_of_a_handler_is_ignored),
+	KUNIT_CASE(dequeued_group_is_answered_by_its_handler),
+	KUNIT_CASE(handler_sees_requests_in_order_of_arrival),
+	KUNIT_CASE(excess_of_a_lying_device_is_refused),
+#ifdef CONFIG_MEMCG_V1
+	KUNIT_CASE(memcg_limit_leaves_nothing_on_the_worker),
+#endif
+	KUNIT_CASE(malformed_requests_leave_a_bounded_log),
+	KUNIT_CASE(bad_addresses_leave_no_log),
+	{}
+};
+
+static struct kunit_suite iopf_groups_suite = {
+	.name = "iopf_groups",
+	.init = iopf_fixture_init,
+	.exit = iopf_fixture_exit,
+	.test_cases = iopf_groups_cases,
+};
+
+kunit_test_suite(iopf_groups_suite);
+
+MODULE_DESCRIPTION("KUnit tests for groups of the I/O page fault queue");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Common parts of the suites of the I/O page fault queue
+ *
+ * Bonds are undone at exit, when nothing waits any more, and before the fixture looks for what is
+ * left.
+ */
+#include <linux/slab.h>
+
+#include "iopf_kunit.h"
+
+/* Of the running test */
+static LIST_HEAD(iopf_bonds);
+
+/* Bonds */
+
+struct iopf_bond *iopf_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc)
+{
+	struct iopf_bond *bond = kunit_kzalloc(test, sizeof(*bond), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, bond);
+	bond->test = test;
+	bond->ep = ep;
+	bond->proc = proc ?: sva_proc_start(test);
+	bond->sva = sva_bind(test, ep, bond->proc);
+	bond->pasid = iommu_sva_get_pasid(bond->sva);
+	list_add(&bond->node, &iopf_bonds);
+	return bond;
+}
+
+void iopf_unbind(struct iopf_bond *bond)
+{
+	struct iommu_sva *sva = xchg(&bond->sva, NULL);
+
+	if (sva)
+		iommu_sva_unbind_device(sva);
+}
+
+/* Page requests */
+
+static void iopf_send(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm, u32 flags)
+{
+	struct iommu_fault_page_request prm = {
+		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID | flags,
+		.pasid = bond->pasid,
+		.grpid = grpid,
+		.perm = perm,
+		.addr = addr & PAGE_MASK,
+	};
+
+	KUNIT_ASSERT_EQ(bond->test, soft_pri_send(bond->ep, &prm), 0);
+}
+
+void iopf_partial(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm)
+{
+	iopf_send(bond, grpid, addr, perm, 0);
+}
+
+void iopf_last(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm)
+{
+	iopf_send(bond, grpid, addr, perm, IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
+}
+
+int iopf_answer(struct iopf_bond *bond, u32 grpid)
+{
+	return soft_pri_wait(bond->ep, bond->pasid, grpid, IOPF_LONG_MS);
+}
+
+int iopf_ask(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm)
+{
+	iopf_last(bond, grpid, addr, perm);
+	return iopf_answer(bond, grpid);
+}
+
+bool iopf_is_answered(struct iopf_bond *bond, u32 grpid)
+{
+	return soft_pri_wait(bond->ep, bond->pasid, grpid, IOPF_SHORT_MS) != -ETIMEDOUT;
+}
+
+u64 iopf_responses(struct soft_iommu *iommu)
+{
+	struct soft_iommu_stats stats;
+	u64 sum;
+
+	soft_iommu_read_stats(iommu, &stats);
+	sum = stats.auto_responses;
+	for (int i = 0; i < ARRAY_SIZE(stats.responses); i++)
+		sum += stats.responses[i];
+	return sum;
+}
+
+struct sva_job *iopf_unbind_job(struct iopf_bond *bond)
+{
+	return sva_job_unbind(bond->test, xchg(&bond->sva, NULL));
+}
+
+void iopf_await(struct kunit *test, struct sva_gate *gate, unsigned int faults)
+{
+	KUNIT_ASSERT_TRUE_MSG(test, sva_gate_reached(gate, faults), "fewer than %u faults", faults);
+}
+
+/* Keepers */
+
+static int keeper_handler(struct iopf_group *group)
+{
+	struct iopf_keeper *keeper = group->attach_handle->domain->fault_data;
+
+	scoped_guard(spinlock, &keeper->lock) {
+		list_add_tail(&group->node, &keeper->groups);
+		keeper->nr++;
+	}
+	wake_up_all(&keeper->wait);
+	return 0;
+}
+
+struct iopf_keeper *iopf_keep(struct iopf_bond *bond)
+{
+	struct iopf_keeper *keeper = kunit_kzalloc(bond->test, sizeof(*keeper), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(bond->test, keeper);
+	spin_lock_init(&keeper->lock);
+	INIT_LIST_HEAD(&keeper->groups);
+	init_waitqueue_head(&keeper->wait);
+	bond->sva->handle.domain->fault_data = keeper;
+	bond->sva->handle.domain->iopf_handler = keeper_handler;
+	return keeper;
+}
+
+void iopf_keeper_await(struct kunit *test, struct iopf_keeper *keeper, unsigned int nr)
+{
+	long left = wait_event_timeout(keeper->wait, READ_ONCE(keeper->nr) >= nr,
+				       msecs_to_jiffies(IOPF_LONG_MS));
+
+	KUNIT_ASSERT_NE(test, left, 0);
+	KUNIT_ASSERT_EQ(test, READ_ONCE(keeper->nr), nr);
+}
+
+struct iopf_group *iopf_keeper_take(struct iopf_keeper *keeper)
+{
+	struct iopf_group *group;
+
+	guard(spinlock)(&keeper->lock);
+	group = list_first_entry_or_null(&keeper->groups, struct iopf_group, node);
+	if (group) {
+		list_del_init(&group->node);
+		keeper->nr--;
+	}
+	return group;
+}
+
+unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_response_code code)
+{
+	struct iopf_group *group;
+	unsigned int nr = 0;
+
+	while ((group = iopf_keeper_take(keeper))) {
+		iopf_group_response(group, code);
+		iopf_free_group(group);
+		nr++;
+	}
+	return nr;
+}
+
+/* The fixture */
+
+int iopf_fixture_init(struct kunit *test)
+{
+	INIT_LIST_HEAD(&iopf_bonds);
+	return sva_fixture_init(test);
+}
+
+void iopf_fixture_exit(struct kunit *test)
+{
+	struct iopf_bond *bond;
+
+	sva_stage_clear(test);
+	list_for_each_entry(bond, &iopf_bonds, node)
+		iopf_unbind(bond);
+	sva_fixture_exit(test);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the suites of the I/O page fault queue have in common: page requests in one line, and
+ * handlers that keep their groups.
+ */
+#ifndef _DRIVERS_IOMMU_TESTS_IOPF_KUNIT_H
+#define _DRIVERS_IOMMU_TESTS_IOPF_KUNIT_H
+
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "sva_stage.h"
+
+/* What must happen is given this long; the machine may be slow and loaded. */
+#define IOPF_LONG_MS	40000
+/* What must not happen is watched for this long: it can only make a wrong kernel pass. */
+#define IOPF_SHORT_MS	50
+
+#define IOPF_READ	IOMMU_FAULT_PERM_READ
+#define IOPF_WRITE	IOMMU_FAULT_PERM_WRITE
+#define IOPF_RW		(IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_WRITE)
+
+/* For struct kunit_suite, in place of sva_fixture_init() and sva_stage_exit(). */
+int iopf_fixture_init(struct kunit *test);
+void iopf_fixture_exit(struct kunit *test);
+
+/**
+ * struct iopf_bond - a process bound to an endpoint
+ * @node: of those that the fixture undoes
+ * @test: whose bond it is
+ * @ep: the endpoint
+ * @proc: the process
+ * @sva: NULL when it has been undone
+ * @pasid: on requests
+ */
+struct iopf_bond {
+	struct list_head node;
+	struct kunit *test;
+	struct soft_endpoint *ep;
+	struct sva_proc *proc;
+	struct iommu_sva *sva;
+	ioasid_t pasid;
+};
+
+/* A bond with @proc, or with a new process if that is NULL. Undone at exit if not before. */
+struct iopf_bond *iopf_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc);
+void iopf_unbind(struct iopf_bond *bond);
+
+/* Page requests; sending asserts success. iopf_ask() sends a last page and returns its code. */
+void iopf_partial(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm);
+void iopf_last(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm);
+int iopf_ask(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm);
+/* The code of a group that was sent before. */
+int iopf_answer(struct iopf_bond *bond, u32 grpid);
+/* Has the group been answered, or is it in the time of something that must not happen? */
+bool iopf_is_answered(struct iopf_bond *bond, u32 grpid);
+/* All codes that the IOMMU has sent so far, those of its own included. */
+u64 iopf_responses(struct soft_iommu *iommu);
+
+/* The same as sva_job_unbind(); the fixture leaves the bond alone. */
+struct sva_job *iopf_unbind_job(struct iopf_bond *bond);
+
+/* Asserts that @faults of them have come to the gate. */
+void iopf_await(struct kunit *test, struct sva_gate *gate, unsigned int faults);
+
+/**
+ * struct iopf_keeper - a fault handler that keeps its groups
+ * @lock: guards @groups and @nr
+ * @groups: through &iopf_group.node, oldest first
+ * @nr: of @groups
+ * @wait: for @nr to grow
+ */
+struct iopf_keeper {
+	spinlock_t lock;	/* of groups, nr */
+	struct list_head groups;
+	unsigned int nr;
+	wait_queue_head_t wait;
+};
+
+/* From now on the groups of that bond's domain go to the keeper; asserts success. */
+struct iopf_keeper *iopf_keep(struct iopf_bond *bond);
+/* Asserts that it has @nr groups. */
+void iopf_keeper_await(struct kunit *test, struct iopf_keeper *keeper, unsigned int nr);
+struct iopf_group *iopf_keeper_take(struct iopf_keeper *keeper);
+/* Answers all that it has, frees them and returns how many there were. */
+unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_response_code code);
+
+#endif /* _DRIVERS_IOMMU_TESTS_IOPF_KUNIT_H */
