@@ -2,8 +2,8 @@
 /*
  * Nothing is left of all the other suites
  *
- * The last suite to be linked is the last to run. On a kernel with kmemleak it looks for memory that
- * nothing points to any more; a report names the function that has allocated it.
+ * The last suite to be linked is the last to run. On a kernel with kmemleak it looks for memory
+ * that nothing points to any more; a report names the function that has allocated it.
  */
 #include <linux/delay.h>
 

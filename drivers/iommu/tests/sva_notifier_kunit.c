@@ -649,7 +649,7 @@ static void dontneed_of_one_page_leaves_its_neighbours(struct kunit *test)
 	end_view(v);
 }
 
-/* True when none of the pages is mapped; reclaim passes over those that are on their way to a list. */
+/* True when none of the pages is mapped. Reclaim passes over those on their way to a list. */
 static bool page_out_once(struct view *v, unsigned long addr, size_t len)
 {
 	KUNIT_ASSERT_EQ(v->test, sva_proc_madvise(v->s.proc, addr, len, MADV_PAGEOUT), 0);
