@@ -15,10 +15,10 @@
 
 /* PRG indices have nine bits; a platform device's credits default to 256. */
 #define GROUPS_MAX	512
-#define MALFORMED	100000
-#define PARTIALS	16384
-/* As many as the page request ring takes at once */
+/* As many as the page request ring takes at once; what follows are multiples */
 #define BATCH		64
+#define MALFORMED	102400
+#define PARTIALS	16384
 
 static struct sva_fixture *fixture(struct kunit *test)
 {
@@ -40,6 +40,21 @@ static bool is_there(struct iopf_bond *bond, unsigned long addr, u32 perm)
 static u64 anon_pages(struct iopf_bond *bond)
 {
 	return percpu_counter_sum(&sva_proc_mm(bond->proc)->rss_stat[MM_ANONPAGES]);
+}
+
+/* The i-th of many requests: sent in batches that fit the ring, and then reported in one go. */
+static void before_request(struct kunit *test, unsigned int i)
+{
+	if (i % BATCH == 0)
+		soft_iommu_hold_prq(fixture(test)->iommu, true);
+}
+
+static void after_request(struct kunit *test, unsigned int i)
+{
+	if (i % BATCH != BATCH - 1)
+		return;
+	soft_iommu_hold_prq(fixture(test)->iommu, false);
+	soft_iommu_sync_prq(fixture(test)->iommu);
 }
 
 /* Collecting */
@@ -190,9 +205,9 @@ static void endless_partials_are_bounded(struct kunit *test)
 	soft_endpoint_lie_about_credits(bond->ep, true);
 	before = global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B);
 	for (unsigned int i = 0; i < PARTIALS; i++) {
+		before_request(test, i);
 		iopf_partial(bond, i % GROUPS_MAX, mem, IOPF_READ);
-		if (i % BATCH == BATCH - 1)
-			soft_iommu_sync_prq(fixture(test)->iommu);
+		after_request(test, i);
 	}
 	after = global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B);
 	/* KASAN keeps what is freed for a while. */
@@ -657,9 +672,9 @@ static void excess_of_a_lying_device_is_refused(struct kunit *test)
 
 	soft_endpoint_lie_about_credits(bond->ep, true);
 	for (unsigned int i = 0; i < GROUPS_MAX; i++) {
+		before_request(test, i);
 		iopf_last(bond, i, mem + i * PAGE_SIZE, IOPF_READ);
-		if (i % 32 == 31)
-			soft_iommu_sync_prq(fixture(test)->iommu);
+		after_request(test, i);
 	}
 	/* All others are held: what has been answered by now was refused. */
 	refused = iopf_responses(fixture(test)->iommu);
@@ -783,13 +798,12 @@ static void malformed_requests_leave_a_bounded_log(struct kunit *test)
 
 	soft_endpoint_lie_about_credits(ep, true);
 	for (unsigned int i = 0; i < MALFORMED; i++) {
+		before_request(test, i);
 		prm.grpid = i % GROUPS_MAX;
 		if (soft_pri_send(ep, &prm))
 			KUNIT_FAIL(test, "request %u", i);
-		if (i % BATCH == BATCH - 1)
-			soft_iommu_sync_prq(fixture(test)->iommu);
+		after_request(test, i);
 	}
-	soft_iommu_sync_prq(fixture(test)->iommu);
 	lines = log_records() - before;
 	bound = 20 + 20 * ((jiffies - start) / (5 * HZ));
 	KUNIT_EXPECT_LE_MSG(test, lines, bound, "%llu lines of log", lines);
