@@ -17,7 +17,7 @@
 #define GROUPS_MAX	512
 /* As many as the page request ring takes at once; what follows are multiples */
 #define BATCH		64
-#define MALFORMED	102400
+#define MALFORMED	20480
 #define PARTIALS	16384
 
 static struct sva_fixture *fixture(struct kunit *test)
