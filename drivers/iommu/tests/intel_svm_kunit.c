@@ -75,7 +75,8 @@ struct vtd_dev {
  * @events: in order
  * @nr: how many
  * @answer: what @plain's handler says
- * @seen: the last group that @plain's handler got, and how many
+ * @seen: the last page of the latest group that @plain's handler got
+ * @groups: how many it got
  * @on_submit: called with each submission, before it completes
  * @held: the group that @plain's handler keeps, if @hold
  * @hold: do not answer

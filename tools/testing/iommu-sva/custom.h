@@ -713,17 +713,18 @@ int iommu_group_for_each_dev(struct iommu_group *group, void *data,
 ioasid_t iommu_alloc_global_pasid(struct device *dev);
 void iommu_free_global_pasid(ioasid_t pasid);
 struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm);
-void iommu_sva_unbind_device(struct iommu_sva *handle);
 u32 iommu_sva_get_pasid(struct iommu_sva *handle);
-int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt);
-int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev);
-void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev);
-int iopf_queue_flush_dev(struct device *dev);
+void iommu_sva_unbind_device(struct iommu_sva *handle);
+
 struct iopf_queue *iopf_queue_alloc(const char *name);
 void iopf_queue_free(struct iopf_queue *queue);
-int iopf_queue_discard_partial(struct iopf_queue *queue);
-void iopf_free_group(struct iopf_group *group);
+int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev);
+int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt);
 void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status);
+void iopf_free_group(struct iopf_group *group);
+int iopf_queue_discard_partial(struct iopf_queue *queue);
+int iopf_queue_flush_dev(struct device *dev);
+void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev);
 void iopf_group_dequeue(struct iopf_group *group);
 
 #endif /* _IOMMU_SVA_HARNESS_CUSTOM_H */
