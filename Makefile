@@ -5,7 +5,7 @@
 export V JOBS FILTER
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kunit harness fuzz coverage check patch kernel shell setup clean distclean
+.PHONY: help demo test kunit harness fuzz mutants coverage check patch kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
@@ -26,6 +26,9 @@ harness:	## the SVA core as a user program against shims, with ASan and UBSan (F
 
 fuzz:		## feed the same core arbitrary input (SECONDS=60)
 	@scripts/fuzz $(SECONDS)
+
+mutants:	## do the harness and KUnit notice when the core is wrong? (FILTER=WORD)
+	@scripts/mutants $(FILTER)
 
 coverage:	## lines and branches that KUnit and end-to-end tests execute, as HTML
 	@scripts/coverage

@@ -273,12 +273,15 @@ void sim_free_rcu(struct rcu_head *head, size_t offset);
 
 #define list_for_each_entry_rcu(pos, head, member) \
 	for (pos = list_first_entry(head, __typeof__(*pos), member); \
-	     ({ \
-		if (!rcu_read_lock_held()) \
-			sim_fail("%s(): list walked without RCU", __func__); \
-		sim_point("rcu list"); \
-		&pos->member != (head); \
-	     }); pos = list_next_entry(pos, member))
+	     sim_rcu_walks(__func__), &pos->member != (head); \
+	     pos = list_next_entry(pos, member))
+
+static inline void sim_rcu_walks(const char *who)
+{
+	if (!rcu_read_lock_held())
+		sim_fail("%s(): list walked without RCU", who);
+	sim_point("rcu list");
+}
 
 /* Work */
 
@@ -706,25 +709,25 @@ struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, i
 void sim_attach_handle(struct iommu_group *group, ioasid_t pasid,
 		       struct iommu_attach_handle *handle);
 void sim_detach_handle(struct iommu_group *group, ioasid_t pasid);
-int iommu_group_for_each_dev(struct iommu_group *group, void *data,
-			     int (*fn)(struct device *dev, void *data));
+typedef int (*sim_dev_fn)(struct device *dev, void *data);
+int iommu_group_for_each_dev(struct iommu_group *group, void *data, sim_dev_fn fn);
 
 /* What the core offers */
-ioasid_t iommu_alloc_global_pasid(struct device *dev);
-void iommu_free_global_pasid(ioasid_t pasid);
-struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm);
 u32 iommu_sva_get_pasid(struct iommu_sva *handle);
 void iommu_sva_unbind_device(struct iommu_sva *handle);
+struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm);
+void iommu_free_global_pasid(ioasid_t pasid);
+ioasid_t iommu_alloc_global_pasid(struct device *dev);
 
-struct iopf_queue *iopf_queue_alloc(const char *name);
 void iopf_queue_free(struct iopf_queue *queue);
+struct iopf_queue *iopf_queue_alloc(const char *name);
+void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev);
 int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev);
-int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt);
-void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status);
-void iopf_free_group(struct iopf_group *group);
 int iopf_queue_discard_partial(struct iopf_queue *queue);
 int iopf_queue_flush_dev(struct device *dev);
-void iopf_queue_remove_device(struct iopf_queue *queue, struct device *dev);
+int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt);
 void iopf_group_dequeue(struct iopf_group *group);
+void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status);
+void iopf_free_group(struct iopf_group *group);
 
 #endif /* _IOMMU_SVA_HARNESS_CUSTOM_H */

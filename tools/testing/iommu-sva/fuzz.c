@@ -412,7 +412,7 @@ static void rewind_pasids(struct vendor_dev *dev)
 {
 	ioasid_t pasid;
 
-	/* The next one is where the search starts; the numbers are to be the same for each input. */
+	/* The search starts behind the last one; each input is to get the same numbers. */
 	do {
 		pasid = iommu_alloc_global_pasid(&dev->pdev.dev);
 		iommu_free_global_pasid(pasid);

@@ -483,6 +483,8 @@ static void exit_mm(struct mm_struct *mm)
 	sim_might_sleep("exit_mmap");
 	if (current->work && current->work != &mm->put_work)
 		sim_fail("a worker that serves others runs exit_mmap()");
+	if (current->nr_held)
+		sim_fail("exit_mmap() runs with %s held", current->held[0]->class);
 	release_notifiers(mm);
 	mmap_write_lock(mm);
 	while (mm->vmas)

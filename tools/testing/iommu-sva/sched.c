@@ -424,7 +424,7 @@ static unsigned int class_of(const struct sim_lock *lock)
 	unsigned int i;
 
 	for (i = 0; i < nr_classes; i++)
-		if (classes[i] == lock->class || !strcmp(classes[i], lock->class))
+		if (classes[i] == lock->class)
 			return i;
 	if (nr_classes == MAX_CLASSES)
 		sim_fail("too many lock classes");

@@ -4,8 +4,8 @@
  *
  * A task runs until it blocks, ends, or is preempted at a point (each lock operation, atomic
  * operation, READ_ONCE() and WRITE_ONCE(), driver callback, cond_resched()). Whether it is
- * preempted, and who runs next - a task, queued work or an RCU callback whose grace period is over -
- * is up to the policy. The default one never preempts and takes the oldest.
+ * preempted, and who runs next - a task, queued work, or an RCU callback whose grace period is
+ * over - is up to the policy. The default one never preempts and takes the oldest.
  */
 #ifndef _IOMMU_SVA_HARNESS_SIM_H
 #define _IOMMU_SVA_HARNESS_SIM_H

@@ -71,8 +71,8 @@ void test_answered(struct vendor_request *request, u32 code);
 void test_unanswered(struct vendor_request *request);
 
 /*
- * A fault handler for mm->fault that goes through a door before it maps the page. The door, shut, is
- * in mm->fault_data.
+ * A fault handler for mm->fault that goes through a door before it maps the page. The door is in
+ * mm->fault_data.
  */
 vm_fault_t test_fault_at_door(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
 void test_shut(struct mm_struct *mm, struct sim_door *door);

@@ -151,9 +151,24 @@ TEST(unbind_of_one_mm_leaves_the_copy_alone)
 
 static struct mm_struct *exit_at_detach;
 
+static void exit_task(void *arg)
+{
+	struct mm_struct *mm = exit_at_detach;
+
+	mmput(mm);
+	exit_at_detach = NULL;
+}
+
+static bool has_exited(void *arg)
+{
+	return !exit_at_detach;
+}
+
+/* On another CPU: this one holds locks. */
 static void exit_now(struct vendor_domain *domain, struct vendor_dev *dev)
 {
-	mmput(exit_at_detach);
+	sim_spawn("exit", exit_task, NULL);
+	sim_block(has_exited, NULL, "the exit");
 }
 
 TEST(exit_in_the_middle_of_unbind)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * sva-harness [-l] [-n] [TEST...]: run all tests, or those whose names contain one of the words,
- * and report in KTAP. -l lists them; -n runs them in this process, for a debugger.
+ * sva-harness [-l] [-n] [-x] [TEST...]: run all tests, or those whose names contain one of the
+ * words, and report in KTAP. -l lists them; -n runs them in this process, for a debugger; -x stops
+ * at the first failure.
  */
 #include <stdio.h>
 #include <signal.h>
@@ -187,17 +188,20 @@ static bool wanted(const struct test *test, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	bool list = false, here = false;
+	bool list = false, here = false, stop = false;
 	unsigned int n = 0, failed = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "ln")) != -1) {
+	while ((option = getopt(argc, argv, "lnx")) != -1) {
 		switch (option) {
 		case 'l':
 			list = true;
 			break;
 		case 'n':
 			here = true;
+			break;
+		case 'x':
+			stop = true;
 			break;
 		default:
 			return 2;
@@ -215,7 +219,7 @@ int main(int argc, char **argv)
 	if (!list)
 		printf("KTAP version 1\n1..%u\n", n);
 	n = 0;
-	for (struct test *test = tests; test; test = test->next) {
+	for (struct test *test = tests; test && !(stop && failed); test = test->next) {
 		if (!wanted(test, argc, argv))
 			continue;
 		if (list) {

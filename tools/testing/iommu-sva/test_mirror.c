@@ -268,6 +268,24 @@ TEST(root_is_not_the_mm_s)
 	mmput(mm);
 }
 
+TEST(exit_empties_every_slot)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = sim_mm_new();
+	struct iommu_sva *sva;
+	pgd_t *root;
+
+	map_slots(mm, 0, 256);
+	for (unsigned int i = 0; i < 256; i++)
+		sim_touch(mm, SLOT(i), true);
+	sva = test_bind(dev, mm);
+	root = vendor_root(dev, 1);
+	mmput(mm);
+	for (unsigned int i = 0; i < PTRS_PER_PGD; i++)
+		SIM_CHECK(!root[i].pgd);
+	iommu_sva_unbind_device(sva);
+}
+
 TEST(failed_fault_makes_no_slot_known)
 {
 	struct vendor_dev *dev = test_dev();

@@ -252,6 +252,27 @@ EXPLORE(exit_against_bind)
 	iommu_sva_unbind_device(sva);
 }
 
+/* The last user goes while somebody binds, with a lock that closing a file would take too. */
+static struct mutex caller_lock;
+
+static void bind_under_lock(void *arg)
+{
+	mutex_lock(&caller_lock);
+	bind_beside(arg);
+	mutex_unlock(&caller_lock);
+}
+
+EXPLORE(exit_against_bind_under_a_lock)
+{
+	set_up();
+	mutex_init(&caller_lock);
+	beside = test_dev();
+	sim_spawn("bind", bind_under_lock, NULL);
+	sim_spawn("exit", put, mm);
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+}
+
 EXPLORE(bind_against_unbind_of_the_same_pair)
 {
 	set_up();
@@ -286,20 +307,33 @@ EXPLORE(bind_against_bind)
 	mmput(mm);
 }
 
+static u32 pasids[2];
+static unsigned int nr_pasids;
+
 static void bind_other(void *arg)
 {
 	struct mm_struct *other = test_mm();
+	struct iommu_sva *bond = test_bind(dev, other);
 
-	iommu_sva_unbind_device(test_bind(dev, other));
+	pasids[nr_pasids++] = iommu_sva_get_pasid(bond);
+	iommu_sva_unbind_device(bond);
 	mmput(other);
 }
 
+/* Two searches, one start: the next PASID must be behind both. */
 EXPLORE(pasids_under_bind_against_bind)
 {
+	u32 given;
+
 	dev = test_dev();
+	nr_pasids = 0;
 	sim_spawn("first", bind_other, NULL);
 	sim_spawn("second", bind_other, NULL);
 	sim_settle();
+	given = iommu_alloc_global_pasid(dev_of(dev));
+	SIM_EQ(nr_pasids, 2);
+	SIM_CHECK(pasids[0] != pasids[1] && pasids[0] != given && pasids[1] != given);
+	iommu_free_global_pasid(given);
 }
 
 static void unmap(void *arg)
