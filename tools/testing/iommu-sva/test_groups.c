@@ -106,6 +106,52 @@ TEST(keys_that_hash_alike_are_told_apart)
 	mmput(mm);
 }
 
+/* More PASIDs than any table of partials has places: some meet in one. */
+TEST(partials_of_many_pasids_are_told_apart)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 1 << 20, 80);
+	struct mm_struct *mms[80];
+	struct iommu_sva *bonds[80];
+
+	vendor_enable(dev);
+	for (u32 i = 0; i < 80; i++) {
+		mms[i] = test_mm();
+		bonds[i] = test_bind(dev, mms[i]);
+		SIM_EQ(iommu_sva_get_pasid(bonds[i]), i + 1);
+	}
+	/* Bad ones of the first half; the second half's groups must not have them. */
+	for (u32 i = 0; i < 40; i++)
+		vendor_send(dev, i + 1, 3, SLOT(1), READ, false);
+	for (u32 i = 40; i < 80; i++)
+		test_answered(vendor_ask(dev, i + 1, 3, BASE), SUCCESS);
+	for (u32 i = 0; i < 40; i++)
+		test_answered(vendor_ask(dev, i + 1, 3, BASE), INVALID);
+	for (u32 i = 0; i < 80; i++) {
+		iommu_sva_unbind_device(bonds[i]);
+		mmput(mms[i]);
+	}
+}
+
+TEST(groups_give_back_the_slots_of_their_partials)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r;
+
+	for (u32 i = 0; i < 2 * (CREDITS + SPARE); i++) {
+		for (unsigned int k = 0; k < 3; k++)
+			vendor_send(dev, 1, i, PAGE(k), READ, false);
+		r = vendor_ask(dev, 1, i, PAGE(3));
+		/* Served, or answered by a drain */
+		if (i & 1)
+			iopf_drain_pasid(dev_of(dev), 1);
+		test_answered(r, i & 1 ? INVALID : SUCCESS);
+	}
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 TEST(device_that_never_sends_last_pages_harms_nobody)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);

@@ -333,6 +333,8 @@ static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid
 	r->addr = addr;
 	r->grpid = grpid;
 	r->perm = perm;
+	/* Without the flag the field says nothing, so that it may well name somebody. */
+	r->pasid = 1;
 	if (pasid != IOMMU_PASID_INVALID) {
 		r->pasid = pasid;
 		r->flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;

@@ -12,7 +12,7 @@
 #include "sim.h"
 
 #define VENDOR_CACHED	64
-#define VENDOR_PASIDS	16
+#define VENDOR_PASIDS	96
 
 /* How a driver is unlike the usual one */
 enum vendor_quirk {
