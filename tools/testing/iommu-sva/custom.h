@@ -710,7 +710,8 @@ void sim_attach_handle(struct iommu_group *group, ioasid_t pasid,
 		       struct iommu_attach_handle *handle);
 void sim_detach_handle(struct iommu_group *group, ioasid_t pasid);
 typedef int (*sim_dev_fn)(struct device *dev, void *data);
-int iommu_group_for_each_dev(struct iommu_group *group, void *data, sim_dev_fn fn);
+int sim_group_walk(struct iommu_group *group, void *data, sim_dev_fn fn);
+#define iommu_group_for_each_dev(group, data, fn)	sim_group_walk(group, data, fn)
 
 /* What the core offers */
 u32 iommu_sva_get_pasid(struct iommu_sva *handle);

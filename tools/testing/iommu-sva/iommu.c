@@ -133,7 +133,7 @@ struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, i
 	return at->handle;
 }
 
-int iommu_group_for_each_dev(struct iommu_group *group, void *data, sim_dev_fn fn)
+int sim_group_walk(struct iommu_group *group, void *data, sim_dev_fn fn)
 {
 	guard(mutex)(&group->mutex);
 	for (unsigned int i = 0; i < SIM_GROUP_DEVICES; i++) {
