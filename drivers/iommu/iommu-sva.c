@@ -854,7 +854,7 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 	struct io_mm *io_mm = bond->io_mm;
 	bool last;
 
-	/* The lock goes with the io_mm: somebody else's last unbind may follow while we release it. */
+	/* The lock goes with the io_mm, which the last unbind may end while we release it. */
 	refcount_inc(&io_mm->svc.users);
 
 	scoped_guard(mutex, &io_mm->lock) {

@@ -787,8 +787,8 @@ static u64 log_records(void)
 
 /*
  * Requests that a user can make a device send by the million: no PASID, for which the device has no
- * domain that handles faults. At most ten lines in five seconds, and one that counts the others; the
- * first five seconds began before the case did.
+ * domain that handles faults. At most ten lines in five seconds, and one that counts the others;
+ * the first five seconds began before the case did.
  */
 static void malformed_requests_leave_a_bounded_log(struct kunit *test)
 {
