@@ -192,7 +192,7 @@ static int sva_proc_main(void *data)
 	struct sva_proc *proc = data;
 
 	/* Kernel threads ignore all signals, and their children would. */
-	scoped_guard(spinlock_irq, &current->sighand->siglock)
+	scoped_guard(spinlock_irq, &unrcu_pointer(current->sighand)->siglock)
 		flush_signal_handlers(current, 1);
 	set_task_comm(current, "sva-proc");
 	sva_proc_announce(proc);
