@@ -747,20 +747,20 @@ static void sva_swap_off(struct bench *bench)
 
 struct soft_iommu *sva_add_iommu(struct kunit *test, const struct soft_iommu_config *config)
 {
-	struct bench_iommu *entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	struct soft_iommu *iommu = soft_iommu_create(config);
 	struct bench *bench = to_bench(test);
+	struct bench_iommu *entry;
 
-	KUNIT_ASSERT_NOT_NULL(test, entry);
-	entry->iommu = soft_iommu_create(config);
-	if (IS_ERR_OR_NULL(entry->iommu)) {
-		long err = PTR_ERR(entry->iommu);
-
-		kfree(entry);
-		KUNIT_FAIL_AND_ABORT(test, "soft_iommu_create(): %ld", err);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
+	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	if (!entry) {
+		soft_iommu_destroy(iommu);
+		KUNIT_FAIL_AND_ABORT(test, "no memory for an IOMMU");
 	}
+	entry->iommu = iommu;
 	guard(mutex)(&bench->lock);
 	list_add(&entry->node, &bench->iommus);
-	return entry->iommu;
+	return iommu;
 }
 
 static int sva_enable(struct device *dev)

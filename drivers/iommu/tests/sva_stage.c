@@ -192,15 +192,17 @@ static const struct file_operations gate_fops = {
 
 struct sva_gate *sva_gate(struct kunit *test)
 {
-	struct sva_gate *gate = kzalloc(sizeof(*gate), GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct sva_gate *gate;
 	struct file *file;
 
-	KUNIT_ASSERT_NOT_NULL(test, gate);
-	gate->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	if (!gate->page) {
-		kfree(gate);
-		KUNIT_FAIL_AND_ABORT(test, "no page for the gate");
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	gate = kzalloc(sizeof(*gate), GFP_KERNEL);
+	if (!gate) {
+		__free_page(page);
+		KUNIT_FAIL_AND_ABORT(test, "no memory for the gate");
 	}
+	gate->page = page;
 	gate->test = test;
 	kref_init(&gate->users);
 	init_completion(&gate->open);
