@@ -118,22 +118,21 @@ static void gate_put(struct sva_gate *gate)
 static vm_fault_t gate_fault(struct vm_fault *vmf)
 {
 	struct sva_gate *gate = vmf->vma->vm_private_data;
-	bool again = false;
+	bool again;
 
 	if (gate->on_fault)
 		gate->on_fault(vmf->pgoff, gate->fault_arg);
+	/* As a file system does: no lock is held across I/O if the caller can try again. */
+	again = !completion_done(&gate->open) && fault_flag_allow_retry_first(vmf->flags) &&
+		!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
+	kref_get(&gate->users);
+	if (again)
+		release_fault_lock(vmf);
+	/* Who sees the fault counted may rely on the lock being free. */
 	atomic_inc(&gate->faults);
 	wake_up_all(&gate->wait);
-	if (!completion_done(&gate->open)) {
-		/* As a file system does: no lock is held across I/O if the caller can try again. */
-		again = fault_flag_allow_retry_first(vmf->flags) &&
-			!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
-		kref_get(&gate->users);
-		if (again)
-			release_fault_lock(vmf);
-		wait_for_completion_timeout(&gate->open, STAGE_LIMIT);
-		gate_put(gate);
-	}
+	wait_for_completion_timeout(&gate->open, STAGE_LIMIT);
+	gate_put(gate);
 	if (again)
 		return VM_FAULT_RETRY;
 	get_page(gate->page);
