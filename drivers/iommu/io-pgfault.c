@@ -1203,9 +1203,12 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
  *
  * Context: process (a threaded interrupt handler); may sleep for a short time, never for memory,
  * I/O or a handler's work.
- * Return: 0 if the request was taken, or dropped because a reset has made the device forget it.
- * -EINVAL: no page request, or no domain that handles page faults is attached. -ENODEV: the device is on no queue.
- * -EBUSY: it has more requests outstanding than it may. -ESHUTDOWN: it is about to be reset.
+ * Return: 0 if the request was taken, or dropped because a reset has made the device forget it; or
+ *
+ * * -EINVAL: it is no page request, or no domain that handles page faults is attached
+ * * -ENODEV: the device is on no queue
+ * * -EBUSY: the device has more requests outstanding than it may
+ * * -ESHUTDOWN: the device is about to be reset
  */
 int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 {

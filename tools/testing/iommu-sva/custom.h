@@ -339,7 +339,7 @@ struct delayed_work {
 	struct work_struct work;
 	struct workqueue_struct *wq;
 	bool armed;
-	u64 due;
+	unsigned long due;
 	struct delayed_work *next;
 };
 
