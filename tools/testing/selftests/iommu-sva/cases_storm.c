@@ -175,119 +175,132 @@ static int storm_process(struct line line, void *arg)
 	return 0;
 }
 
-FIXTURE(storm) {
+/**
+ * struct storm_site - where the storm rages
+ * @env: its first device is the one
+ * @bystander: a queue of the second device, whose job never ends
+ * @bdf: the first device's PCI address
+ * @strays: uses of a PASID without a bond that the first device is known for
+ */
+struct storm_site {
 	struct sva_env env;
 	struct sva_queue bystander;
-	__u8 *memory;
 	char bdf[32];
 	long strays;
 };
 
+FIXTURE(storm) {
+	struct storm_site site;
+};
+
 FIXTURE_SETUP(storm)
 {
-	env_setup(_metadata, &self->env);
-	snprintf(self->bdf, sizeof(self->bdf), "%s", self->env.sva[0].bdf);
-	self->memory = anon(STORM_LEN);
-	start(&self->bystander, &self->env.sva[1]);
-	background(&self->bystander, sva_fill(self->memory, STORM_LEN, 0x11));
+	struct storm_site *site = &self->site;
+
+	env_setup(_metadata, &site->env);
+	snprintf(site->bdf, sizeof(site->bdf), "%s", site->env.sva[0].bdf);
+	site->strays = iopf_count(&site->env.sva[0], "stray");
+	start(&site->bystander, &site->env.sva[1]);
+	background(&site->bystander, sva_fill(anon(STORM_LEN), STORM_LEN, 0x11));
 }
 
 FIXTURE_TEARDOWN(storm)
 {
-	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_abort(&self->bystander).status);
-	sva_close(&self->bystander);
-	env_teardown(_metadata, &self->env);
+	struct storm_site *site = &self->site;
+
+	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_abort(&site->bystander).status);
+	sva_close(&site->bystander);
+	env_teardown(_metadata, &site->env);
 }
 
 /* What ends a process is told to it; what ends the device happens to it, then it is told. */
-static void storm_strikes(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self,
+static void storm_strikes(struct __test_metadata *_metadata, struct storm_site *site,
 			  __u32 end, struct peer *peer, __u32 *state)
 {
 	__u32 i, own;
+	bool told;
 
 	switch (end) {
 	case STORM_FLR:
-		pci_write(self->bdf, "reset", "1");
+		pci_write(site->bdf, "reset", "1");
 		break;
 	case STORM_REBIND:
-		pci_write(self->bdf, "driver/unbind", self->bdf);
+		pci_write(site->bdf, "driver/unbind", site->bdf);
 		break;
 	case STORM_REMOVE:
-		pci_write(self->bdf, "remove", "1");
+		pci_write(site->bdf, "remove", "1");
 		break;
 	}
 	for (i = 0; i < STORM_PEERS; i++) {
 		/* The second process meets an end of its own, at about the same time. */
 		own = end < STORM_ENDS_PROCESS && i ? next_random(state) % STORM_ENDS_PROCESS : end;
-		if (own == STORM_KILL) {
-			ASSERT_EQ(0, kill(peer[i].pid, SIGKILL));
-		} else {
-			ASSERT_TRUE(tell(peer[i].line, &own, sizeof(own)));
-		}
+		told = own == STORM_KILL ? !kill(peer[i].pid, SIGKILL) :
+					   tell(peer[i].line, &own, sizeof(own));
+		ASSERT_TRUE(told);
 	}
 }
 
-static void storm_comes_back(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self,
+static void storm_comes_back(struct __test_metadata *_metadata, struct storm_site *site,
 			     __u32 end)
 {
 	int error;
 
 	if (end == STORM_REBIND)
-		error = write_text("/sys/bus/pci/drivers/sva-dma/bind", self->bdf);
+		error = write_text("/sys/bus/pci/drivers/sva-dma/bind", site->bdf);
 	else if (end == STORM_REMOVE)
 		error = write_text("/sys/bus/pci/rescan", "1");
 	else
 		return;
 	ASSERT_EQ(0, error);
-	find_again(_metadata, &self->env, self->bdf);
+	find_again(_metadata, &site->env, site->bdf);
 	/* A device starts with all counts at zero. */
-	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
-	self->strays = 0;
+	memset(&site->env.before[0], 0, sizeof(site->env.before[0]));
+	site->strays = 0;
 }
 
-static void storm_is_over(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
+static void storm_is_over(struct __test_metadata *_metadata, struct storm_site *site)
 {
 	struct sva_dma_counters after;
 	char line[256] = "";
 	struct sva_queue q;
 	__u8 *memory = anon(PAGE);
 
-	start(&q, &self->env.sva[0]);
+	start(&q, &site->env.sva[0]);
 	run_ok(&q, sva_fill(memory, PAGE, 0x12));
 	EXPECT_EQ(-1, differs(memory, PAGE, 0x12));
 	ASSERT_EQ(0, sva_settled_counters(&q, &after));
-	env_ledger(_metadata, &self->env.before[0], &after);
-	self->env.before[0] = after;
-	EXPECT_EQ(q.info.channels - 1, env_wait_available(&self->env.sva[0], q.info.channels - 1));
+	env_ledger(_metadata, &site->env.before[0], &after);
+	site->env.before[0] = after;
+	EXPECT_EQ(q.info.channels - 1, env_wait_available(&site->env.sva[0], q.info.channels - 1));
 	sva_close(&q);
 	ASSERT_EQ(0, munmap(memory, PAGE));
 
-	EXPECT_EQ(self->strays, iopf_count(&self->env.sva[0], "stray"));
-	EXPECT_EQ(SVA_DMA_RUNNING, sva_wait_progress(&self->bystander, STORM_LEN).status);
-	EXPECT_EQ(0, env_complaints(&self->env, NULL, line, sizeof(line))) {
+	EXPECT_EQ(site->strays, iopf_count(&site->env.sva[0], "stray"));
+	EXPECT_EQ(SVA_DMA_RUNNING, sva_wait_progress(&site->bystander, STORM_LEN).status);
+	EXPECT_EQ(0, env_complaints(&site->env, NULL, line, sizeof(line))) {
 		TH_LOG("%s", line);
 	}
 }
 
-static void storm_round(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self, __u32 end,
+static void storm_round(struct __test_metadata *_metadata, struct storm_site *site, __u32 end,
 			__u32 *state)
 {
 	struct peer peer[STORM_PEERS];
 	int i, status;
 
 	for (i = 0; i < STORM_PEERS; i++)
-		peer_start(_metadata, &peer[i], storm_process, &self->env.sva[0]);
+		peer_start(_metadata, &peer[i], storm_process, &site->env.sva[0]);
 	for (i = 0; i < STORM_PEERS; i++)
 		ASSERT_TRUE(await(peer[i].line));
-	storm_strikes(_metadata, self, end, peer, state);
+	storm_strikes(_metadata, site, end, peer, state);
 	for (i = 0; i < STORM_PEERS; i++) {
 		status = peer_wait(&peer[i]);
 		ASSERT_TRUE(!status || status == SIGKILL) {
 			TH_LOG("a process failed with wait status %#x", status);
 		}
 	}
-	storm_comes_back(_metadata, self, end);
-	storm_is_over(_metadata, self);
+	storm_comes_back(_metadata, site, end);
+	storm_is_over(_metadata, site);
 }
 
 /* --rounds and --seed say how many, and which; the first rounds take each end once. */
@@ -296,11 +309,10 @@ TEST_F_TIMEOUT(storm, lifecycle_storm, 24 * 3600)
 	__u32 state = storm_seed * 2654435761U | 1, end;
 	unsigned int round, count[STORM_ENDS] = {};
 
-	self->strays = iopf_count(&self->env.sva[0], "stray");
 	TH_LOG("seed %u, %u rounds", storm_seed, storm_rounds);
 	for (round = 0; round < storm_rounds; round++) {
 		end = round < STORM_ENDS ? round : next_random(&state) % STORM_ENDS;
-		storm_round(_metadata, self, end, &state);
+		storm_round(_metadata, &self->site, end, &state);
 		count[end]++;
 		ASSERT_TRUE(_metadata->exit_code == KSFT_PASS) {
 			TH_LOG("round %u failed: %s", round, storm_end_name[end]);
@@ -316,18 +328,18 @@ TEST_F_TIMEOUT(storm, lifecycle_storm, 24 * 3600)
 TEST_F(storm, slot_is_powered_off_under_a_storm)
 {
 	char path[128], bdf[32], address[32];
+	struct storm_site *site = &self->site;
 	__u32 end = STORM_REMOVE;
 	struct peer peer;
 	glob_t slots;
 	FILE *file;
 	size_t i;
 
-	ASSERT_NE('\0', self->env.spare.node[0]) {
+	ASSERT_NE('\0', site->env.spare.node[0]) {
 		TH_LOG("no third sva-dma device: this case uses it up");
 	}
-	snprintf(bdf, sizeof(bdf), "%s", self->env.spare.bdf);
-	self->strays = iopf_count(&self->env.sva[0], "stray");
-	peer_start(_metadata, &peer, storm_process, &self->env.spare);
+	snprintf(bdf, sizeof(bdf), "%s", site->env.spare.bdf);
+	peer_start(_metadata, &peer, storm_process, &site->env.spare);
 	ASSERT_TRUE(await(peer.line));
 
 	/* A slot's address is that of the device in it, without the function. */
@@ -351,5 +363,5 @@ TEST_F(storm, slot_is_powered_off_under_a_storm)
 	peer_ends_well(&peer);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
 	EXPECT_EQ(-1, access(path, F_OK));
-	storm_is_over(_metadata, self);
+	storm_is_over(_metadata, site);
 }
