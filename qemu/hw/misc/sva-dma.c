@@ -443,7 +443,10 @@ static void unlisten_inv(PasidContext *p)
     }
 }
 
-/* Make sure that we hear of @pasid. Fails while the function may not use PASIDs. */
+/*
+ * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what the
+ * function may do now and on what the IOMMU has: see *_registered.
+ */
 static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
 {
     PasidContext *p = g_hash_table_lookup(s->pasids, GUINT_TO_POINTER(pasid));
@@ -458,11 +461,11 @@ static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
         p->pri.notify = sva_dma_answered;
         g_hash_table_insert(s->pasids, GUINT_TO_POINTER(pasid), p);
     }
-    if (!p->pri_registered) {
+    if (!p->pri_registered && s->pri) {
         p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(s), pasid, &p->pri);
     }
     listen_inv(p);
-    return p->pri_registered ? p : NULL;
+    return p;
 }
 
 /*
@@ -854,13 +857,15 @@ static void raw_send(SvaDma *s, uint32_t val)
         .last = val & SVA_DMA_RAW_LAST,
     };
     uint64_t key = raw_key(r.pasid, r.prgi);
+    PasidContext *p;
     RawGroup *raw;
 
     if (val & SVA_DMA_RAW_STOP_MARKER) {
         r.read = r.write = r.exec = false;
         r.last = true;
     }
-    if (!pri_usable(s) || !pasid_listen(s, r.pasid)) {
+    p = pri_usable(s) ? pasid_listen(s, r.pasid) : NULL;
+    if (!p || !p->pri_registered) {
         s->counter[SVA_DMA_CNT_PRI_REFUSED]++;
         s->raw_status = SVA_DMA_RAW_REFUSED;
         return;
