@@ -73,6 +73,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(SvaDma, SVA_DMA)
  * answer and use, again and again; a permission that the IOMMU cannot grant never comes.
  */
 #define MAX_RETRIES 64
+/* The IOMMU itself answers "Success" when its queue has no room: ask again after a while. */
+#define OVERFLOW_WAIT_NS 100000
 
 #define TOUCH_SIZE 8
 #define FNV_BASIS 0xcbf29ce484222325ULL
@@ -194,6 +196,7 @@ struct SvaDma {
     uint32_t pri_requests;
     uint8_t pasid_bits;
     bool ats, pri, pasid;
+    bool prg_pasid; /* PRG Response PASID Required */
 };
 
 static void sva_dma_kick(SvaDma *s)
@@ -443,6 +446,13 @@ static void unlisten_inv(PasidContext *p)
     }
 }
 
+static void listen_pri(PasidContext *p)
+{
+    if (!p->pri_registered && p->dev->pri) {
+        p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(p->dev), p->pasid, &p->pri);
+    }
+}
+
 /*
  * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what the
  * function may do now and on what the IOMMU has: see *_registered.
@@ -461,9 +471,8 @@ static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
         p->pri.notify = sva_dma_answered;
         g_hash_table_insert(s->pasids, GUINT_TO_POINTER(pasid), p);
     }
-    if (!p->pri_registered && s->pri) {
-        p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(s), pasid, &p->pri);
-    }
+    listen_pri(p);
+    listen_pri(&s->no_pasid);
     listen_inv(p);
     return p;
 }
@@ -631,6 +640,34 @@ static uint32_t raw_answer_pop(SvaDma *s)
     return answer;
 }
 
+/*
+ * Whether a response with @pasid, or PCI_NO_PASID, and @code is for a group of @asked: the PASID is
+ * required or must not be there, as the PRI status says, but a Response Failure is for the whole
+ * function and may come without.
+ */
+static bool response_matches(SvaDma *s, uint32_t pasid, uint8_t code, uint32_t asked)
+{
+    return pasid == PCI_NO_PASID ? !s->prg_pasid || code > 1 : s->prg_pasid && pasid == asked;
+}
+
+/* The raw group that a response with this index is for, which may not be complete. */
+static RawGroup *raw_find(SvaDma *s, uint32_t pasid, uint16_t prgi, uint8_t code)
+{
+    GHashTableIter it;
+    RawGroup *raw;
+
+    if (!s->raw_use[prgi]) {
+        return NULL;
+    }
+    g_hash_table_iter_init(&it, s->raw_groups);
+    while (g_hash_table_iter_next(&it, NULL, (gpointer *)&raw)) {
+        if ((raw->key & 0xffff) == prgi && response_matches(s, pasid, code, raw->key >> 16)) {
+            return raw;
+        }
+    }
+    return NULL;
+}
+
 /* A page group response message. Runs inside the IOMMU's register write, or our own request. */
 static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
 {
@@ -638,11 +675,10 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
     SvaDma *s = p->dev;
     uint16_t prgi = response->prgi % NR_PRG;
     uint8_t code = response->message_code & 0xf;
-    uint64_t key = raw_key(p->pasid, prgi);
-    RawGroup *raw = g_hash_table_lookup(s->raw_groups, &key);
+    RawGroup *raw = raw_find(s, p->pasid, prgi, code);
     Group *g = &s->group[prgi];
-    bool of_job = g->sent && g->pasid == p->pasid;
-    bool of_raw = raw && raw->last_sent;
+    bool of_job = g->sent && response_matches(s, p->pasid, code, g->pasid);
+    bool of_raw = raw && (raw->last_sent || code > 1);
 
     trace_sva_dma_page_response(sva_dma_rid(s), p->pasid, prgi, code, of_job || of_raw);
 
@@ -673,7 +709,7 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
     } else {
         s->outstanding -= raw->messages;
         s->raw_use[prgi]--;
-        g_hash_table_remove(s->raw_groups, &key);
+        g_hash_table_remove(s->raw_groups, &raw->key);
         raw_answer_push(s, prgi, code, 0);
     }
 
@@ -841,6 +877,14 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
             wake_credit_waiters(s);
             return;
         }
+        if (s->pri_failed) {
+            return; /* The job has ended: its first message was answered Response Failure. */
+        }
+    }
+    if (c->state == CHANNEL_RUNNING) {
+        /* Nobody has looked at the page yet. */
+        c->retries--;
+        c->not_before = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + OVERFLOW_WAIT_NS;
     }
 }
 
@@ -1112,7 +1156,7 @@ static void sva_dma_tick(void *opaque)
                              c->not_before <= now; n++) {
             job_step(s, c);
             if (c->job.pace) {
-                c->not_before = now + c->job.pace;
+                c->not_before = MAX(c->not_before, now + c->job.pace);
             }
         }
     }
@@ -1504,7 +1548,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
     if (s->pri) {
-        pcie_pri_init(pdev, cap, s->pri_requests, true);
+        pcie_pri_init(pdev, cap, s->pri_requests, s->prg_pasid);
     }
 
     memory_region_init_io(&s->bar, OBJECT(s), &sva_dma_ops, s, TYPE_SVA_DMA, SVA_DMA_BAR_SIZE);
@@ -1522,7 +1566,11 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     s->atc = g_new0(AtcEntry, s->atc_entries);
     s->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     s->raw_groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
-    s->no_pasid = (PasidContext) { .dev = s, .pasid = PCI_NO_PASID };
+    s->no_pasid = (PasidContext) {
+        .dev = s,
+        .pasid = PCI_NO_PASID,
+        .pri.notify = sva_dma_answered,
+    };
     s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, sva_dma_tick, s);
 }
 
@@ -1541,6 +1589,9 @@ static void sva_dma_exit(PCIDevice *pdev)
             pci_pri_unregister_notifier(pdev, p->pasid);
         }
     }
+    if (s->no_pasid.pri_registered) {
+        pci_pri_unregister_notifier(pdev, PCI_NO_PASID);
+    }
     g_hash_table_destroy(s->pasids);
     g_hash_table_destroy(s->raw_groups);
     g_free(s->atc);
@@ -1556,6 +1607,7 @@ static const Property sva_dma_properties[] = {
     DEFINE_PROP_BOOL("ats", SvaDma, ats, true),
     DEFINE_PROP_BOOL("pri", SvaDma, pri, true),
     DEFINE_PROP_BOOL("pasid", SvaDma, pasid, true),
+    DEFINE_PROP_BOOL("prg-response-pasid", SvaDma, prg_pasid, true),
 };
 
 static const VMStateDescription sva_dma_vmstate = {
