@@ -8,10 +8,14 @@
  * 3.12.2). This file reads the PRI queue; the base driver reads the event queue, as before. Both
  * report to one fault queue, and both are drained when a PASID goes.
  *
+ * An answer gives the device its credit back, so entries leave the queue before they are reported,
+ * a few at a time.
+ *
  * Progress. arm_smmu_queue.handled counts the entries that have been reported since the queue was
- * set up. The queue's indices start at zero, too, so the count modulo twice the queue's size (the
- * wrap bit is the upper half) is the consumer's index. A drain turns the producer's index into a
- * count and waits for that: several can wait at once, and none waits for entries that come later.
+ * set up. Indices of a queue start at zero, too, and count modulo twice its size (the wrap bit). A
+ * drain turns the producer's index into a count and waits for that: several can wait at once, and
+ * none waits for entries that come later. The count lags behind the consumer's index by less than
+ * the queue's size, so the producer's index names one count.
  *
  * Overflow. When the PRI queue is full, hardware discards requests until software acknowledges, and
  * answers the last pages among them itself, with Success: the device asks again (section 8.1). It
@@ -46,6 +50,8 @@
 #define PRIQ_MARKER_SHARE	8
 /* What a device gets of a queue that has been given away */
 #define PRIQ_MIN_CREDITS	8U
+/* Entries that are taken out at a time */
+#define PRIQ_BATCH		16U
 
 /* Entries of the PRI queue (IHI 0070, chapter 8) */
 
@@ -203,34 +209,40 @@ static u32 queue_next(const struct arm_smmu_queue *q, u32 index)
 static void priq_write_cons(struct arm_smmu_queue *q, u32 cons)
 {
 	q->llq.cons = cons;
-	/* Not before the entries have been read: hardware may write the next ones there. */
+	/* When the entries have been read: hardware may write the next ones there. */
 	writel(cons, q->cons_reg);
 }
 
-/* Consumes what is in the queue now. Returns false if that is nothing. */
-static bool priq_consume(struct arm_smmu_device *smmu)
+/* Takes entries out of the queue. Returns how many. */
+static unsigned int priq_take_out(struct arm_smmu_queue *q, u64 (*req)[PRIQ_ENT_DWORDS])
 {
-	struct arm_smmu_queue *q = &smmu->priq.q;
-	u32 ack = Q_OVF(q->llq.cons), cons = queue_pos(q, q->llq.cons);
-	u64 req[PRIQ_ENT_DWORDS];
-	unsigned long n = 0;
+	unsigned int max = min(PRIQ_BATCH, BIT(q->llq.max_n_shift) / 2);
+	u32 cons = queue_pos(q, q->llq.cons), prod;
+	unsigned int n;
 
 	/* The entries up to there are in memory. */
 	q->llq.prod = readl(q->prod_reg);
-	if (cons == queue_pos(q, q->llq.prod))
+	prod = queue_pos(q, q->llq.prod);
+	for (n = 0; n < max && cons != prod; n++, cons = queue_next(q, cons))
+		priq_read_entry(q, cons, req[n]);
+	if (n)
+		priq_write_cons(q, Q_OVF(q->llq.cons) | cons);
+	return n;
+}
+
+/* Returns false if the queue is empty. */
+static bool priq_consume(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_queue *q = &smmu->priq.q;
+	u64 req[PRIQ_BATCH][PRIQ_ENT_DWORDS];
+	unsigned int n = priq_take_out(q, req);
+
+	if (!n)
 		return false;
-
-	scoped_guard(mutex, &smmu->streams_mutex) {
-		for (; cons != queue_pos(q, q->llq.prod); cons = queue_next(q, cons)) {
-			priq_read_entry(q, cons, req);
-			priq_take(smmu, req);
-			n++;
-		}
-	}
-
-	/* The count first: hardware must not be further ahead of it than the queue's size. */
+	scoped_guard(mutex, &smmu->streams_mutex)
+		for (unsigned int i = 0; i < n; i++)
+			priq_take(smmu, req[i]);
 	arm_smmu_sva_handled(q, n);
-	priq_write_cons(q, ack | cons);
 	return true;
 }
 
@@ -363,7 +375,7 @@ void arm_smmu_sva_probe_pri(struct arm_smmu_master *master)
 	/* A device that stalls asks by stalling. */
 	if (!(smmu->features & ARM_SMMU_FEAT_PRI) || !dev_is_pci(master->dev) ||
 	    master->stall_enabled || master->num_streams != 1 ||
-	    !(smmu->priq.q.irq || smmu->combined_irq))
+	    !(smmu->priq.q.irq || smmu->combined_irq) || !smmu->priq.q.llq.max_n_shift)
 		return;
 
 	pdev = to_pci_dev(master->dev);
