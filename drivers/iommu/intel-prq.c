@@ -22,8 +22,10 @@
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/interrupt.h>
+#include <linux/kfifo.h>
 #include <linux/pci.h>
 #include <linux/wait_bit.h>
+#include <linux/workqueue.h>
 
 #include "intel/iommu.h"
 #include "intel/pasid.h"
@@ -59,6 +61,22 @@ int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned i
 	return qi_submit_sync(iommu, desc, count, options);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
+
+/**
+ * intel_svm_has_atc() - May ATC invalidations be sent to a device?
+ * @info: the device
+ *
+ * An invalidation that a device can't complete stops the whole queue.
+ *
+ * Context: any; one RCU read-side section with the submission, for which a reset waits.
+ * Return: false if it has no ATC, is in a reset, or gone.
+ */
+bool intel_svm_has_atc(const struct device_domain_info *info)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
+	return info->ats_enabled && !pci_dev_is_disconnected(to_pci_dev(info->dev)) &&
+	       !iopf_device_in_reset(info->dev);
+}
 
 VISIBLE_IF_KUNIT void intel_prq_make_response(struct qi_desc *desc, u16 rid,
 					      const struct iommu_fault_page_request *prm, u32 code)
@@ -261,20 +279,21 @@ VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PU
 						  const struct device_domain_info *info, u32 pasid)
 {
 	u16 rid = PCI_DEVID(info->bus, info->devfn);
+	bool one = pasid != IOMMU_NO_PASID && pasid != IOMMU_PASID_INVALID;
 	u16 did;
 
 	memset(desc, 0, PRQ_MAX_PUSH * sizeof(*desc));
 	desc[0].qw0 = QI_IWD_TYPE | QI_IWD_FENCE;
-	if (pasid == IOMMU_NO_PASID) {
+	if (!one) {
 		did = info->domain ? domain_id_iommu(info->domain, info->iommu) : FLPT_DEFAULT_DID;
 		qi_desc_iotlb(info->iommu, did, 0, 0, DMA_TLB_DSI_FLUSH, &desc[1]);
 	} else {
 		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
 	}
-	if (!info->ats_enabled || pci_dev_is_disconnected(to_pci_dev(info->dev)))
+	if (!intel_svm_has_atc(info))
 		return 2;
 
-	if (pasid == IOMMU_NO_PASID)
+	if (!one)
 		qi_desc_dev_iotlb(rid, info->pfsid, info->ats_qdep, 0, MAX_AGAW_PFN_WIDTH,
 				  &desc[2]);
 	else
@@ -296,8 +315,10 @@ static void prq_push_requests(struct device_domain_info *info, u32 pasid)
 	unsigned int count;
 
 	for (;;) {
-		count = intel_prq_make_push(desc, info, pasid);
-		intel_svm_submit(iommu, desc, count, QI_OPT_WAIT_DRAIN);
+		scoped_guard(rcu) {
+			count = intel_prq_make_push(desc, info, pasid);
+			intel_svm_submit(iommu, desc, count, QI_OPT_WAIT_DRAIN);
+		}
 		if (!prq_has_overflowed(iommu))
 			return;
 		wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu));
@@ -307,7 +328,8 @@ static void prq_push_requests(struct device_domain_info *info, u32 pasid)
 /**
  * intel_iommu_drain_pasid_prq() - Have all page requests of a (device, PASID) answered
  * @dev: the device
- * @pasid: the PASID, or IOMMU_NO_PASID for requests without one; the device has stopped to use it
+ * @pasid: the PASID, IOMMU_NO_PASID for requests without one, or IOMMU_PASID_INVALID for all; the
+ *	device has stopped to use it
  *
  * In the order of VT-d 4.1, section 7.10: hardware, then software, then the responses.
  *
@@ -325,6 +347,72 @@ void intel_iommu_drain_pasid_prq(struct device *dev, u32 pasid)
 	prq_wait_consumed(info->iommu);
 	iopf_drain_pasid(dev, pasid);
 	intel_svm_submit(info->iommu, &none, 0, QI_OPT_WAIT_DRAIN);
+}
+
+/*
+ * DMA faults. They are noticed in a hard interrupt; whether the PASID is bound is asked later, in
+ * process context. If many come some are lost: more will.
+ */
+struct prq_dma_fault {
+	struct intel_iommu *iommu;
+	u16 rid;
+	u32 pasid;
+	u64 addr;
+};
+
+static DEFINE_KFIFO(dma_faults, struct prq_dma_fault, 16);
+static DEFINE_RAW_SPINLOCK(dma_faults_lock);	/* of dma_faults; and intel_iommu.iopf_queue goes */
+
+static bool prq_next_dma_fault(struct prq_dma_fault *fault)
+{
+	guard(raw_spinlock_irqsave)(&dma_faults_lock);
+	return kfifo_get(&dma_faults, fault);
+}
+
+static void prq_report_dma_faults(struct work_struct *work)
+{
+	struct prq_dma_fault fault;
+	struct device *dev;
+
+	while (prq_next_dma_fault(&fault)) {
+		/* The lock keeps devices from going away between look-up and report. */
+		guard(mutex)(&fault.iommu->iopf_lock);
+		dev = device_rbtree_find(fault.iommu, fault.rid);
+		if (dev)
+			iopf_report_stray(dev, fault.pasid, fault.addr);
+	}
+}
+
+static DECLARE_WORK(dma_faults_work, prq_report_dma_faults);
+
+/**
+ * intel_prq_dma_fault() - DMA with a PASID has been refused
+ * @iommu: the IOMMU that has refused it
+ * @rid: requester
+ * @pasid: its PASID
+ * @addr: address
+ *
+ * If the PASID is not bound on the device, its driver has gone on after unbind.
+ *
+ * Context: hard interrupt.
+ */
+void intel_prq_dma_fault(struct intel_iommu *iommu, u16 rid, u32 pasid, u64 addr)
+{
+	guard(raw_spinlock_irqsave)(&dma_faults_lock);
+	if (iommu->iopf_queue &&
+	    kfifo_put(&dma_faults, ((struct prq_dma_fault){ iommu, rid, pasid, addr })))
+		schedule_work(&dma_faults_work);
+}
+
+/* Takes the fault queue from the IOMMU, after which no DMA faults are reported. */
+static struct iopf_queue *prq_take_queue(struct intel_iommu *iommu)
+{
+	struct iopf_queue *queue = iommu->iopf_queue;
+
+	scoped_guard(raw_spinlock_irqsave, &dma_faults_lock)
+		iommu->iopf_queue = NULL;
+	flush_work(&dma_faults_work);
+	return queue;
 }
 
 static void prq_stop_hardware(struct intel_iommu *iommu)
@@ -376,8 +464,7 @@ err_free_irq:
 	dmar_free_hwirq(iommu->pr_irq);
 	iommu->pr_irq = 0;
 err_free_queue:
-	iopf_queue_free(iommu->iopf_queue);
-	iommu->iopf_queue = NULL;
+	iopf_queue_free(prq_take_queue(iommu));
 err_free_ring:
 	iommu_free_pages(iommu->prq, PRQ_ORDER);
 	iommu->prq = NULL;
@@ -400,10 +487,9 @@ int intel_iommu_finish_prq(struct intel_iommu *iommu)
 		free_irq(iommu->pr_irq, iommu);
 		dmar_free_hwirq(iommu->pr_irq);
 	}
-	iopf_queue_free(iommu->iopf_queue);
+	iopf_queue_free(prq_take_queue(iommu));
 	iommu_free_pages(iommu->prq, PRQ_ORDER);
 	iommu->pr_irq = 0;
-	iommu->iopf_queue = NULL;
 	iommu->prq = NULL;
 	return 0;
 }

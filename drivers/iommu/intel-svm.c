@@ -130,6 +130,15 @@ VISIBLE_IF_KUNIT void intel_svm_make_atc_desc(struct qi_desc *desc,
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_desc);
 
+/* Everything of all PASIDs */
+VISIBLE_IF_KUNIT void intel_svm_make_atc_all_desc(struct qi_desc *desc,
+						  const struct device_domain_info *info)
+{
+	intel_svm_make_atc_desc(desc, info, 0, 0, SVM_ORDER_ALL);
+	desc->qw1 |= SVM_ATC_GLOBAL;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_all_desc);
+
 VISIBLE_IF_KUNIT void intel_svm_make_pasid_cache_desc(struct qi_desc *desc, ioasid_t pasid)
 {
 	*desc = (struct qi_desc){
@@ -178,8 +187,7 @@ static void svm_add_atc(struct svm_batch *batch, const struct svm_dev *sdev, str
 {
 	const struct device_domain_info *info = sdev->info;
 
-	/* An invalidation that a device can't complete stops the whole queue. */
-	if (!info->ats_enabled || pci_dev_is_disconnected(to_pci_dev(info->dev)))
+	if (!intel_svm_has_atc(info))
 		return;
 	do {
 		intel_svm_make_atc_desc(svm_next_desc(batch), info, sdev->pasid,
@@ -201,6 +209,7 @@ static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sde
 	const struct svm_blocks all = intel_svm_make_blocks(0, ULONG_MAX, 0);
 	struct svm_batch batch = { .iommu = iommu };
 
+	guard(rcu)();
 	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
 	intel_svm_make_pasid_cache_desc(svm_next_desc(&batch), sdev->pasid);
 	svm_make_fence_desc(svm_next_desc(&batch));
@@ -232,6 +241,20 @@ static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned lon
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		svm_repeat_atc(&batch, sdev, range);
 	svm_submit(&batch);
+}
+
+static void intel_svm_flush_atc(struct device *dev)
+{
+	const struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct qi_desc desc;
+
+	guard(rcu)();
+	if (!intel_svm_has_atc(info))
+		return;
+	intel_svm_make_atc_all_desc(&desc, info);
+	intel_svm_submit(info->iommu, &desc, 1, 0);
+	if (info->dtlb_extra_inval)
+		intel_svm_submit(info->iommu, &desc, 1, 0);
 }
 
 /* PASID entries (VT-d 4.1, section 9.6): what they say */
@@ -498,6 +521,7 @@ const struct iommu_sva_ops intel_sva_ops = {
 	.invalidate_range = intel_svm_invalidate_range,
 	.release = intel_svm_release,
 	.drain = intel_iommu_drain_pasid_prq,
+	.flush_atc = intel_svm_flush_atc,
 };
 
 VISIBLE_IF_KUNIT const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g,

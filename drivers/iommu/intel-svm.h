@@ -19,6 +19,8 @@
 
 /* Address mask of everything, as qi_desc_dev_iotlb_pasid() takes it */
 #define SVM_ORDER_ALL		(64 - VTD_PAGE_SHIFT)
+/* All PASIDs, in a PASID-based device-TLB invalidation (VT-d 4.1, section 6.5.2.6) */
+#define SVM_ATC_GLOBAL		BIT_ULL(0)
 /* A range that splits into more naturally aligned blocks is flushed whole. */
 #define SVM_MAX_BLOCKS		32
 /* Descriptors between two waits. They are on the stack, which may be deep in reclaim. */
@@ -62,6 +64,7 @@ struct page_req_dsc {
 
 int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options);
+bool intel_svm_has_atc(const struct device_domain_info *info);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g, bool cpu_has_la57);
@@ -75,6 +78,7 @@ void intel_svm_make_iotlb_desc(struct qi_desc *desc, ioasid_t pasid, u64 addr,
 			       unsigned int order);
 void intel_svm_make_atc_desc(struct qi_desc *desc, const struct device_domain_info *info,
 			     ioasid_t pasid, u64 addr, unsigned int order);
+void intel_svm_make_atc_all_desc(struct qi_desc *desc, const struct device_domain_info *info);
 void intel_svm_make_pasid_cache_desc(struct qi_desc *desc, ioasid_t pasid);
 
 void intel_svm_make_entry(struct pasid_entry *target, const struct intel_iommu *iommu,

@@ -10,14 +10,21 @@
  * of its io_mm: a list and a few lanes (workers), so that a fault which takes for ever holds a lane
  * of its own process and nothing else.
  *
- * Answer. A group is pending until somebody claims it under the device lock: its handler, a
- * drain, or the removal of the device. The claimer, and nobody else, sends the response.
+ * Answer. A group is pending until somebody claims it under the device lock: its handler, a drain,
+ * the time limit, or the removal of the device. The claimer, and nobody else, sends the response.
  *
  *	PENDING --claim--> RESPONDING --sent--> ANSWERED --iopf_free_group()--> free
  *
  * A drain does not wait for handlers: it answers Invalid Request in their place. From a lane it
  * takes the group away; the lane notices when it is done with the request in work, of which it has
- * a copy. What a lane needs (service, io_mm, mm) is held by the lane, not by the attachment.
+ * a copy. What a lane needs (service, io_mm, mm) is held by the lane, not by the attachment. The
+ * time limit, if one is set, does the same to groups that have waited too long.
+ *
+ * Reset. A reset makes a device forget the PRG indices that it waits for, and it may use them again
+ * at once: an answer to an old request must not meet a new one. iopf_quiesce_device() answers all
+ * there is while the device still listens; from then on until iopf_resume_device() requests are
+ * dropped and answers of handlers that keep groups for themselves come to nothing. Nor is a
+ * device in a reset told of invalidations, for which an IOMMU would wait.
  *
  * Memory. Nothing is allocated per request. Each device has as many slots as it may have page
  * requests outstanding, and some more for groups that have been answered but not yet let go of. A
@@ -38,14 +45,19 @@
  */
 #define pr_fmt(fmt) "iopf: " fmt
 
+#include <linux/atomic.h>
 #include <linux/hash.h>
 #include <linux/iommu.h>
+#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/iommu_sva.h>
 
 #include "iommu-priv.h"
 #include "iopf.h"
@@ -64,11 +76,25 @@ enum iopf_state {
 };
 
 /**
+ * enum iopf_flow - what becomes of requests that are reported
+ * @IOPF_RUNNING: they are taken
+ * @IOPF_STOPPING: a reset is near: they are answered Invalid Request
+ * @IOPF_IN_RESET: the device has forgotten them, or is about to: they are dropped
+ */
+enum iopf_flow {
+	IOPF_RUNNING,
+	IOPF_STOPPING,
+	IOPF_IN_RESET,
+};
+
+/**
  * struct iopf_slot - room for one group, or for one partial in group.last_fault
  * @group: what handlers see
  * @node: in &iopf_device.free or &iopf_device.partials
  * @hash: of a partial, by (PASID, PRG index)
  * @seq: of a group: its number, for waiting until all older ones are answered
+ * @since: of a group: when it was complete, in jiffies
+ * @resets: of a group: &iopf_device.resets then
  * @state: of a group
  * @svc: the service that serves the group, with a reference; NULL for other handlers
  * @lane: the lane that works on the group
@@ -80,6 +106,8 @@ struct iopf_slot {
 	struct list_head node;
 	struct hlist_node hash;
 	u64 seq;
+	unsigned long since;
+	unsigned int resets;
 	enum iopf_state state;
 	struct iopf_service *svc;
 	struct iopf_lane *lane;
@@ -98,6 +126,12 @@ struct iopf_slot {
  * @buckets: the same, by (PASID, PRG index)
  * @seq: number of the latest group
  * @gone: removed from its queue: no more responses
+ * @resets: how many resets there have been
+ * @limit: how long a group may be pending, in jiffies; 0: for ever
+ * @unfit_until: the device may not be bound until then (get_jiffies_64())
+ * @flow: guarded by fp.lock instead
+ * @watch: answers groups that have been pending for too long
+ * @counts: by enum iopf_count; not guarded
  * @slots: all of them
  */
 struct iopf_device {
@@ -110,6 +144,12 @@ struct iopf_device {
 	struct hlist_head buckets[1 << IOPF_HASH_BITS];
 	u64 seq;
 	bool gone;
+	unsigned int resets;
+	unsigned long limit;
+	u64 unfit_until;
+	enum iopf_flow flow;
+	struct delayed_work watch;
+	atomic64_t counts[IOPF_NR_COUNTS];
 	struct iopf_slot slots[];
 };
 
@@ -126,6 +166,11 @@ static struct iopf_slot *fault_slot(struct iopf_fault *iopf)
 static struct iopf_device *group_device(struct iopf_group *group)
 {
 	return container_of(group->fault_param, struct iopf_device, fp);
+}
+
+static void iopf_count(struct iopf_device *idev, enum iopf_count what)
+{
+	atomic64_inc(&idev->counts[what]);
 }
 
 /* References to a device's slots: one of the queue, one per group. */
@@ -175,6 +220,7 @@ static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
 		slot = list_first_entry_or_null(&idev->partials, struct iopf_slot, node);
 		if (!slot)
 			return NULL;
+		iopf_count(idev, IOPF_LOST);
 		iopf_drop_partial(idev, slot);
 	}
 
@@ -249,9 +295,14 @@ static struct iopf_group *iopf_lane_leave(struct iopf_lane *lane, struct iopf_de
 	group = lane->group;
 	if (group)
 		group_slot(group)->lane = NULL;
+	else
+		iopf_count(idev, IOPF_LATE);
 	lane->group = NULL;
 	return group;
 }
+
+static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code code,
+			enum iopf_count why);
 
 static void iopf_lane_serve(struct iopf_lane *lane, struct iopf_group *group)
 {
@@ -264,10 +315,11 @@ static void iopf_lane_serve(struct iopf_lane *lane, struct iopf_group *group)
 	}
 
 	lane->idev = idev;
-	code = lane->svc->serve(lane);
+	lane->why = IOPF_NR_COUNTS;
+	code = lane->svc->ops->serve(lane);
 	group = iopf_lane_leave(lane, idev);
 	if (group) {
-		iopf_group_response(group, code);
+		iopf_answer(group, code, lane->why);
 		iopf_free_group(group);
 	}
 	iopf_device_put(idev);
@@ -288,9 +340,9 @@ static void iopf_lane_work(struct work_struct *work)
 
 /**
  * iopf_lane_next - The next request of the group that a lane works on
- * @lane: the lane, as passed to &iopf_service.serve
+ * @lane: the lane, as passed to &iopf_service_ops.serve
  *
- * Context: process, inside &iopf_service.serve.
+ * Context: process, inside &iopf_service_ops.serve.
  * Return: the request, valid until the next call; NULL after the last one, or if the group's
  * answer is no longer wanted.
  */
@@ -307,12 +359,12 @@ const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane)
 
 /**
  * iopf_lane_is_wanted - Does anybody still wait for what a lane does?
- * @lane: the lane, as passed to &iopf_service.serve
+ * @lane: the lane, as passed to &iopf_service_ops.serve
  *
  * A service that is about to do something long asks first: a drain or the removal of the device
  * may have answered in its place.
  *
- * Context: process, inside &iopf_service.serve.
+ * Context: process, inside &iopf_service_ops.serve.
  * Return: false if the group has been answered.
  */
 bool iopf_lane_is_wanted(struct iopf_lane *lane)
@@ -321,23 +373,34 @@ bool iopf_lane_is_wanted(struct iopf_lane *lane)
 }
 
 /**
+ * iopf_lane_handle - The attachment that a lane works for
+ * @lane: the lane, as passed to &iopf_service_ops.serve
+ *
+ * Whoever ends an attachment drains it first and waits for RCU before it frees the handle.
+ *
+ * Context: inside &iopf_service_ops.serve and an RCU read-side section, with which the handle goes.
+ * Return: the handle, or NULL if the group has been answered.
+ */
+struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane)
+{
+	guard(spinlock)(&lane->idev->lock);
+	return lane->group ? lane->group->attach_handle : NULL;
+}
+
+/**
  * iopf_service_init - Prepare a service
- * @svc: the service, in memory that @free gives back
- * @serve: see &iopf_service.serve
- * @free: see &iopf_service.free
+ * @svc: the service, in memory that &iopf_service_ops.free gives back
+ * @ops: what it does
  *
  * It has no users yet.
  */
-void iopf_service_init(struct iopf_service *svc,
-		       enum iommu_page_response_code (*serve)(struct iopf_lane *lane),
-		       void (*free)(struct iopf_service *svc))
+void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops)
 {
 	refcount_set(&svc->users, 0);
 	spin_lock_init(&svc->lock);
 	INIT_LIST_HEAD(&svc->waiting);
 	svc->idle = GENMASK(IOPF_LANES - 1, 0);
-	svc->serve = serve;
-	svc->free = free;
+	svc->ops = ops;
 	for (int i = 0; i < IOPF_LANES; i++) {
 		INIT_WORK(&svc->lanes[i].work, iopf_lane_work);
 		svc->lanes[i].svc = svc;
@@ -361,14 +424,14 @@ bool iopf_service_use(struct iopf_service *svc)
 
 /**
  * iopf_service_put - Cease to be a user of a service
- * @svc: the service; its &iopf_service.free is called when the last user is gone
+ * @svc: the service; its &iopf_service_ops.free is called when the last user is gone
  *
  * Context: any that may take a spinlock.
  */
 void iopf_service_put(struct iopf_service *svc)
 {
 	if (refcount_dec_and_test(&svc->users))
-		svc->free(svc);
+		svc->ops->free(svc);
 }
 
 /**
@@ -432,21 +495,28 @@ static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot)
 	list_move_tail(&slot->group.pending_node, &idev->answering);
 }
 
-/* Sends the answer to a claimed group. The group may be gone on return. */
-static void iopf_respond(struct iopf_device *idev, struct iopf_slot *slot,
-			 enum iommu_page_response_code code)
+static void iopf_send(struct device *dev, struct iopf_fault *last,
+		      enum iommu_page_response_code code, enum iopf_count why)
 {
-	struct iopf_fault *last = &slot->group.last_fault;
 	struct iommu_page_response resp = {
 		.pasid = last->fault.prm.pasid,
 		.grpid = last->fault.prm.grpid,
 		.code = code,
 	};
-	struct device *dev = idev->fp.dev;
+
+	trace_iopf_response(dev, &resp, why);
+	dev_iommu_ops(dev)->page_response(dev, last, &resp);
+}
+
+/* Sends the answer to a claimed group. The group may be gone on return. */
+static void iopf_respond(struct iopf_device *idev, struct iopf_slot *slot,
+			 enum iommu_page_response_code code, enum iopf_count why)
+{
 	struct iopf_service *svc = NULL;
 	bool orphan;
 
-	dev_iommu_ops(dev)->page_response(dev, last, &resp);
+	iopf_count(idev, why);
+	iopf_send(idev->fp.dev, &slot->group.last_fault, code, why);
 
 	scoped_guard(spinlock, &idev->lock) {
 		slot->state = IOPF_ANSWERED;
@@ -462,16 +532,27 @@ static void iopf_respond(struct iopf_device *idev, struct iopf_slot *slot,
 		iopf_put_refs(idev, svc);
 }
 
-/* Answers the last page of a group that never came to be. */
-static void iopf_refuse(struct device *dev, struct iopf_fault *evt)
+static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code code,
+			enum iopf_count why)
 {
-	struct iommu_page_response resp = {
-		.pasid = evt->fault.prm.pasid,
-		.grpid = evt->fault.prm.grpid,
-		.code = IOMMU_PAGE_RESP_INVALID,
-	};
+	struct iopf_device *idev = group_device(group);
+	struct iopf_slot *slot = group_slot(group);
 
-	dev_iommu_ops(dev)->page_response(dev, evt, &resp);
+	if (why == IOPF_NR_COUNTS)
+		why = code == IOMMU_PAGE_RESP_SUCCESS ? IOPF_SERVED : IOPF_FAILED;
+
+	scoped_guard(spinlock, &idev->lock) {
+		if (slot->state != IOPF_PENDING)
+			return;
+		if (idev->gone || slot->resets != idev->resets) {
+			iopf_count(idev, IOPF_FORGOTTEN);
+			slot->state = IOPF_ANSWERED;
+			list_del_init(&group->pending_node);
+			return;
+		}
+		iopf_claim(idev, slot);
+	}
+	iopf_respond(idev, slot, code, why);
 }
 
 /**
@@ -479,27 +560,14 @@ static void iopf_refuse(struct device *dev, struct iopf_fault *evt)
  * @group: a group that the caller, its handler, owns
  * @status: the answer, in the codes of the PRG Response message (PCIe 6.0, section 10.4.2.2)
  *
- * Does nothing if the group has been answered already, by a drain or because the device has left
- * the queue. The caller still owns the group afterwards.
+ * Does nothing if the group has been answered already, by a drain or the time limit, or if the
+ * device has left the queue or been reset. The caller still owns the group afterwards.
  *
  * Context: process, may sleep if the vendor's page_response() does.
  */
 void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status)
 {
-	struct iopf_device *idev = group_device(group);
-	struct iopf_slot *slot = group_slot(group);
-
-	scoped_guard(spinlock, &idev->lock) {
-		if (slot->state != IOPF_PENDING)
-			return;
-		if (idev->gone) {
-			slot->state = IOPF_ANSWERED;
-			list_del_init(&group->pending_node);
-			return;
-		}
-		iopf_claim(idev, slot);
-	}
-	iopf_respond(idev, slot, status);
+	iopf_answer(group, status, IOPF_NR_COUNTS);
 }
 EXPORT_SYMBOL_GPL(iopf_group_response);
 
@@ -560,6 +628,27 @@ static bool iopf_is_answering(struct iopf_device *idev, ioasid_t pasid)
 	return false;
 }
 
+/* Claims a group in the place of its handler and puts it on @mine, by &iopf_slot.node. */
+static void iopf_seize(struct iopf_device *idev, struct iopf_group *group, struct list_head *mine)
+{
+	struct iopf_slot *slot = group_slot(group);
+
+	iopf_claim(idev, slot);
+	slot->orphan = iopf_take_back(slot);
+	list_add_tail(&slot->node, mine);
+}
+
+static void iopf_respond_all(struct iopf_device *idev, struct list_head *mine,
+			     enum iopf_count why)
+{
+	struct iopf_slot *slot, *next;
+
+	list_for_each_entry_safe(slot, next, mine, node) {
+		list_del_init(&slot->node);
+		iopf_respond(idev, slot, IOMMU_PAGE_RESP_INVALID, why);
+	}
+}
+
 /*
  * Answers Invalid Request to everything that is pending for @pasid, or for the whole device if
  * that is IOMMU_PASID_INVALID, and forgets the partials.
@@ -580,18 +669,11 @@ static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool go
 		list_for_each_entry_safe(group, next, &idev->fp.faults, pending_node) {
 			if (!iopf_of_pasid(&group->last_fault, pasid))
 				continue;
-			slot = group_slot(group);
-			iopf_claim(idev, slot);
-			slot->orphan = iopf_take_back(slot);
-			list_add_tail(&slot->node, &mine);
+			iopf_seize(idev, group, &mine);
 		}
 		idev->gone |= gone;
 	}
-
-	list_for_each_entry_safe(slot, more, &mine, node) {
-		list_del_init(&slot->node);
-		iopf_respond(idev, slot, IOMMU_PAGE_RESP_INVALID);
-	}
+	iopf_respond_all(idev, &mine, IOPF_DRAINED);
 }
 
 /* The same, and waits until answers that others are just sending have left. */
@@ -623,6 +705,23 @@ void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
 		iopf_abort(idev, pasid, false);
 }
 EXPORT_SYMBOL_GPL(iopf_drain_pasid);
+
+/**
+ * iopf_drain_through - Answer all that a device has asked, down to its hardware queue
+ * @dev: the device, which has stopped to use the PASID
+ * @pasid: a PASID, or IOMMU_PASID_INVALID for all
+ *
+ * Context: process, may sleep.
+ */
+void iopf_drain_through(struct device *dev, ioasid_t pasid)
+{
+	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
+
+	if (ops && ops->drain)
+		ops->drain(dev, pasid);
+	else
+		iopf_drain_pasid(dev, pasid);
+}
 
 static bool iopf_has_older(struct iopf_device *idev, u64 seq)
 {
@@ -663,6 +762,266 @@ int iopf_queue_flush_dev(struct device *dev)
 }
 EXPORT_SYMBOL_GPL(iopf_queue_flush_dev);
 
+/* Reset */
+
+static void iopf_set_flow(struct iopf_device *idev, enum iopf_flow flow)
+{
+	guard(mutex)(&idev->fp.lock);
+	WRITE_ONCE(idev->flow, flow);
+	if (flow != IOPF_IN_RESET)
+		return;
+	guard(spinlock)(&idev->lock);
+	idev->resets++;
+}
+
+/**
+ * iopf_quiesce_device - A device is about to be reset
+ * @dev: the device; nothing happens if it is on no queue
+ *
+ * All page requests of the device are answered, those in the hardware queue too. On return there
+ * is none, no answer is on its way, the IOMMU waits for no ATC invalidation of @dev, and none of
+ * that begins before iopf_resume_device(). Bonds stay; binds and unbinds are possible.
+ *
+ * The order around a function-level reset (PCIe 6.0, sections 6.6.2 and 10.4):
+ *
+ * 1. the device's driver stops its DMA, as far as it can
+ * 2. iopf_quiesce_device()
+ * 3. the reset, after which ATS, PASID and PRI are enabled as before
+ * 4. iopf_resume_device()
+ * 5. the driver starts DMA again
+ *
+ * The PCI core does 2 and 4 in pci_reset_function() and in the resets of a slot or bus. A driver
+ * calls them itself around a reset that only it knows of.
+ *
+ * Context: process, may sleep; does not wait for faults that are being served. The caller lets
+ * nobody else reset @dev (device lock).
+ */
+void iopf_quiesce_device(struct device *dev)
+{
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
+
+	if (!dev->iommu)
+		return;
+	idev = iopf_device_get(dev);
+	if (!idev)
+		return;
+
+	trace_iopf_reset(dev, true);
+	iopf_set_flow(idev, IOPF_STOPPING);
+	iopf_drain_through(dev, IOMMU_PASID_INVALID);
+	iopf_set_flow(idev, IOPF_IN_RESET);
+	/* Whoever has not seen that yet may still be sending an ATC invalidation. */
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_GPL(iopf_quiesce_device);
+
+/**
+ * iopf_resume_device - A device has come out of its reset
+ * @dev: a device for which iopf_quiesce_device() was called, with ATS, PASID and PRI enabled again
+ *
+ * What the device asked before the reset and is still in the hardware queue is dropped; its ATC is
+ * told to forget everything, since it was not told of invalidations in between.
+ *
+ * Context: process, may sleep; as iopf_quiesce_device().
+ */
+void iopf_resume_device(struct device *dev)
+{
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	const struct iommu_sva_ops *ops;
+
+	if (!dev->iommu)
+		return;
+	idev = iopf_device_get(dev);
+	if (!idev || READ_ONCE(idev->flow) == IOPF_RUNNING)
+		return;
+
+	iopf_drain_through(dev, IOMMU_PASID_INVALID);
+	iopf_set_flow(idev, IOPF_RUNNING);
+	ops = dev_iommu_ops(dev)->sva_ops;
+	if (ops && ops->flush_atc)
+		ops->flush_atc(dev);
+	trace_iopf_reset(dev, false);
+}
+EXPORT_SYMBOL_GPL(iopf_resume_device);
+
+/**
+ * iopf_device_in_reset - May an ATC invalidation be sent to a device?
+ * @dev: a device behind an IOMMU
+ *
+ * For vendor drivers: a device in a reset does not answer, and an IOMMU that waits for it stops
+ * everybody. The device forgets its translations by itself; iopf_resume_device() sees to that.
+ *
+ * Context: any. Asked and acted upon in one RCU read-side section.
+ * Return: true between iopf_quiesce_device() and iopf_resume_device().
+ */
+bool iopf_device_in_reset(struct device *dev)
+{
+	struct iommu_fault_param *fp;
+
+	guard(rcu)();
+	fp = rcu_dereference(dev->iommu->fault_param);
+	return fp && READ_ONCE(container_of(fp, struct iopf_device, fp)->flow) == IOPF_IN_RESET;
+}
+EXPORT_SYMBOL_GPL(iopf_device_in_reset);
+
+/* The time limit */
+
+static void iopf_tell_timeout(struct iopf_slot *slot)
+{
+	struct iopf_service *svc = slot->svc;
+
+	if (!svc || !svc->ops->timed_out)
+		return;
+	/* Nobody ends the attachment while an answer to it is on its way. */
+	guard(rcu)();
+	svc->ops->timed_out(slot->group.attach_handle, &slot->group.last_fault.fault.prm);
+}
+
+static void iopf_watch(struct work_struct *work)
+{
+	struct iopf_device *idev = container_of(to_delayed_work(work), struct iopf_device, watch);
+	struct iopf_group *group, *next;
+	unsigned long now = jiffies;
+	struct iopf_slot *slot;
+	LIST_HEAD(mine);
+
+	scoped_guard(spinlock, &idev->lock) {
+		/* Oldest first. */
+		list_for_each_entry_safe(group, next, &idev->fp.faults, pending_node) {
+			unsigned long end = group_slot(group)->since + idev->limit;
+
+			if (!idev->limit)
+				break;
+			if (time_before(now, end)) {
+				mod_delayed_work(idev->fp.queue->wq, &idev->watch, end - now);
+				break;
+			}
+			iopf_seize(idev, group, &mine);
+		}
+	}
+
+	list_for_each_entry(slot, &mine, node) {
+		dev_warn_ratelimited(idev->fp.dev,
+				     "page request for %#llx with PASID %u exceeds its time limit\n",
+				     slot->group.last_fault.fault.prm.addr,
+				     slot->group.last_fault.fault.prm.pasid);
+		iopf_tell_timeout(slot);
+	}
+	iopf_respond_all(idev, &mine, IOPF_TIMED_OUT);
+}
+
+/**
+ * iopf_set_time_limit - Limit the time that a page request may take
+ * @dev: a device on a fault queue
+ * @ms: milliseconds from the last page of a group to its answer; 0: no limit, the default
+ *
+ * A fault may take for ever: a file server that has died, a userfaultfd without a monitor. When
+ * the limit is over the group is answered Invalid Request, the listeners of the bond are told,
+ * and the result that may still come is dropped. The limit holds for groups that are pending
+ * already, too; not for those that a handler has taken with iopf_group_dequeue().
+ *
+ * Context: process.
+ * Return: 0, or -ENODEV if @dev is on no queue.
+ */
+int iopf_set_time_limit(struct device *dev, unsigned int ms)
+{
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
+
+	if (!dev->iommu)
+		return -ENODEV;
+	idev = iopf_device_get(dev);
+	if (!idev)
+		return -ENODEV;
+
+	guard(spinlock)(&idev->lock);
+	if (idev->gone)
+		return -ENODEV;
+	idev->limit = ms ? msecs_to_jiffies(ms) ?: 1 : 0;
+	if (idev->limit && !list_empty(&idev->fp.faults))
+		mod_delayed_work(idev->fp.queue->wq, &idev->watch, 0);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_set_time_limit);
+
+/* Strays */
+
+static void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, const char *what)
+{
+	bool noted = pasid_note_stray(idev->fp.dev, pasid);
+
+	iopf_count(idev, IOPF_STRAY);
+	if (!noted)
+		scoped_guard(spinlock, &idev->lock)
+			idev->unfit_until = pasid_quarantine_ends();
+	dev_warn_ratelimited(idev->fp.dev,
+			     "%s for %#llx with PASID %u, which is not bound: %s\n", what, addr,
+			     pasid, noted ? "it stays in quarantine while this goes on" :
+			     "one of many, no more binds while this goes on");
+}
+
+/**
+ * iopf_report_stray - Tell of DMA that the IOMMU has refused
+ * @dev: the device; must not go away during the call
+ * @pasid: PASID of the transaction
+ * @addr: its address
+ *
+ * For vendor drivers. If nothing is attached to (@dev, @pasid), the driver of @dev has not stopped
+ * its DMA before it unbound: that is logged, and the PASID stays in quarantine.
+ *
+ * Context: process, may sleep.
+ */
+void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (!idev)
+		return;
+	guard(mutex)(&idev->fp.lock);
+	if (IS_ERR(iommu_attach_handle_get(dev->iommu_group, pasid, 0)))
+		iopf_note_stray(idev, pasid, addr, "DMA");
+}
+EXPORT_SYMBOL_GPL(iopf_report_stray);
+
+/**
+ * iopf_device_is_fit - May a device be bound?
+ * @dev: the device
+ *
+ * Context: process.
+ * Return: false while it uses more PASIDs that are not bound than are remembered.
+ */
+bool iopf_device_is_fit(struct device *dev)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (!idev)
+		return true;
+	guard(spinlock)(&idev->lock);
+	return time_after_eq64(get_jiffies_64(), idev->unfit_until);
+}
+
+/**
+ * iopf_read_counts - What has happened to the page requests of a device
+ * @dev: the device
+ * @counts: filled, by enum iopf_count; since the device was added to its queue
+ *
+ * Context: process.
+ * Return: 0, or -ENODEV if @dev is on no queue.
+ */
+int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
+{
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
+
+	if (!dev->iommu)
+		return -ENODEV;
+	idev = iopf_device_get(dev);
+	if (!idev)
+		return -ENODEV;
+	for (int i = 0; i < IOPF_NR_COUNTS; i++)
+		counts[i] = atomic64_read(&idev->counts[i]);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_read_counts);
+
 /* Collecting */
 
 static struct iommu_attach_handle *iopf_find_handle(struct device *dev,
@@ -682,6 +1041,11 @@ static struct iommu_attach_handle *iopf_find_handle(struct device *dev,
 	if (IS_ERR_OR_NULL(handle) || !handle->domain->iopf_handler)
 		return NULL;
 	return handle;
+}
+
+static bool iopf_is_last(const struct iopf_fault *evt)
+{
+	return evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 }
 
 static int iopf_add_partial(struct iopf_device *idev, const struct iopf_fault *evt)
@@ -731,6 +1095,8 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 		return NULL;
 
 	slot->seq = ++idev->seq;
+	slot->since = jiffies;
+	slot->resets = idev->resets;
 	group = &slot->group;
 	group->last_fault.fault = evt->fault;
 	group->attach_handle = handle;
@@ -743,42 +1109,80 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 	iopf_take_partials(idev, group);
 	list_add_tail(&group->pending_node, &idev->fp.faults);
 	refcount_inc(&idev->fp.users);
+	if (idev->limit)
+		queue_delayed_work(idev->fp.queue->wq, &idev->watch, idev->limit);
 	return group;
 }
 
-static int iopf_collect(struct iopf_device *idev, const struct iopf_fault *evt)
+/* On error @why says as what a last page is refused. */
+static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enum iopf_count *why)
 {
 	const struct iommu_fault_page_request *prm = &evt->fault.prm;
 	struct device *dev = idev->fp.dev;
 	struct iommu_attach_handle *handle;
 	struct iopf_group *group;
+	int ret;
 
-	guard(mutex)(&idev->fp.lock);
-
-	if (idev->gone)
-		return -ENODEV;
+	lockdep_assert_held(&idev->fp.lock);
 
 	handle = iopf_find_handle(dev, prm);
 	if (!handle) {
-		dev_warn_ratelimited(dev, "page request for %#llx with PASID %u, which is not bound\n",
-				     prm->addr, prm->pasid);
+		*why = IOPF_STRAY;
+		trace_iopf_stray(dev, prm);
+		iopf_note_stray(idev, prm->pasid, prm->addr, "page request");
 		return -EINVAL;
 	}
 
-	if (!(prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
-		return iopf_add_partial(idev, evt);
+	*why = IOPF_OVERRUN;
+	if (!iopf_is_last(evt)) {
+		ret = iopf_add_partial(idev, evt);
+		if (ret)
+			iopf_count(idev, IOPF_OVERRUN);
+		return ret;
+	}
 
 	group = iopf_build_group(idev, evt, handle);
 	if (!group) {
+		iopf_count(idev, IOPF_OVERRUN);
 		dev_warn_ratelimited(dev, "more page requests outstanding than granted\n");
 		return -EBUSY;
 	}
 
-	if (handle->domain->iopf_handler(group)) {
-		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+	ret = handle->domain->iopf_handler(group);
+	if (ret) {
+		iopf_answer(group, IOMMU_PAGE_RESP_INVALID,
+			    ret == -ESRCH ? IOPF_EXITED : IOPF_FAILED);
 		iopf_free_group(group);
 	}
 	return 0;
+}
+
+static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
+{
+	enum iopf_count why = IOPF_DRAINED;
+	int ret;
+
+	/* Held while a refusal is sent, too: quiesce and removal wait for that. */
+	guard(mutex)(&idev->fp.lock);
+
+	iopf_count(idev, IOPF_REQUESTS);
+	trace_iopf_request(idev->fp.dev, &evt->fault.prm);
+	if (idev->flow == IOPF_IN_RESET) {
+		iopf_count(idev, IOPF_FORGOTTEN);
+		return 0;
+	}
+
+	if (idev->gone) {
+		ret = -ENODEV;
+	} else if (idev->flow == IOPF_STOPPING) {
+		iopf_count(idev, IOPF_DRAINED);
+		ret = -ESHUTDOWN;
+	} else {
+		ret = iopf_take(idev, evt, &why);
+	}
+	if (ret && iopf_is_last(evt))
+		iopf_send(idev->fp.dev, evt, IOMMU_PAGE_RESP_INVALID, why);
+	return ret;
 }
 
 /**
@@ -795,18 +1199,23 @@ static int iopf_collect(struct iopf_device *idev, const struct iopf_fault *evt)
  *
  * Context: process (a threaded interrupt handler); may sleep for a short time, never for memory,
  * I/O or a handler's work.
- * Return: 0 if the request was taken. -EINVAL: no domain that handles page faults is attached.
- * -ENODEV: the device is on no queue. -EBUSY: it has more requests outstanding than it may.
+ * Return: 0 if the request was taken, or dropped because a reset has made the device forget it.
+ * -EINVAL: no page request, or no domain that handles page faults is attached. -ENODEV: the device is on no queue.
+ * -EBUSY: it has more requests outstanding than it may. -ESHUTDOWN: it is about to be reset.
  */
 int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 {
-	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
-	int ret = idev ? iopf_collect(idev, evt) : -ENODEV;
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
 
-	if (ret && evt->fault.type == IOMMU_FAULT_PAGE_REQ &&
-	    (evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
-		iopf_refuse(dev, evt);
-	return ret;
+	if (evt->fault.type != IOMMU_FAULT_PAGE_REQ)
+		return -EINVAL;
+
+	idev = iopf_device_get(dev);
+	if (idev)
+		return iopf_collect(idev, evt);
+	if (iopf_is_last(evt))
+		iopf_send(dev, evt, IOMMU_PAGE_RESP_INVALID, IOPF_DRAINED);
+	return -ENODEV;
 }
 EXPORT_SYMBOL_GPL(iommu_report_device_fault);
 
@@ -876,6 +1285,8 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 
 	spin_lock_init(&idev->lock);
 	init_waitqueue_head(&idev->wait);
+	INIT_DELAYED_WORK(&idev->watch, iopf_watch);
+	idev->unfit_until = get_jiffies_64();
 	INIT_LIST_HEAD(&idev->answering);
 	INIT_LIST_HEAD(&idev->free);
 	INIT_LIST_HEAD(&idev->partials);
@@ -915,6 +1326,7 @@ int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev)
 
 	list_add(&idev->fp.queue_list, &queue->devices);
 	rcu_assign_pointer(param->fault_param, &idev->fp);
+	iopf_debugfs_add(dev);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iopf_queue_add_device);
@@ -935,11 +1347,14 @@ static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 	/* Found until all is answered, so that a drain does not return before that either. */
 	idev = container_of(fp, struct iopf_device, fp);
 	iopf_abort(idev, IOMMU_PASID_INVALID, true);
+	cancel_delayed_work_sync(&idev->watch);
+	iopf_debugfs_remove(dev);
 
 	scoped_guard(mutex, &dev->iommu->lock) {
 		rcu_assign_pointer(dev->iommu->fault_param, NULL);
 		list_del(&fp->queue_list);
 	}
+	pasid_forget_device(dev);
 	iopf_device_put(idev);
 }
 

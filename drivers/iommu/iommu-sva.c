@@ -23,6 +23,12 @@
  *	3. Each unbind: (device, PASID) is drained, detached, its caches invalidated, and drained.
  *	   After the last one the PASID is free - unless the CPU has ENQCMD: then tasks may hold it
  *	   in an MSR, and it is freed with the mm itself.
+ *	4. What a device sends with a PASID that is not bound on it is refused and logged, and the
+ *	   PASID is given to nobody while that goes on (quarantine, see iommu-pasid.c).
+ *
+ * Listeners of a bond are told of faults that could not be served, and of the exit. They are
+ * called under RCU, with no lock held, and may not sleep: so they wait for nobody; and who takes
+ * one away waits for an RCU grace period, that is for no lock either.
  *
  * The user-only root (x86). The kernel half of a process's top-level table changes without any MMU
  * notifier, so an IOMMU that walks mm->pgd may keep using freed kernel page-table pages. Here it
@@ -38,6 +44,7 @@
  *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
  *	    vendor locks
  *	io_mm.root_lock		contents of the root; innermost
+ *	sva_bond.lock		listeners; taken alone
  *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
  * nothing but root_lock and what the vendor driver needs to submit invalidations. There is no
@@ -54,19 +61,22 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
+#include <trace/events/iommu_sva.h>
 
 #include "iommu-priv.h"
 #include "iopf.h"
 
 /* A fault that the mm cannot serve for want of memory is tried again this many times. */
 #define SVA_OOM_TRIES	16
+/* Beside VM_FAULT_SIGSEGV: there is no VMA. */
+#define SVA_FAULT_NO_VMA	((__force vm_fault_t)0x1000000)
 
 /**
  * struct io_mm - an address space that devices use
  * @notifier: counted by mmu_notifier_get()/_put(); one reference is @svc's
- * @lock: guards @domains (for writers), @bonds, @pasid
+ * @lock: guards @domains and @bonds (for writers), @pasid
  * @domains: struct sva_domain, RCU
- * @bonds: struct sva_bond
+ * @bonds: struct sva_bond, RCU
  * @pasid: IOMMU_PASID_INVALID while there are no bonds
  * @root_lock: guards @root's contents and @exited
  * @root: what the IOMMU walks, if the architecture needs the core to keep it
@@ -107,6 +117,9 @@ struct sva_domain {
  * @io_mm: of the mm, kept by a reference to its service
  * @sdom: the domain that the device is attached to
  * @pasid: never changes
+ * @lock: guards @listeners for writers
+ * @listeners: struct iommu_sva_listener, RCU
+ * @rcu: defers the free past whoever tells the listeners
  */
 struct sva_bond {
 	struct iommu_sva sva;
@@ -114,6 +127,9 @@ struct sva_bond {
 	struct io_mm *io_mm;
 	struct sva_domain *sdom;
 	ioasid_t pasid;
+	spinlock_t lock;	/* of listeners */
+	struct list_head listeners;
+	struct rcu_head rcu;
 };
 
 /**
@@ -313,6 +329,88 @@ pgd_t *iommu_sva_root(struct iommu_domain *domain)
 }
 EXPORT_SYMBOL_GPL(iommu_sva_root);
 
+/* Listeners */
+
+static void bond_tell(struct sva_bond *bond, const struct iommu_sva_fault *fault)
+{
+	struct iommu_sva_listener *listener;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the bond may go");
+
+	trace_iommu_sva_fault(bond->sva.dev, bond->pasid, fault);
+	list_for_each_entry_rcu(listener, &bond->listeners, node)
+		listener->notify(listener, fault);
+}
+
+static void sva_tell_fault(struct iommu_attach_handle *handle,
+			   const struct iommu_fault_page_request *prm,
+			   enum iommu_sva_fault_reason reason)
+{
+	const struct iommu_sva_fault fault = {
+		.addr = prm->addr,
+		.perm = prm->perm,
+		.reason = reason,
+	};
+
+	bond_tell(to_bond(handle), &fault);
+}
+
+/* The time limit of a device has answered a group. */
+static void sva_timed_out(struct iommu_attach_handle *handle,
+			  const struct iommu_fault_page_request *prm)
+{
+	sva_tell_fault(handle, prm, IOMMU_SVA_FAULT_TIMEOUT);
+}
+
+static bool io_mm_has_exited(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	return io_mm->exited;
+}
+
+/**
+ * iommu_sva_listen() - Be told of the faults of a bond
+ * @handle: the bond, which binds of the same device and process share
+ * @listener: with &iommu_sva_listener.notify set; the caller keeps it until
+ *	iommu_sva_unlisten() has returned, which comes before the caller's unbind
+ *
+ * A listener hears of the faults of all users of the bond. It may be called before this returns,
+ * on several CPUs at the same time.
+ *
+ * Context: process, may sleep.
+ * Return: 0; -ESRCH if the process has exited: then there is nothing more to hear.
+ */
+int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener)
+{
+	struct sva_bond *bond = container_of(handle, struct sva_bond, sva);
+
+	scoped_guard(spinlock, &bond->lock)
+		list_add_rcu(&listener->node, &bond->listeners);
+	/* Ordered by root_lock: either the exit finds the listener, or we find the exit. */
+	if (!io_mm_has_exited(bond->io_mm))
+		return 0;
+	iommu_sva_unlisten(handle, listener);
+	return -ESRCH;
+}
+EXPORT_SYMBOL_GPL(iommu_sva_listen);
+
+/**
+ * iommu_sva_unlisten() - Undo iommu_sva_listen()
+ * @handle: the bond
+ * @listener: is not called any more when this returns
+ *
+ * Context: process, sleeps; not from &iommu_sva_listener.notify.
+ */
+void iommu_sva_unlisten(struct iommu_sva *handle, struct iommu_sva_listener *listener)
+{
+	struct sva_bond *bond = container_of(handle, struct sva_bond, sva);
+
+	scoped_guard(spinlock, &bond->lock)
+		list_del_rcu(&listener->node);
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_GPL(iommu_sva_unlisten);
+
 /* Serving page requests */
 
 static bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
@@ -379,7 +477,7 @@ static vm_fault_t sva_try_fault(struct mm_struct *mm, unsigned long addr, u32 pe
 	mmap_read_lock(mm);
 	vma = sva_find_vma(mm, addr);
 	if (!vma)
-		return VM_FAULT_SIGSEGV;
+		return VM_FAULT_SIGSEGV | SVA_FAULT_NO_VMA;
 	if (!sva_vma_allows(vma, perm)) {
 		mmap_read_unlock(mm);
 		return VM_FAULT_SIGSEGV;
@@ -397,8 +495,18 @@ static bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
 	       test_bit(MMF_UNSTABLE, &mm->flags);
 }
 
-static bool sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
-			   const struct iommu_fault_page_request *prm)
+static enum iommu_sva_fault_reason sva_fault_reason(vm_fault_t fault)
+{
+	if (!(fault & VM_FAULT_ERROR))
+		return 0;
+	if (!(fault & VM_FAULT_SIGSEGV))
+		return IOMMU_SVA_FAULT_NO_PAGE;
+	return fault & SVA_FAULT_NO_VMA ? IOMMU_SVA_FAULT_NO_MAPPING : IOMMU_SVA_FAULT_NO_ACCESS;
+}
+
+/* Returns 0 if the page is there; IOMMU_SVA_FAULT_EXITED if nobody is interested any more. */
+static enum iommu_sva_fault_reason sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
+						  const struct iommu_fault_page_request *prm)
 {
 	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY |
 			     FAULT_FLAG_KILLABLE;
@@ -406,9 +514,10 @@ static bool sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
 	vm_fault_t fault;
 
 	/* A device acts for the user; and a request for no access asks for nothing. */
-	if ((prm->perm & IOMMU_FAULT_PERM_PRIV) || !(prm->perm & ~IOMMU_FAULT_PERM_PRIV) ||
-	    prm->addr >= TASK_SIZE_MAX)
-		return false;
+	if ((prm->perm & IOMMU_FAULT_PERM_PRIV) || !(prm->perm & ~IOMMU_FAULT_PERM_PRIV))
+		return IOMMU_SVA_FAULT_NO_ACCESS;
+	if (prm->addr >= TASK_SIZE_MAX)
+		return IOMMU_SVA_FAULT_NO_MAPPING;
 	if (prm->perm & IOMMU_FAULT_PERM_WRITE)
 		flags |= FAULT_FLAG_WRITE;
 	else if (prm->perm & IOMMU_FAULT_PERM_EXEC)
@@ -423,11 +532,22 @@ static bool sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
 		if (fault & VM_FAULT_RETRY)
 			flags |= FAULT_FLAG_TRIED;
 		else if (!(fault & VM_FAULT_OOM) || ++oom == SVA_OOM_TRIES)
-			return !(fault & VM_FAULT_ERROR);
+			return sva_fault_reason(fault);
 		if (sva_fault_is_moot(mm, lane))
-			return false;
+			return IOMMU_SVA_FAULT_EXITED;
 		cond_resched();
 	}
+}
+
+static void sva_tell_unserved(struct iopf_lane *lane, const struct iommu_fault_page_request *prm,
+			      enum iommu_sva_fault_reason reason)
+{
+	struct iommu_attach_handle *handle;
+
+	guard(rcu)();
+	handle = iopf_lane_handle(lane);
+	if (handle && reason != IOMMU_SVA_FAULT_EXITED)
+		sva_tell_fault(handle, prm, reason);
 }
 
 static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane)
@@ -436,18 +556,23 @@ static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane)
 	enum iommu_page_response_code code = IOMMU_PAGE_RESP_SUCCESS;
 	const struct iommu_fault_page_request *prm;
 	struct mm_struct *mm = io_mm->notifier.mm;
+	enum iommu_sva_fault_reason reason;
 	struct mem_cgroup *memcg, *old;
 
-	if (!mmget_not_zero(mm))
+	if (!mmget_not_zero(mm)) {
+		lane->why = IOPF_EXITED;
 		return IOMMU_PAGE_RESP_INVALID;
+	}
 
 	/* Page-cache pages too are charged to the process's group, not to the worker's. */
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
 	while ((prm = iopf_lane_next(lane))) {
-		if (sva_serve_page(mm, lane, prm)) {
+		reason = sva_serve_page(mm, lane, prm);
+		if (!reason) {
 			io_mm_mirror(io_mm, prm->addr, prm->addr);
 		} else if (!lane->suspect) {
+			sva_tell_unserved(lane, prm, reason);
 			code = IOMMU_PAGE_RESP_INVALID;
 			break;
 		}
@@ -466,17 +591,20 @@ static void sva_put_notifier(struct iopf_service *svc)
 	mmu_notifier_put(&container_of(svc, struct io_mm, svc)->notifier);
 }
 
+static const struct iopf_service_ops sva_service_ops = {
+	.serve = sva_serve_group,
+	.timed_out = sva_timed_out,
+	.free = sva_put_notifier,
+};
+
 /* Called by the fault queue while the attachment is known to be there. */
 static int sva_iopf_handler(struct iopf_group *group)
 {
 	struct io_mm *io_mm = to_bond(group->attach_handle)->io_mm;
 
 	/* After the mm's exit there is nothing to serve, and no reason to trouble a worker. */
-	if (!atomic_read(&io_mm->notifier.mm->mm_users)) {
-		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
-		iopf_free_group(group);
-		return 0;
-	}
+	if (!atomic_read(&io_mm->notifier.mm->mm_users))
+		return -ESRCH;
 	iopf_service_add(&io_mm->svc, group);
 	return 0;
 }
@@ -502,8 +630,10 @@ static void io_mm_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
 
 static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
+	const struct iommu_sva_fault exited = { .reason = IOMMU_SVA_FAULT_EXITED };
 	struct io_mm *io_mm = to_io_mm(mn);
 	struct sva_domain *sdom;
+	struct sva_bond *bond;
 
 	io_mm_clear_root(io_mm);
 
@@ -514,6 +644,8 @@ static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		if (ops)
 			ops->release(sdom->domain);
 	}
+	list_for_each_entry_rcu(bond, &io_mm->bonds, node)
+		bond_tell(bond, &exited);
 }
 
 static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
@@ -530,7 +662,7 @@ static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
 	INIT_LIST_HEAD(&io_mm->bonds);
 	io_mm->pasid = IOMMU_PASID_INVALID;
 	io_mm->notifier.mm = mm;
-	iopf_service_init(&io_mm->svc, sva_serve_group, sva_put_notifier);
+	iopf_service_init(&io_mm->svc, &sva_service_ops);
 	if (io_mm_alloc_root(io_mm)) {
 		kfree(io_mm);
 		return ERR_PTR(-ENOMEM);
@@ -653,15 +785,8 @@ attached:
 
 static int sva_drain_device(struct device *dev, void *data)
 {
-	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
-	ioasid_t pasid = *(ioasid_t *)data;
-
-	if (!dev->iommu->max_pasids)
-		return 0;
-	if (ops && ops->drain)
-		ops->drain(dev, pasid);
-	else
-		iopf_drain_pasid(dev, pasid);
+	if (dev->iommu->max_pasids)
+		iopf_drain_through(dev, *(ioasid_t *)data);
 	return 0;
 }
 
@@ -713,6 +838,8 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	refcount_set(&bond->sva.users, 1);
 	bond->sva.dev = dev;
 	bond->io_mm = io_mm;
+	spin_lock_init(&bond->lock);
+	INIT_LIST_HEAD(&bond->listeners);
 
 	ret = io_mm_get_pasid(io_mm, dev);
 	if (ret)
@@ -724,7 +851,8 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	if (ret)
 		goto err_pasid;
 
-	list_add(&bond->node, &io_mm->bonds);
+	list_add_rcu(&bond->node, &io_mm->bonds);
+	trace_iommu_sva_bind(dev, bond->pasid);
 	return bond;
 
 err_pasid:
@@ -750,6 +878,10 @@ static int sva_check_device(struct device *dev)
 	if (IS_ENABLED(CONFIG_X86) && (!ops->sva_ops || !ops->sva_ops->walks_io_mm_root)) {
 		dev_err_ratelimited(dev, "SVA is not safe with this IOMMU driver on x86\n");
 		return -EOPNOTSUPP;
+	}
+	if (!iopf_device_is_fit(dev)) {
+		dev_err_ratelimited(dev, "uses too many PASIDs that are not bound\n");
+		return -EBUSY;
 	}
 	if (SVA_KEEPS_ROOT && !rcu_access_pointer(dev->iommu->fault_param)) {
 		dev_err_ratelimited(dev, "SVA needs page requests (PRI), which are not enabled\n");
@@ -815,7 +947,8 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
  * * -ESRCH: @mm has exited
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
- * * -EBUSY: the PASID of @mm is attached to something else on @dev
+ * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many PASIDs
+ *   that are not bound any more
  * * -ENOMEM, or what the IOMMU driver returns
  */
 struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm)
@@ -860,13 +993,15 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 	scoped_guard(mutex, &io_mm->lock) {
 		last = refcount_dec_and_test(&handle->users);
 		if (last) {
-			list_del(&bond->node);
+			WARN_ON_ONCE(!list_empty(&bond->listeners));
+			list_del_rcu(&bond->node);
 			bond_detach(bond);
+			trace_iommu_sva_unbind(handle->dev, bond->pasid);
 			io_mm_put_pasid(io_mm);
 		}
 	}
 	if (last) {
-		kfree(bond);
+		kfree_rcu(bond, rcu);
 		iopf_service_put(&io_mm->svc);
 	}
 	iopf_service_put(&io_mm->svc);

@@ -11,6 +11,8 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+struct seq_file;
+
 /*
  * How many groups of one service may be in work at the same time. More would let one process with
  * faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the devices
@@ -32,6 +34,7 @@ struct iopf_service;
  * @suspect: the request may belong to a group that the device has given up: after an overflow of
  *	the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
+ * @why: how the group is to be counted
  */
 struct iopf_lane {
 	struct work_struct work;
@@ -41,6 +44,23 @@ struct iopf_lane {
 	struct iopf_fault *pos;
 	struct iommu_fault_page_request prm;
 	bool suspect;
+	enum iopf_count why;
+};
+
+/**
+ * struct iopf_service_ops - what a service does
+ * @serve: handles the requests that iopf_lane_next() returns and returns the answer; may set
+ *	&iopf_lane.why, which is IOPF_SERVED or IOPF_FAILED otherwise.
+ *	Context: process, may sleep, no locks held.
+ * @timed_out: the time limit has answered a group in the place of @serve.
+ *	Context: atomic, inside an RCU read-side section in which the attachment stays.
+ * @free: called when the last user is gone, from any context that may take a spinlock
+ */
+struct iopf_service_ops {
+	enum iommu_page_response_code (*serve)(struct iopf_lane *lane);
+	void (*timed_out)(struct iommu_attach_handle *handle,
+			  const struct iommu_fault_page_request *prm);
+	void (*free)(struct iopf_service *svc);
 };
 
 /**
@@ -50,9 +70,7 @@ struct iopf_lane {
  * @lock: guards @waiting and @idle; nests inside the fault queue's device lock
  * @waiting: groups that no lane has taken yet, oldest first, through &iopf_group.node
  * @idle: bit n: lane n has no work queued
- * @serve: handles the requests that iopf_lane_next() returns and returns the answer.
- *	Context: process, may sleep, no locks held.
- * @free: called when the last user is gone, from any context that may take a spinlock
+ * @ops: what it does
  * @lanes: the workers
  */
 struct iopf_service {
@@ -60,20 +78,41 @@ struct iopf_service {
 	spinlock_t lock;	/* of waiting and idle */
 	struct list_head waiting;
 	unsigned long idle;
-	enum iommu_page_response_code (*serve)(struct iopf_lane *lane);
-	void (*free)(struct iopf_service *svc);
+	const struct iopf_service_ops *ops;
 	struct iopf_lane lanes[IOPF_LANES];
 };
 
-void iopf_service_init(struct iopf_service *svc,
-		       enum iommu_page_response_code (*serve)(struct iopf_lane *lane),
-		       void (*free)(struct iopf_service *svc));
+void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops);
 bool iopf_service_use(struct iopf_service *svc);
 void iopf_service_put(struct iopf_service *svc);
 void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
 
 const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
+struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
+
+/* Answers all of a (device, PASID) through hardware and software, as the vendor driver does it. */
+void iopf_drain_through(struct device *dev, ioasid_t pasid);
+bool iopf_device_is_fit(struct device *dev);
+
+/* Strays: see iommu-pasid.c */
+bool pasid_note_stray(struct device *dev, ioasid_t pasid);
+void pasid_forget_device(struct device *dev);
+u64 pasid_quarantine_ends(void);
+void pasid_show_strays(struct seq_file *m);
+
+#ifdef CONFIG_DEBUG_FS
+void iopf_debugfs_add(struct device *dev);
+void iopf_debugfs_remove(struct device *dev);
+#else
+static inline void iopf_debugfs_add(struct device *dev)
+{
+}
+
+static inline void iopf_debugfs_remove(struct device *dev)
+{
+}
+#endif
 
 #if IS_ENABLED(CONFIG_KUNIT)
 bool iommu_pasids_in_use(void);

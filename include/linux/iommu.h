@@ -10,6 +10,7 @@
 #define _LINUX_IOMMU_SVA_API_H
 
 #include_next <linux/iommu.h>
+#include <linux/list.h>
 
 /**
  * DOC: SVA terms
@@ -42,6 +43,11 @@
  * quiesce
  *	To stop serving: what happens when the mm exits. The PASID stays; requests are refused
  *	without a log line until the bond goes.
+ * stray
+ *	DMA or a page request with a PASID that is not bound on the device: its driver has not
+ *	stopped it before the unbind.
+ * quarantine
+ *	What a PASID is in while strays come: it is not given to another process.
  */
 
 /**
@@ -80,22 +86,150 @@ struct iommu_sva_ops {
 	 * that are still in hardware through to iommu_report_device_fault(), have what software
 	 * holds answered with iopf_drain_pasid(), and wait until the answers have left for the
 	 * device. Must wait for no other device or PASID. Called before the domain is detached and
-	 * again afterwards. If NULL, the core calls iopf_drain_pasid() itself.
+	 * again afterwards; also around a reset of @dev, with IOMMU_PASID_INVALID for all PASIDs.
+	 * If NULL, the core calls iopf_drain_pasid() itself.
 	 *
 	 * Context: Process, may sleep; the core holds the mutex of the io_mm and of the group.
 	 */
 	void (*drain)(struct device *dev, ioasid_t pasid);
+
+	/**
+	 * @flush_atc: Make @dev forget all translations of all PASIDs. Called when it comes out of
+	 * a reset, during which it was not told of invalidations. NULL if devices have no ATC.
+	 *
+	 * Context: Process, may sleep.
+	 */
+	void (*flush_atc)(struct device *dev);
+};
+
+/**
+ * enum iommu_sva_fault_reason - why a device did not get the page it asked for
+ * @IOMMU_SVA_FAULT_NO_MAPPING: the process has no memory at that address
+ * @IOMMU_SVA_FAULT_NO_ACCESS: it has, but not for that access
+ * @IOMMU_SVA_FAULT_NO_PAGE: what is mapped there could not give a page: an error of I/O or of the
+ *	memory itself, a file that has become shorter, a lasting want of memory
+ * @IOMMU_SVA_FAULT_TIMEOUT: the page did not come within the device's time limit
+ * @IOMMU_SVA_FAULT_EXITED: not a fault but the end of them: the process has exited. Told once.
+ */
+enum iommu_sva_fault_reason {
+	IOMMU_SVA_FAULT_NO_MAPPING = 1,
+	IOMMU_SVA_FAULT_NO_ACCESS,
+	IOMMU_SVA_FAULT_NO_PAGE,
+	IOMMU_SVA_FAULT_TIMEOUT,
+	IOMMU_SVA_FAULT_EXITED,
+};
+
+/**
+ * struct iommu_sva_fault - a fault that was answered Invalid Request
+ * @addr: page that was asked for; 0 if the process has exited
+ * @perm: access that was asked for, IOMMU_FAULT_PERM_*
+ * @reason: what was wrong
+ */
+struct iommu_sva_fault {
+	u64 addr;
+	u32 perm;
+	enum iommu_sva_fault_reason reason;
+};
+
+/**
+ * struct iommu_sva_listener - somebody who wants to know of the faults of a bond
+ * @node: the core's
+ * @notify: Told of each fault that the core could not serve, after which the device gets, or has
+ *	got, Invalid Request; and of the exit of the process.
+ *
+ *	Context: Atomic, inside an RCU read-side section, no locks held: must not sleep, must not
+ *	call the IOMMU API. Waking somebody up, signalling an eventfd or queueing work is what it
+ *	is for.
+ */
+struct iommu_sva_listener {
+	struct list_head node;
+	void (*notify)(struct iommu_sva_listener *listener, const struct iommu_sva_fault *fault);
+};
+
+/**
+ * enum iopf_count - what a fault queue counts for each device
+ * @IOPF_REQUESTS: page requests reported, partials included
+ * @IOPF_SERVED: groups answered Success
+ * @IOPF_FAILED: groups that could not be served: answered Invalid Request or Response Failure
+ * @IOPF_EXITED: groups refused because the process has exited
+ * @IOPF_DRAINED: groups answered by a drain, by a reset or by the removal of the device
+ * @IOPF_TIMED_OUT: groups answered by the time limit
+ * @IOPF_STRAY: requests with a PASID that is not bound, and DMA that was reported as such
+ * @IOPF_OVERRUN: requests beyond what the device was granted
+ * @IOPF_LOST: partials thrown away to make room
+ * @IOPF_LATE: results that came after somebody else had answered
+ * @IOPF_FORGOTTEN: requests and answers dropped because a reset made the device forget them
+ * @IOPF_NR_COUNTS: how many there are
+ */
+enum iopf_count {
+	IOPF_REQUESTS,
+	IOPF_SERVED,
+	IOPF_FAILED,
+	IOPF_EXITED,
+	IOPF_DRAINED,
+	IOPF_TIMED_OUT,
+	IOPF_STRAY,
+	IOPF_OVERRUN,
+	IOPF_LOST,
+	IOPF_LATE,
+	IOPF_FORGOTTEN,
+	IOPF_NR_COUNTS,
 };
 
 #ifdef CONFIG_IOMMU_SVA
 pgd_t *iommu_sva_root(struct iommu_domain *domain);
+int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener);
+void iommu_sva_unlisten(struct iommu_sva *handle, struct iommu_sva_listener *listener);
+#else
+static inline int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void iommu_sva_unlisten(struct iommu_sva *handle,
+				      struct iommu_sva_listener *listener)
+{
+}
 #endif
 
 #ifdef CONFIG_IOMMU_IOPF
 void iopf_drain_pasid(struct device *dev, ioasid_t pasid);
+void iopf_quiesce_device(struct device *dev);
+void iopf_resume_device(struct device *dev);
+bool iopf_device_in_reset(struct device *dev);
+void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr);
+int iopf_set_time_limit(struct device *dev, unsigned int ms);
+int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS]);
 #else
 static inline void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
 {
+}
+
+static inline void iopf_quiesce_device(struct device *dev)
+{
+}
+
+static inline void iopf_resume_device(struct device *dev)
+{
+}
+
+static inline bool iopf_device_in_reset(struct device *dev)
+{
+	return false;
+}
+
+static inline void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
+{
+}
+
+static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
+{
+	return -EOPNOTSUPP;
 }
 #endif
 

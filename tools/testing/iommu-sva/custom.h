@@ -198,12 +198,23 @@ static inline void sim_unguard_rcu(struct sim_guard_rcu *guard)
 /* Atomics */
 
 typedef struct { int counter; } atomic_t;
+typedef struct { long long counter; } atomic64_t;
 typedef struct { int refs; } refcount_t;
 
 static inline int atomic_read(const atomic_t *v)
 {
 	sim_point("atomic");
 	return v->counter;
+}
+
+static inline long long atomic64_read(const atomic64_t *v)
+{
+	return v->counter;
+}
+
+static inline void atomic64_inc(atomic64_t *v)
+{
+	v->counter++;
 }
 
 static inline void refcount_set(refcount_t *r, int n)
@@ -240,7 +251,30 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 	return !--r->refs;
 }
 
+/* Time: a jiffy is a millisecond, and none passes but by sim_advance() */
+
+extern unsigned long jiffies;
+
+#define time_before(a, b)	((long)((a) - (b)) < 0)
+#define time_after_eq64(a, b)	((long long)((a) - (b)) >= 0)
+
+static inline u64 get_jiffies_64(void)
+{
+	return jiffies;
+}
+
+static inline unsigned long msecs_to_jiffies(unsigned int ms)
+{
+	return ms;
+}
+
 /* RCU */
+
+#define RCU_LOCKDEP_WARN(condition, what) \
+	do { \
+		if (condition) \
+			sim_fail("%s(): %s", __func__, what); \
+	} while (0)
 
 struct rcu_head {
 	void (*func)(struct rcu_head *head);
@@ -300,6 +334,15 @@ struct rcu_work {
 	struct workqueue_struct *wq;
 };
 
+/* Its timer runs by sim_advance(). */
+struct delayed_work {
+	struct work_struct work;
+	struct workqueue_struct *wq;
+	bool armed;
+	u64 due;
+	struct delayed_work *next;
+};
+
 /* @pending, @running: of its works */
 struct workqueue_struct {
 	char name[32];
@@ -324,6 +367,35 @@ struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, in
 void destroy_workqueue(struct workqueue_struct *wq);
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);
+
+#define INIT_DELAYED_WORK(w, fn)	(*(w) = (struct delayed_work){ .work.func = (fn) })
+
+static inline struct delayed_work *to_delayed_work(struct work_struct *work)
+{
+	return container_of(work, struct delayed_work, work);
+}
+
+bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
+			unsigned long delay);
+bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
+		      unsigned long delay);
+bool cancel_delayed_work_sync(struct delayed_work *dwork);
+
+/* Tracepoints: each is a point at which another CPU may get in between */
+
+#define TP_PROTO(...)		(__VA_ARGS__)
+#define TP_ARGS(...)
+#define DECLARE_EVENT_CLASS(...)
+#define TRACE_EVENT(name, proto, ...)	DEFINE_EVENT(, name, proto)
+#define DEFINE_EVENT(class, name, proto, ...) \
+	static inline void trace_##name proto \
+	{ \
+		sim_point("trace_" #name); \
+	}
+
+/* Parameters of modules keep their defaults. */
+#define module_param(name, type, mode)
+#define MODULE_PARM_DESC(name, text)
 
 /* Waiting */
 

@@ -63,6 +63,7 @@ static struct rcu_head *callbacks;
 static struct work_struct *works;
 static struct workqueue_struct system_works;
 struct workqueue_struct *system_wq = &system_works;
+unsigned long jiffies;
 
 static const char *classes[MAX_CLASSES];
 static u64 taken_inside[MAX_CLASSES];
@@ -705,6 +706,90 @@ bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork)
 	rwork->wq = wq;
 	call_rcu(&rwork->rcu, rcu_work_ripe);
 	return true;
+}
+
+static struct delayed_work *timers;
+
+static bool disarm(struct delayed_work *dwork)
+{
+	for (struct delayed_work **at = &timers; *at; at = &(*at)->next) {
+		if (*at != dwork)
+			continue;
+		*at = dwork->next;
+		dwork->armed = false;
+		return true;
+	}
+	return false;
+}
+
+static void arm(struct workqueue_struct *wq, struct delayed_work *dwork, unsigned long delay)
+{
+	if (!dwork->work.func)
+		sim_fail("work queued before its initialisation");
+	dwork->wq = wq;
+	dwork->armed = true;
+	dwork->due = jiffies + delay;
+	dwork->next = timers;
+	timers = dwork;
+	if (!delay)
+		sim_advance(0);
+}
+
+bool queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
+			unsigned long delay)
+{
+	if (dwork->armed || dwork->work.pending)
+		return false;
+	arm(wq, dwork, delay);
+	return true;
+}
+
+bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
+		      unsigned long delay)
+{
+	bool was = disarm(dwork) || dwork->work.pending;
+
+	if (!dwork->work.pending)
+		arm(wq, dwork, delay);
+	return was;
+}
+
+static bool work_is_idle(void *arg)
+{
+	struct work_struct *work = arg;
+
+	if (work->pending)
+		return false;
+	for (unsigned int i = 0; i < MAX_TASKS; i++)
+		if (cos[i].state != CO_FREE && cos[i].t.work == work)
+			return false;
+	return true;
+}
+
+/* A work that is pending runs once more before this returns: the kernel would take it back. */
+bool cancel_delayed_work_sync(struct delayed_work *dwork)
+{
+	bool was = false;
+
+	do {
+		was |= disarm(dwork);
+		sim_block(work_is_idle, &dwork->work, "cancel_delayed_work_sync");
+	} while (dwork->armed);
+	return was;
+}
+
+void sim_advance(unsigned long ms)
+{
+	struct delayed_work *dwork, *next;
+
+	jiffies += ms;
+	for (dwork = timers; dwork; dwork = next) {
+		next = dwork->next;
+		if (dwork->due > jiffies)
+			continue;
+		disarm(dwork);
+		queue_work(dwork->wq, &dwork->work);
+	}
 }
 
 /* Waiting */

@@ -38,6 +38,8 @@ void sim_yield(void);
 void sim_block(bool (*condition)(void *arg), void *arg, const char *what);
 /* No RCU callbacks until it is released. */
 void sim_hold_rcu(bool hold);
+/* Time passes: delayed works that are due are queued. */
+void sim_advance(unsigned long ms);
 /* Nobody else runs in between; nests. */
 void sim_nosched(bool on);
 unsigned int sim_nr_tasks(void);

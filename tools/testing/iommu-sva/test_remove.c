@@ -140,7 +140,7 @@ TEST(other_events_are_not_answered)
 		.fault = { .type = 77, .prm.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE },
 	};
 
-	SIM_EQ(iommu_report_device_fault(dev_of(dev), &evt), -ENODEV);
+	SIM_EQ(iommu_report_device_fault(dev_of(dev), &evt), -EINVAL);
 }
 
 TEST(device_is_on_one_queue_at_a_time)

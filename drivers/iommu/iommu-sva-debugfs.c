@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shared Virtual Addressing in debugfs, below iommu-sva/
+ *
+ *	strays		PASIDs in quarantine
+ *	devices/NAME	counts of a device on a fault queue, by enum iopf_count
+ */
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/init.h>
+#include <linux/iommu.h>
+#include <linux/seq_file.h>
+
+#include "iopf.h"
+
+static struct dentry *devices_dir;
+
+static const char * const count_names[IOPF_NR_COUNTS] = {
+	[IOPF_REQUESTS] = "requests",
+	[IOPF_SERVED] = "served",
+	[IOPF_FAILED] = "failed",
+	[IOPF_EXITED] = "exited",
+	[IOPF_DRAINED] = "drained",
+	[IOPF_TIMED_OUT] = "timed-out",
+	[IOPF_STRAY] = "stray",
+	[IOPF_OVERRUN] = "overrun",
+	[IOPF_LOST] = "lost",
+	[IOPF_LATE] = "late",
+	[IOPF_FORGOTTEN] = "forgotten",
+};
+
+static int counts_show(struct seq_file *m, void *v)
+{
+	u64 counts[IOPF_NR_COUNTS];
+	int ret;
+
+	ret = iopf_read_counts(m->private, counts);
+	if (ret)
+		return ret;
+	for (int i = 0; i < IOPF_NR_COUNTS; i++)
+		seq_printf(m, "%s %llu\n", count_names[i], counts[i]);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(counts);
+
+static int strays_show(struct seq_file *m, void *v)
+{
+	pasid_show_strays(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(strays);
+
+/**
+ * iopf_debugfs_add() - Show the counts of a device
+ * @dev: a device on a fault queue; iopf_debugfs_remove() comes before it leaves that
+ *
+ * Context: process, may sleep.
+ */
+void iopf_debugfs_add(struct device *dev)
+{
+	debugfs_create_file(dev_name(dev), 0444, devices_dir, dev, &counts_fops);
+}
+
+/**
+ * iopf_debugfs_remove() - Undo iopf_debugfs_add()
+ * @dev: the device
+ *
+ * Context: process; waits for readers.
+ */
+void iopf_debugfs_remove(struct device *dev)
+{
+	debugfs_lookup_and_remove(dev_name(dev), devices_dir);
+}
+
+/* Before IOMMU drivers add devices to their queues. */
+static int __init sva_debugfs_init(void)
+{
+	struct dentry *dir = debugfs_create_dir("iommu-sva", NULL);
+
+	devices_dir = debugfs_create_dir("devices", dir);
+	debugfs_create_file("strays", 0444, dir, NULL, &strays_fops);
+	return 0;
+}
+core_initcall(sva_debugfs_init);
