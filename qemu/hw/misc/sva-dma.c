@@ -13,6 +13,13 @@
  *    | denied
  *   PRI page request group ---answered Success---> the step starts again from the ATC
  *
+ * In stall mode there is neither ATC nor ATS nor PRI:
+ *
+ *   access with the virtual address ---goes on---> the translated address
+ *    | stalled by the IOMMU
+ *   wait ---retry---> the step starts again
+ *    | abort: the job ends
+ *
  * Steps run in a timer on the virtual clock, a bounded number of them for each channel and tick,
  * and nowhere else. What comes from outside - register writes, page group responses, ATC
  * invalidations, configuration writes - changes state and kicks the timer. In particular no
@@ -32,7 +39,8 @@
  *   if the job that sent it has ended (Group::waiting is false then), or until PRI or the function
  *   is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
- * - A channel that is neither enabled nor busy sends nothing.
+ * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has stalled
+ *   is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL then).
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -116,11 +124,25 @@ typedef struct RawGroup {
     uint32_t messages;
 } RawGroup;
 
+/* An access that the IOMMU has stalled */
+typedef struct Stall {
+    IOMMUStall stall;
+    SvaDma *dev;
+    struct Channel *channel; /* whose job waits, or NULL */
+    bool retry; /* to be made again though no job waits */
+    bool priv;
+    uint32_t pasid;
+    uint64_t va;
+    IOMMUAccessFlags flags;
+    QLIST_ENTRY(Stall) next;
+} Stall;
+
 typedef enum ChannelState {
     CHANNEL_IDLE,
     CHANNEL_RUNNING,
     CHANNEL_NEEDS_CREDIT,
     CHANNEL_NEEDS_ANSWER,
+    CHANNEL_STALLED,
 } ChannelState;
 
 typedef struct DmaJob {
@@ -190,6 +212,8 @@ struct SvaDma {
     uint32_t raw_answer[RAW_ANSWERS];
     uint32_t raw_head, raw_count;
 
+    QLIST_HEAD(, Stall) stalls;
+
     /* properties */
     uint32_t nr_channels;
     uint32_t atc_entries;
@@ -197,6 +221,7 @@ struct SvaDma {
     uint8_t pasid_bits;
     bool ats, pri, pasid;
     bool prg_pasid; /* PRG Response PASID Required */
+    bool stall;
 };
 
 static void sva_dma_kick(SvaDma *s)
@@ -327,12 +352,27 @@ static uint64_t job_param64(Channel *c, unsigned reg)
     return c->params[reg / 4] | (uint64_t)c->params[reg / 4 + 1] << 32;
 }
 
+static Stall *stall_of(SvaDma *s, Channel *c)
+{
+    Stall *t;
+
+    QLIST_FOREACH(t, &s->stalls, next) {
+        if (t->channel == c) {
+            return t;
+        }
+    }
+    g_assert_not_reached();
+}
+
 static void job_end(SvaDma *s, Channel *c, enum sva_dma_status status, uint64_t addr)
 {
     trace_sva_dma_job_end(sva_dma_rid(s), c->id, c->pasid, status, addr, c->bytes);
 
     if (c->state == CHANNEL_NEEDS_ANSWER) {
         s->group[c->prgi].waiting = false;
+    }
+    if (c->state == CHANNEL_STALLED) {
+        stall_of(s, c)->channel = NULL;
     }
     c->state = CHANNEL_IDLE;
     c->status = status;
@@ -947,12 +987,111 @@ static void raw_send(SvaDma *s, uint32_t val)
     }
 }
 
+/* ---- Stalls ---- */
+
+/* Runs inside the IOMMU's register write. */
+static void stall_resume(IOMMUStall *stall, bool retry)
+{
+    Stall *t = container_of(stall, Stall, stall);
+    SvaDma *s = t->dev;
+    Channel *c = t->channel;
+
+    trace_sva_dma_stall(sva_dma_rid(s), t->pasid, t->va, t->flags, retry ? 1 : -1);
+    s->counter[retry ? SVA_DMA_CNT_STALLS_RETRIED : SVA_DMA_CNT_STALLS_ABORTED]++;
+    if (retry && !c) {
+        t->retry = true;
+        sva_dma_kick(s);
+        return;
+    }
+    if (c && retry) {
+        c->state = CHANNEL_RUNNING;
+    } else if (c) {
+        job_end(s, c, SVA_DMA_ERR_TRANSLATION, t->va);
+    }
+    QLIST_REMOVE(t, next);
+    g_free(t);
+    sva_dma_kick(s);
+}
+
+static void stall_added(SvaDma *s, Stall *t)
+{
+    trace_sva_dma_stall(sva_dma_rid(s), t->pasid, t->va, t->flags, 0);
+    s->counter[SVA_DMA_CNT_STALLS]++;
+}
+
+/* Accesses of jobs that have ended, which nobody can call back */
+static void stalls_retry(SvaDma *s)
+{
+    Stall *t, *next;
+    IOMMUTLBEntry unused;
+
+    QLIST_FOREACH_SAFE(t, &s->stalls, next, next) {
+        if (!t->retry) {
+            continue;
+        }
+        t->retry = false;
+        if (pci_translate_or_stall(PCI_DEVICE(s), t->pasid, t->priv, t->va, t->flags, &unused,
+                                   &t->stall) == -EINPROGRESS) {
+            stall_added(s, t);
+        } else {
+            QLIST_REMOVE(t, next);
+            g_free(t);
+        }
+    }
+}
+
+static void stalls_forget(SvaDma *s)
+{
+    Stall *t;
+
+    while ((t = QLIST_FIRST(&s->stalls))) {
+        pci_forget_stall(PCI_DEVICE(s), &t->stall);
+        QLIST_REMOVE(t, next);
+        g_free(t);
+    }
+}
+
 /* ---- Jobs: steps ---- */
 
 typedef struct Target {
     AddressSpace *as;
     hwaddr addr;
 } Target;
+
+/* Translate in the IOMMU, for this access only. Where that does not work is in @c's state. */
+static bool job_translate_there(SvaDma *s, Channel *c, uint64_t va, unsigned need, Target *t)
+{
+    Stall *stall = g_new0(Stall, 1);
+    IOMMUTLBEntry tlb;
+
+    *stall = (Stall) {
+        .stall.resume = stall_resume,
+        .dev = s,
+        .channel = c,
+        .priv = c->job.flags & SVA_DMA_OP_PRIV,
+        .pasid = c->pasid,
+        .va = va,
+        .flags = need,
+    };
+    switch (pci_translate_or_stall(PCI_DEVICE(s), c->pasid, stall->priv, va, need, &tlb,
+                                   &stall->stall)) {
+    case 0:
+        g_free(stall);
+        t->as = tlb.target_as;
+        t->addr = (tlb.translated_addr & ~tlb.addr_mask) + (va & tlb.addr_mask);
+        return true;
+    case -EINPROGRESS:
+        QLIST_INSERT_HEAD(&s->stalls, stall, next);
+        stall_added(s, stall);
+        c->state = CHANNEL_STALLED;
+        c->fault_addr = va;
+        return false;
+    default:
+        g_free(stall);
+        job_end(s, c, SVA_DMA_ERR_TRANSLATION, va);
+        return false;
+    }
+}
 
 /*
  * Find @base + offset's translation. If there is none the job waits for the page or has ended, and
@@ -974,6 +1113,10 @@ static bool job_translate(SvaDma *s, Channel *c, uint64_t base, unsigned need, T
     if (forbidden) {
         job_end(s, c, SVA_DMA_ERR_TRANSLATION, va);
         return false;
+    }
+
+    if (s->stall) {
+        return job_translate_there(s, c, va, need, t);
     }
 
     hit = atc_lookup(s, c->pasid, priv, va, need);
@@ -1149,6 +1292,7 @@ static void sva_dma_tick(void *opaque)
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
     int64_t next = INT64_MAX;
 
+    stalls_retry(s);
     for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
         Channel *c = &s->channel[(s->next_channel + i) % s->nr_channels];
 
@@ -1307,14 +1451,15 @@ static uint32_t device_read(SvaDma *s, unsigned reg)
     case SVA_DMA_REG_ID:
         return SVA_DMA_ID;
     case SVA_DMA_REG_CAP:
-        return s->nr_channels | s->pasid_bits << 8 | s->atc_entries << 16;
+        return s->nr_channels | s->pasid_bits << 8 | (s->stall ? SVA_DMA_CAP_STALL : 0) |
+               s->atc_entries << 16;
     case SVA_DMA_REG_CTRL:
         return s->ctrl;
     case SVA_DMA_REG_STATUS:
         for (unsigned i = 0; i < s->nr_channels; i++) {
             val |= s->channel[i].state != CHANNEL_IDLE ? SVA_DMA_STATUS_BUSY : 0;
         }
-        return val | (s->outstanding ? SVA_DMA_STATUS_PRI_PENDING : 0);
+        return val | (s->outstanding || !QLIST_EMPTY(&s->stalls) ? SVA_DMA_STATUS_PRI_PENDING : 0);
     case SVA_DMA_REG_RAW_ADDR:
     case SVA_DMA_REG_RAW_ADDR + 4:
         return half(s->raw_addr, reg);
@@ -1480,6 +1625,7 @@ static void sva_dma_reset(DeviceState *dev)
         *c = (Channel) { .id = i, .vector = i, .status = flr ? c->status : SVA_DMA_IDLE };
     }
     pri_forget(s, SVA_DMA_ERR_STOPPED);
+    stalls_forget(s);
     s->pri_failed = false;
     s->ctrl = 0;
     s->raw_addr = 0;
@@ -1532,6 +1678,14 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         error_setg(errp, "sva-dma needs a PCI Express port: give bus=");
         return;
     }
+    if (s->stall && !pci_bus_is_root(pci_get_bus(pdev))) {
+        error_setg(errp, "no transaction waits on a link: stall=on needs bus=pcie.0");
+        return;
+    }
+    if (s->stall) {
+        pdev->cap_present |= QEMU_PCI_DMA_CAN_STALL;
+        s->ats = false;
+    }
     /* Nobody can ask for pages whose translations or PASIDs he cannot have. */
     s->pri = s->pri && s->ats && s->pasid;
     if (!sva_dma_check_properties(s, errp) ||
@@ -1581,6 +1735,7 @@ static void sva_dma_exit(PCIDevice *pdev)
     PasidContext *p;
 
     timer_free(s->timer);
+    stalls_forget(s);
     pasids_unlisten_inv(s);
     unlisten_inv(&s->no_pasid);
     g_hash_table_iter_init(&it, s->pasids);
@@ -1608,6 +1763,7 @@ static const Property sva_dma_properties[] = {
     DEFINE_PROP_BOOL("pri", SvaDma, pri, true),
     DEFINE_PROP_BOOL("pasid", SvaDma, pasid, true),
     DEFINE_PROP_BOOL("prg-response-pasid", SvaDma, prg_pasid, true),
+    DEFINE_PROP_BOOL("stall", SvaDma, stall, false),
 };
 
 static const VMStateDescription sva_dma_vmstate = {

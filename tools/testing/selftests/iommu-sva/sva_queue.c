@@ -421,6 +421,9 @@ const char *sva_counter_name(int counter)
 		[SVA_DMA_CNT_INV_GLOBAL] = "invalidations without a PASID",
 		[SVA_DMA_CNT_INV_ENTRIES] = "ATC entries invalidated",
 		[SVA_DMA_CNT_RESETS] = "resets",
+		[SVA_DMA_CNT_STALLS] = "stalls",
+		[SVA_DMA_CNT_STALLS_RETRIED] = "stalls retried",
+		[SVA_DMA_CNT_STALLS_ABORTED] = "stalls aborted",
 	};
 
 	return counter >= 0 && counter < SVA_DMA_NR_COUNTERS ? names[counter] : "?";
