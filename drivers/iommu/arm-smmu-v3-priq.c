@@ -46,6 +46,10 @@
 
 #include "arm-smmu-v3-sva.h"
 
+/* Events that name no address */
+#define EVT_C_BAD_SUBSTREAMID	0x08
+#define EVT_C_BAD_CD		0x0a
+
 /* Of a PRI queue, one entry in this many is kept for stop markers. */
 #define PRIQ_MARKER_SHARE	8
 /* What a device gets of a queue that has been given away */
@@ -273,6 +277,31 @@ irqreturn_t arm_smmu_sva_priq_thread(struct arm_smmu_device *smmu)
 	return IRQ_HANDLED;
 }
 
+/* Strays */
+
+/**
+ * arm_smmu_sva_event() - Look at an event that was no stall
+ * @smmu: the SMMU
+ * @evt: the event
+ *
+ * A transaction for which there is no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11) may
+ * be one whose PASID has been unbound: its driver has gone on all the same.
+ *
+ * Context: process; the interrupt thread of the event queue.
+ */
+void arm_smmu_sva_event(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	struct arm_smmu_master *master;
+	u8 id = FIELD_GET(EVTQ_0_ID, evt[0]);
+
+	if (!(evt[0] & EVTQ_0_SSV) || (id != EVT_C_BAD_SUBSTREAMID && id != EVT_C_BAD_CD))
+		return;
+	guard(mutex)(&smmu->streams_mutex);
+	master = arm_smmu_find_master(smmu, FIELD_GET(EVTQ_0_SID, evt[0]));
+	if (master)
+		iopf_report_stray(master->dev, FIELD_GET(EVTQ_0_SSID, evt[0]), 0);
+}
+
 /* Drain */
 
 /* What the count will be when the consumer, now at count @handled, has come to @prod. */
@@ -299,25 +328,10 @@ static void queue_wait_handled(struct arm_smmu_queue *q)
 	wait_var_event(&q->handled, (long)(READ_ONCE(q->handled) - target) >= 0);
 }
 
-/* Page requests of the device come before the completion of an ATC invalidation. */
-static void priq_push(struct arm_smmu_master *master, ioasid_t pasid)
-{
-	struct arm_smmu_cmdq_ent first = { .opcode = CMDQ_OP_ATC_INV };
-	struct arm_smmu_cmdq_batch cmds;
-
-	if (!master->ats_enabled || pasid == IOMMU_NO_PASID) {
-		arm_smmu_sva_sync(master->smmu);
-		return;
-	}
-	arm_smmu_cmdq_batch_init(master->smmu, &cmds, &first);
-	arm_smmu_sva_add_atc(&cmds, master, pasid, 0, ULONG_MAX);
-	arm_smmu_cmdq_batch_submit(master->smmu, &cmds);
-}
-
 /**
  * arm_smmu_sva_drain() - Have all faults of a (device, PASID) answered
  * @dev: the device
- * @pasid: the PASID, which the device has stopped to use
+ * @pasid: the PASID, which the device has stopped to use; or IOMMU_PASID_INVALID for all
  *
  * Hardware, then software, then the responses: when the last synchronisation is done they have
  * left the SMMU. What an overflow has discarded hardware has answered. A stall that is not recorded
@@ -334,7 +348,7 @@ void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
 		return;
 
 	if (master->pri_capable) {
-		priq_push(master, pasid);
+		arm_smmu_sva_flush_atc(master, pasid);
 		queue_wait_handled(&smmu->priq.q);
 	} else {
 		arm_smmu_sva_sync(smmu);

@@ -33,6 +33,7 @@
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm_types.h>
+#include <linux/pci.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -102,14 +103,33 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_sva_cd);
 
 /* Flushes */
 
+/**
+ * arm_smmu_sva_has_atc() - May ATC invalidations be sent to a device?
+ * @master: the device
+ *
+ * An invalidation that a device can't complete stops the whole queue.
+ *
+ * Context: any; one RCU read-side section with the submission, for which a reset waits.
+ * Return: false if it has no ATC, is in a reset, or gone.
+ */
+bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
+	return master->ats_enabled && dev_is_pci(master->dev) &&
+	       !pci_dev_is_disconnected(to_pci_dev(master->dev)) &&
+	       !iopf_device_in_reset(master->dev);
+}
+
+/* Without a PASID an invalidation is meant for all (IHI 0070, section 3.9.1.3). */
 static void atc_add_block(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long pfn, unsigned int order)
 {
+	bool one = ssid != IOMMU_NO_PASID && ssid != IOMMU_PASID_INVALID;
 	struct arm_smmu_cmdq_ent cmd = {
 		.opcode = CMDQ_OP_ATC_INV,
-		.substream_valid = true,
+		.substream_valid = one,
 		.atc = {
-			.ssid = ssid,
+			.ssid = one ? ssid : 0,
 			.addr = pfn << SMMU_ATC_SHIFT,
 			.size = order,
 		},
@@ -145,8 +165,8 @@ static bool atc_range_is_whole(unsigned long start, unsigned long end)
 /**
  * arm_smmu_sva_add_atc() - Add invalidations of a device's ATC to a batch of commands
  * @cmds: the batch
- * @master: the device, whose ATS is enabled
- * @ssid: the PASID
+ * @master: the device, see arm_smmu_sva_has_atc()
+ * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
  * @start: first byte
  * @end: the byte after the last, or ~0UL for everything
  *
@@ -218,10 +238,36 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 	smp_mb();
 	smmu_sva_start_batch(smmu, &cmds, CMDQ_OP_ATC_INV);
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		if (sdev->master->ats_enabled)
+		if (arm_smmu_sva_has_atc(sdev->master))
 			arm_smmu_sva_add_atc(&cmds, sdev->master, sdev->ssid, start, end);
 	if (cmds.num)
 		arm_smmu_cmdq_batch_submit(smmu, &cmds);
+}
+
+/**
+ * arm_smmu_sva_flush_atc() - Make a device forget all translations of a PASID
+ * @master: the device
+ * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
+ *
+ * Page requests that the device has sent before come before the completion. Commands that were
+ * submitted before are waited for as well.
+ *
+ * Context: any; spins.
+ */
+void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid)
+{
+	struct arm_smmu_cmdq_batch cmds;
+
+	guard(rcu)();
+	smmu_sva_start_batch(master->smmu, &cmds, CMDQ_OP_ATC_INV);
+	if (arm_smmu_sva_has_atc(master))
+		arm_smmu_sva_add_atc(&cmds, master, ssid, 0, ULONG_MAX);
+	arm_smmu_cmdq_batch_submit(master->smmu, &cmds);
+}
+
+static void arm_smmu_sva_flush_dev_atc(struct device *dev)
+{
+	arm_smmu_sva_flush_atc(dev_iommu_priv_get(dev), IOMMU_PASID_INVALID);
 }
 
 static void arm_smmu_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
@@ -305,6 +351,10 @@ static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device
 
 	if (sdom->smmu_domain.smmu != master->smmu)
 		return -EINVAL;
+	if (!arm_smmu_master_sva_enabled(master)) {
+		dev_err_ratelimited(dev, "SVA is not enabled\n");
+		return -EOPNOTSUPP;
+	}
 
 	ret = arm_smmu_sva_add_dev(sdom, master, pasid);
 	if (ret)
@@ -333,17 +383,12 @@ void arm_smmu_sva_detach(struct iommu_domain *domain, struct arm_smmu_master *ma
 			 ioasid_t ssid)
 {
 	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
-	struct arm_smmu_cmdq_batch cmds;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
 	scoped_guard(spinlock, &sdom->lock)
 		arm_smmu_clear_cd(master, ssid);
-	if (master->ats_enabled) {
-		smmu_sva_start_batch(master->smmu, &cmds, CMDQ_OP_ATC_INV);
-		arm_smmu_sva_add_atc(&cmds, master, ssid, 0, ULONG_MAX);
-		arm_smmu_cmdq_batch_submit(master->smmu, &cmds);
-	}
+	arm_smmu_sva_flush_atc(master, ssid);
 	smmu_sva_del_dev(sdom, master, ssid);
 }
 
@@ -415,6 +460,7 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 	.invalidate_range = arm_smmu_sva_invalidate_range,
 	.release = arm_smmu_sva_release,
 	.drain = arm_smmu_sva_drain,
+	.flush_atc = arm_smmu_sva_flush_dev_atc,
 };
 
 /**

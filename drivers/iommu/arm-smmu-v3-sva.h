@@ -54,9 +54,11 @@ static inline struct smmu_sva_domain *to_smmu_sva_domain(struct iommu_domain *do
 	return container_of(domain, struct smmu_sva_domain, smmu_domain.domain);
 }
 
+bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master);
 void arm_smmu_sva_sync(struct arm_smmu_device *smmu);
 void arm_smmu_sva_add_atc(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long start, unsigned long end);
+void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid);
 void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid);
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -320,6 +320,7 @@ static void smmu_add_fn(struct smmu_test *t, unsigned int n)
 	KUNIT_ASSERT_EQ(test, iommu_group_add_device(fn->group, dev), 0);
 	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(t->smmu->evtq.iopf, dev), 0);
 	fn->master.iopf_enabled = true;
+	fn->master.sva_enabled = true;
 }
 
 static void smmu_remove_fn(struct smmu_test *t, unsigned int n)
@@ -467,6 +468,17 @@ static void detach_both(struct smmu_test *t)
 static void invalidate(struct smmu_test *t, unsigned long start, unsigned long end)
 {
 	arm_smmu_sva_ops.invalidate_range(&t->sdom.smmu_domain.domain, start, end);
+}
+
+static unsigned long map_touched(struct kunit *test, unsigned long pages)
+{
+	unsigned long addr = kunit_vm_mmap(test, NULL, 0, pages * PAGE_SIZE,
+					   PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
+	for (unsigned long i = 0; i < pages; i++)
+		KUNIT_ASSERT_EQ(test, clear_user((void __user *)(addr + i * PAGE_SIZE), 8), 0);
+	return addr;
 }
 
 /* Flushes */
@@ -749,6 +761,19 @@ static void device_of_another_smmu_is_not_mine(struct kunit *test)
 	t->fn[0]->master.smmu = t->smmu;
 	KUNIT_EXPECT_TRUE(test, list_empty(&to_smmu_sva_domain(domain)->devs));
 	domain->ops->free(domain);
+}
+
+/* Its driver has not asked for that, or could not have it. */
+static void device_without_the_feature_is_refused(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct iommu_sva *sva;
+
+	t->fn[0]->master.sva_enabled = false;
+	map_touched(test, 1);
+	sva = iommu_sva_bind_device(&t->fn[0]->pdev.dev, current->mm);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(sva), -EOPNOTSUPP);
+	expect_no_cmd(t);
 }
 
 /* Page requests: reading them */
@@ -1359,17 +1384,6 @@ static void page_faults_are_enabled_before_ats(struct kunit *test)
 
 /* With the core and a real address space */
 
-static unsigned long map_touched(struct kunit *test, unsigned long pages)
-{
-	unsigned long addr = kunit_vm_mmap(test, NULL, 0, pages * PAGE_SIZE,
-					   PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
-	for (unsigned long i = 0; i < pages; i++)
-		KUNIT_ASSERT_EQ(test, clear_user((void __user *)(addr + i * PAGE_SIZE), 8), 0);
-	return addr;
-}
-
 static struct iommu_sva *bind(struct smmu_test *t, unsigned int n)
 {
 	struct iommu_sva *sva = iommu_sva_bind_device(&t->fn[n]->pdev.dev, current->mm);
@@ -1486,6 +1500,7 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(detach_clears_the_cd_and_then_the_atc),
 	KUNIT_CASE(detached_device_is_not_flushed_any_more),
 	KUNIT_CASE(device_of_another_smmu_is_not_mine),
+	KUNIT_CASE(device_without_the_feature_is_refused),
 	KUNIT_CASE(each_field_of_a_request_is_read),
 	KUNIT_CASE(each_permission_is_its_own),
 	KUNIT_CASE(request_without_pasid_has_none),
