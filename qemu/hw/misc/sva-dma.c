@@ -39,8 +39,9 @@
  *   if the job that sent it has ended (Group::waiting is false then), or until PRI or the function
  *   is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
- * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has stalled
- *   is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL then).
+ * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has
+ *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
+ *   then).
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -536,8 +537,8 @@ static gboolean pasid_let_go(gpointer key, gpointer value, gpointer opaque)
 }
 
 /*
- * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what the
- * function may do now and on what the IOMMU has: see *_registered.
+ * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what
+ * the function may do now and on what the IOMMU has: see *_registered.
  */
 static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
 {
