@@ -39,8 +39,9 @@
  *   if the job that sent it has ended (Group::waiting is false then), or until PRI or the function
  *   is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
- * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has stalled
- *   is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL then).
+ * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has
+ *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
+ *   then).
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -74,7 +75,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(SvaDma, SVA_DMA)
 #define ATC_WAYS 4
 #define NR_PRG 512
 #define RAW_ANSWERS 512
-/* Address spaces of an IOMMU model live as long as the machine: bound what raw requests create. */
+/* As many PASIDs are listened to before those that nobody uses any more are let go. */
 #define MAX_PASIDS 4096
 /*
  * Answers "Success" in a row that brought no access. Another thread may take the page away between
@@ -493,15 +494,60 @@ static void listen_pri(PasidContext *p)
     }
 }
 
+static bool pasid_in_use(SvaDma *s, uint32_t pasid)
+{
+    GHashTableIter it;
+    RawGroup *raw;
+
+    for (unsigned i = 0; i < s->nr_channels; i++) {
+        Channel *c = &s->channel[i];
+
+        if ((c->enabled || c->state != CHANNEL_IDLE) && c->pasid == pasid) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < NR_PRG; i++) {
+        if (s->group[i].sent && s->group[i].pasid == pasid) {
+            return true;
+        }
+    }
+    g_hash_table_iter_init(&it, s->raw_groups);
+    while (g_hash_table_iter_next(&it, NULL, (gpointer *)&raw)) {
+        if (raw->key >> 16 == pasid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gboolean pasid_let_go(gpointer key, gpointer value, gpointer opaque)
+{
+    PasidContext *p = value;
+    SvaDma *s = opaque;
+
+    if (pasid_in_use(s, p->pasid)) {
+        return false;
+    }
+    unlisten_inv(p);
+    atc_invalidate(s, p->pasid, 0, UINT64_MAX);
+    if (p->pri_registered) {
+        pci_pri_unregister_notifier(PCI_DEVICE(s), p->pasid);
+    }
+    return true;
+}
+
 /*
- * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what the
- * function may do now and on what the IOMMU has: see *_registered.
+ * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what
+ * the function may do now and on what the IOMMU has: see *_registered.
  */
 static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
 {
     PasidContext *p = g_hash_table_lookup(s->pasids, GUINT_TO_POINTER(pasid));
 
     if (!p) {
+        if (g_hash_table_size(s->pasids) >= MAX_PASIDS) {
+            g_hash_table_foreach_remove(s->pasids, pasid_let_go, s);
+        }
         if (g_hash_table_size(s->pasids) >= MAX_PASIDS) {
             return NULL;
         }
