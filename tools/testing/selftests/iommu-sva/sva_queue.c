@@ -130,6 +130,8 @@ static int describe(struct sva_device *device, const char *name)
 	device->sva = strtoul(flags, NULL, 0) & 1; /* UACCE_DEV_SVA */
 	device->pasid = has_ext_capability(device->bdf, PCI_EXT_CAP_ID_PASID);
 	device->pri = has_ext_capability(device->bdf, PCI_EXT_CAP_ID_PRI);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/of_node/dma-can-stall", device->bdf);
+	device->stall = !access(path, F_OK);
 	return 0;
 }
 
