@@ -13,6 +13,13 @@
  *    | denied
  *   PRI page request group ---answered Success---> the step starts again from the ATC
  *
+ * In stall mode there is neither ATC nor ATS nor PRI:
+ *
+ *   access with the virtual address ---goes on---> the translated address
+ *    | stalled by the IOMMU
+ *   wait ---retry---> the step starts again
+ *    | abort: the job ends
+ *
  * Steps run in a timer on the virtual clock, a bounded number of them for each channel and tick,
  * and nowhere else. What comes from outside - register writes, page group responses, ATC
  * invalidations, configuration writes - changes state and kicks the timer. In particular no
@@ -32,7 +39,9 @@
  *   if the job that sent it has ended (Group::waiting is false then), or until PRI or the function
  *   is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
- * - A channel that is neither enabled nor busy sends nothing.
+ * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has
+ *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
+ *   then).
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -66,13 +75,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(SvaDma, SVA_DMA)
 #define ATC_WAYS 4
 #define NR_PRG 512
 #define RAW_ANSWERS 512
-/* Address spaces of an IOMMU model live as long as the machine: bound what raw requests create. */
+/* As many PASIDs are listened to before those that nobody uses any more are let go. */
 #define MAX_PASIDS 4096
 /*
  * Answers "Success" in a row that brought no access. Another thread may take the page away between
  * answer and use, again and again; a permission that the IOMMU cannot grant never comes.
  */
 #define MAX_RETRIES 64
+/* The IOMMU itself answers "Success" when its queue has no room: ask again after a while. */
+#define OVERFLOW_WAIT_NS 100000
 
 #define TOUCH_SIZE 8
 #define FNV_BASIS 0xcbf29ce484222325ULL
@@ -114,11 +125,25 @@ typedef struct RawGroup {
     uint32_t messages;
 } RawGroup;
 
+/* An access that the IOMMU has stalled */
+typedef struct Stall {
+    IOMMUStall stall;
+    SvaDma *dev;
+    struct Channel *channel; /* whose job waits, or NULL */
+    bool retry; /* to be made again though no job waits */
+    bool priv;
+    uint32_t pasid;
+    uint64_t va;
+    IOMMUAccessFlags flags;
+    QLIST_ENTRY(Stall) next;
+} Stall;
+
 typedef enum ChannelState {
     CHANNEL_IDLE,
     CHANNEL_RUNNING,
     CHANNEL_NEEDS_CREDIT,
     CHANNEL_NEEDS_ANSWER,
+    CHANNEL_STALLED,
 } ChannelState;
 
 typedef struct DmaJob {
@@ -188,12 +213,16 @@ struct SvaDma {
     uint32_t raw_answer[RAW_ANSWERS];
     uint32_t raw_head, raw_count;
 
+    QLIST_HEAD(, Stall) stalls;
+
     /* properties */
     uint32_t nr_channels;
     uint32_t atc_entries;
     uint32_t pri_requests;
     uint8_t pasid_bits;
     bool ats, pri, pasid;
+    bool prg_pasid; /* PRG Response PASID Required */
+    bool stall;
 };
 
 static void sva_dma_kick(SvaDma *s)
@@ -324,12 +353,27 @@ static uint64_t job_param64(Channel *c, unsigned reg)
     return c->params[reg / 4] | (uint64_t)c->params[reg / 4 + 1] << 32;
 }
 
+static Stall *stall_of(SvaDma *s, Channel *c)
+{
+    Stall *t;
+
+    QLIST_FOREACH(t, &s->stalls, next) {
+        if (t->channel == c) {
+            return t;
+        }
+    }
+    g_assert_not_reached();
+}
+
 static void job_end(SvaDma *s, Channel *c, enum sva_dma_status status, uint64_t addr)
 {
     trace_sva_dma_job_end(sva_dma_rid(s), c->id, c->pasid, status, addr, c->bytes);
 
     if (c->state == CHANNEL_NEEDS_ANSWER) {
         s->group[c->prgi].waiting = false;
+    }
+    if (c->state == CHANNEL_STALLED) {
+        stall_of(s, c)->channel = NULL;
     }
     c->state = CHANNEL_IDLE;
     c->status = status;
@@ -443,12 +487,67 @@ static void unlisten_inv(PasidContext *p)
     }
 }
 
-/* Make sure that we hear of @pasid. Fails while the function may not use PASIDs. */
+static void listen_pri(PasidContext *p)
+{
+    if (!p->pri_registered && p->dev->pri) {
+        p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(p->dev), p->pasid, &p->pri);
+    }
+}
+
+static bool pasid_in_use(SvaDma *s, uint32_t pasid)
+{
+    GHashTableIter it;
+    RawGroup *raw;
+
+    for (unsigned i = 0; i < s->nr_channels; i++) {
+        Channel *c = &s->channel[i];
+
+        if ((c->enabled || c->state != CHANNEL_IDLE) && c->pasid == pasid) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < NR_PRG; i++) {
+        if (s->group[i].sent && s->group[i].pasid == pasid) {
+            return true;
+        }
+    }
+    g_hash_table_iter_init(&it, s->raw_groups);
+    while (g_hash_table_iter_next(&it, NULL, (gpointer *)&raw)) {
+        if (raw->key >> 16 == pasid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gboolean pasid_let_go(gpointer key, gpointer value, gpointer opaque)
+{
+    PasidContext *p = value;
+    SvaDma *s = opaque;
+
+    if (pasid_in_use(s, p->pasid)) {
+        return false;
+    }
+    unlisten_inv(p);
+    atc_invalidate(s, p->pasid, 0, UINT64_MAX);
+    if (p->pri_registered) {
+        pci_pri_unregister_notifier(PCI_DEVICE(s), p->pasid);
+    }
+    return true;
+}
+
+/*
+ * Make sure that we hear of @pasid. Fails if too many are in use. What may be heard depends on what
+ * the function may do now and on what the IOMMU has: see *_registered.
+ */
 static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
 {
     PasidContext *p = g_hash_table_lookup(s->pasids, GUINT_TO_POINTER(pasid));
 
     if (!p) {
+        if (g_hash_table_size(s->pasids) >= MAX_PASIDS) {
+            g_hash_table_foreach_remove(s->pasids, pasid_let_go, s);
+        }
         if (g_hash_table_size(s->pasids) >= MAX_PASIDS) {
             return NULL;
         }
@@ -458,11 +557,10 @@ static PasidContext *pasid_listen(SvaDma *s, uint32_t pasid)
         p->pri.notify = sva_dma_answered;
         g_hash_table_insert(s->pasids, GUINT_TO_POINTER(pasid), p);
     }
-    if (!p->pri_registered) {
-        p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(s), pasid, &p->pri);
-    }
+    listen_pri(p);
+    listen_pri(&s->no_pasid);
     listen_inv(p);
-    return p->pri_registered ? p : NULL;
+    return p;
 }
 
 /*
@@ -628,6 +726,34 @@ static uint32_t raw_answer_pop(SvaDma *s)
     return answer;
 }
 
+/*
+ * Whether a response with @pasid, or PCI_NO_PASID, and @code is for a group of @asked: the PASID is
+ * required or must not be there, as the PRI status says, but a Response Failure is for the whole
+ * function and may come without.
+ */
+static bool response_matches(SvaDma *s, uint32_t pasid, uint8_t code, uint32_t asked)
+{
+    return pasid == PCI_NO_PASID ? !s->prg_pasid || code > 1 : s->prg_pasid && pasid == asked;
+}
+
+/* The raw group that a response with this index is for, which may not be complete. */
+static RawGroup *raw_find(SvaDma *s, uint32_t pasid, uint16_t prgi, uint8_t code)
+{
+    GHashTableIter it;
+    RawGroup *raw;
+
+    if (!s->raw_use[prgi]) {
+        return NULL;
+    }
+    g_hash_table_iter_init(&it, s->raw_groups);
+    while (g_hash_table_iter_next(&it, NULL, (gpointer *)&raw)) {
+        if ((raw->key & 0xffff) == prgi && response_matches(s, pasid, code, raw->key >> 16)) {
+            return raw;
+        }
+    }
+    return NULL;
+}
+
 /* A page group response message. Runs inside the IOMMU's register write, or our own request. */
 static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
 {
@@ -635,11 +761,10 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
     SvaDma *s = p->dev;
     uint16_t prgi = response->prgi % NR_PRG;
     uint8_t code = response->message_code & 0xf;
-    uint64_t key = raw_key(p->pasid, prgi);
-    RawGroup *raw = g_hash_table_lookup(s->raw_groups, &key);
+    RawGroup *raw = raw_find(s, p->pasid, prgi, code);
     Group *g = &s->group[prgi];
-    bool of_job = g->sent && g->pasid == p->pasid;
-    bool of_raw = raw && raw->last_sent;
+    bool of_job = g->sent && response_matches(s, p->pasid, code, g->pasid);
+    bool of_raw = raw && (raw->last_sent || code > 1);
 
     trace_sva_dma_page_response(sva_dma_rid(s), p->pasid, prgi, code, of_job || of_raw);
 
@@ -670,7 +795,7 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
     } else {
         s->outstanding -= raw->messages;
         s->raw_use[prgi]--;
-        g_hash_table_remove(s->raw_groups, &key);
+        g_hash_table_remove(s->raw_groups, &raw->key);
         raw_answer_push(s, prgi, code, 0);
     }
 
@@ -838,6 +963,14 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
             wake_credit_waiters(s);
             return;
         }
+        if (s->pri_failed) {
+            return; /* The job has ended: its first message was answered Response Failure. */
+        }
+    }
+    if (c->state == CHANNEL_RUNNING) {
+        /* Nobody has looked at the page yet. */
+        c->retries--;
+        c->not_before = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + OVERFLOW_WAIT_NS;
     }
 }
 
@@ -854,13 +987,15 @@ static void raw_send(SvaDma *s, uint32_t val)
         .last = val & SVA_DMA_RAW_LAST,
     };
     uint64_t key = raw_key(r.pasid, r.prgi);
+    PasidContext *p;
     RawGroup *raw;
 
     if (val & SVA_DMA_RAW_STOP_MARKER) {
         r.read = r.write = r.exec = false;
         r.last = true;
     }
-    if (!pri_usable(s) || !pasid_listen(s, r.pasid)) {
+    p = pri_usable(s) ? pasid_listen(s, r.pasid) : NULL;
+    if (!p || !p->pri_registered) {
         s->counter[SVA_DMA_CNT_PRI_REFUSED]++;
         s->raw_status = SVA_DMA_RAW_REFUSED;
         return;
@@ -898,12 +1033,111 @@ static void raw_send(SvaDma *s, uint32_t val)
     }
 }
 
+/* ---- Stalls ---- */
+
+/* Runs inside the IOMMU's register write. */
+static void stall_resume(IOMMUStall *stall, bool retry)
+{
+    Stall *t = container_of(stall, Stall, stall);
+    SvaDma *s = t->dev;
+    Channel *c = t->channel;
+
+    trace_sva_dma_stall(sva_dma_rid(s), t->pasid, t->va, t->flags, retry ? 1 : -1);
+    s->counter[retry ? SVA_DMA_CNT_STALLS_RETRIED : SVA_DMA_CNT_STALLS_ABORTED]++;
+    if (retry && !c) {
+        t->retry = true;
+        sva_dma_kick(s);
+        return;
+    }
+    if (c && retry) {
+        c->state = CHANNEL_RUNNING;
+    } else if (c) {
+        job_end(s, c, SVA_DMA_ERR_TRANSLATION, t->va);
+    }
+    QLIST_REMOVE(t, next);
+    g_free(t);
+    sva_dma_kick(s);
+}
+
+static void stall_added(SvaDma *s, Stall *t)
+{
+    trace_sva_dma_stall(sva_dma_rid(s), t->pasid, t->va, t->flags, 0);
+    s->counter[SVA_DMA_CNT_STALLS]++;
+}
+
+/* Accesses of jobs that have ended, which nobody can call back */
+static void stalls_retry(SvaDma *s)
+{
+    Stall *t, *next;
+    IOMMUTLBEntry unused;
+
+    QLIST_FOREACH_SAFE(t, &s->stalls, next, next) {
+        if (!t->retry) {
+            continue;
+        }
+        t->retry = false;
+        if (pci_translate_or_stall(PCI_DEVICE(s), t->pasid, t->priv, t->va, t->flags, &unused,
+                                   &t->stall) == -EINPROGRESS) {
+            stall_added(s, t);
+        } else {
+            QLIST_REMOVE(t, next);
+            g_free(t);
+        }
+    }
+}
+
+static void stalls_forget(SvaDma *s)
+{
+    Stall *t;
+
+    while ((t = QLIST_FIRST(&s->stalls))) {
+        pci_forget_stall(PCI_DEVICE(s), &t->stall);
+        QLIST_REMOVE(t, next);
+        g_free(t);
+    }
+}
+
 /* ---- Jobs: steps ---- */
 
 typedef struct Target {
     AddressSpace *as;
     hwaddr addr;
 } Target;
+
+/* Translate in the IOMMU, for this access only. Where that does not work is in @c's state. */
+static bool job_translate_there(SvaDma *s, Channel *c, uint64_t va, unsigned need, Target *t)
+{
+    Stall *stall = g_new0(Stall, 1);
+    IOMMUTLBEntry tlb;
+
+    *stall = (Stall) {
+        .stall.resume = stall_resume,
+        .dev = s,
+        .channel = c,
+        .priv = c->job.flags & SVA_DMA_OP_PRIV,
+        .pasid = c->pasid,
+        .va = va,
+        .flags = need,
+    };
+    switch (pci_translate_or_stall(PCI_DEVICE(s), c->pasid, stall->priv, va, need, &tlb,
+                                   &stall->stall)) {
+    case 0:
+        g_free(stall);
+        t->as = tlb.target_as;
+        t->addr = (tlb.translated_addr & ~tlb.addr_mask) + (va & tlb.addr_mask);
+        return true;
+    case -EINPROGRESS:
+        QLIST_INSERT_HEAD(&s->stalls, stall, next);
+        stall_added(s, stall);
+        c->state = CHANNEL_STALLED;
+        c->fault_addr = va;
+        return false;
+    default:
+        g_free(stall);
+        job_end(s, c, SVA_DMA_ERR_TRANSLATION, va);
+        return false;
+    }
+}
 
 /*
  * Find @base + offset's translation. If there is none the job waits for the page or has ended, and
@@ -925,6 +1159,10 @@ static bool job_translate(SvaDma *s, Channel *c, uint64_t base, unsigned need, T
     if (forbidden) {
         job_end(s, c, SVA_DMA_ERR_TRANSLATION, va);
         return false;
+    }
+
+    if (s->stall) {
+        return job_translate_there(s, c, va, need, t);
     }
 
     hit = atc_lookup(s, c->pasid, priv, va, need);
@@ -1100,6 +1338,7 @@ static void sva_dma_tick(void *opaque)
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
     int64_t next = INT64_MAX;
 
+    stalls_retry(s);
     for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
         Channel *c = &s->channel[(s->next_channel + i) % s->nr_channels];
 
@@ -1107,7 +1346,7 @@ static void sva_dma_tick(void *opaque)
                              c->not_before <= now; n++) {
             job_step(s, c);
             if (c->job.pace) {
-                c->not_before = now + c->job.pace;
+                c->not_before = MAX(c->not_before, now + c->job.pace);
             }
         }
     }
@@ -1258,14 +1497,15 @@ static uint32_t device_read(SvaDma *s, unsigned reg)
     case SVA_DMA_REG_ID:
         return SVA_DMA_ID;
     case SVA_DMA_REG_CAP:
-        return s->nr_channels | s->pasid_bits << 8 | s->atc_entries << 16;
+        return s->nr_channels | s->pasid_bits << 8 | (s->stall ? SVA_DMA_CAP_STALL : 0) |
+               s->atc_entries << 16;
     case SVA_DMA_REG_CTRL:
         return s->ctrl;
     case SVA_DMA_REG_STATUS:
         for (unsigned i = 0; i < s->nr_channels; i++) {
             val |= s->channel[i].state != CHANNEL_IDLE ? SVA_DMA_STATUS_BUSY : 0;
         }
-        return val | (s->outstanding ? SVA_DMA_STATUS_PRI_PENDING : 0);
+        return val | (s->outstanding || !QLIST_EMPTY(&s->stalls) ? SVA_DMA_STATUS_PRI_PENDING : 0);
     case SVA_DMA_REG_RAW_ADDR:
     case SVA_DMA_REG_RAW_ADDR + 4:
         return half(s->raw_addr, reg);
@@ -1431,6 +1671,7 @@ static void sva_dma_reset(DeviceState *dev)
         *c = (Channel) { .id = i, .vector = i, .status = flr ? c->status : SVA_DMA_IDLE };
     }
     pri_forget(s, SVA_DMA_ERR_STOPPED);
+    stalls_forget(s);
     s->pri_failed = false;
     s->ctrl = 0;
     s->raw_addr = 0;
@@ -1483,6 +1724,14 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         error_setg(errp, "sva-dma needs a PCI Express port: give bus=");
         return;
     }
+    if (s->stall && !pci_bus_is_root(pci_get_bus(pdev))) {
+        error_setg(errp, "no transaction waits on a link: stall=on needs bus=pcie.0");
+        return;
+    }
+    if (s->stall) {
+        pdev->cap_present |= QEMU_PCI_DMA_CAN_STALL;
+        s->ats = false;
+    }
     /* Nobody can ask for pages whose translations or PASIDs he cannot have. */
     s->pri = s->pri && s->ats && s->pasid;
     if (!sva_dma_check_properties(s, errp) ||
@@ -1499,7 +1748,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
     if (s->pri) {
-        pcie_pri_init(pdev, cap, s->pri_requests, true);
+        pcie_pri_init(pdev, cap, s->pri_requests, s->prg_pasid);
     }
 
     memory_region_init_io(&s->bar, OBJECT(s), &sva_dma_ops, s, TYPE_SVA_DMA, SVA_DMA_BAR_SIZE);
@@ -1517,7 +1766,11 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     s->atc = g_new0(AtcEntry, s->atc_entries);
     s->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     s->raw_groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
-    s->no_pasid = (PasidContext) { .dev = s, .pasid = PCI_NO_PASID };
+    s->no_pasid = (PasidContext) {
+        .dev = s,
+        .pasid = PCI_NO_PASID,
+        .pri.notify = sva_dma_answered,
+    };
     s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, sva_dma_tick, s);
 }
 
@@ -1528,6 +1781,7 @@ static void sva_dma_exit(PCIDevice *pdev)
     PasidContext *p;
 
     timer_free(s->timer);
+    stalls_forget(s);
     pasids_unlisten_inv(s);
     unlisten_inv(&s->no_pasid);
     g_hash_table_iter_init(&it, s->pasids);
@@ -1535,6 +1789,9 @@ static void sva_dma_exit(PCIDevice *pdev)
         if (p->pri_registered) {
             pci_pri_unregister_notifier(pdev, p->pasid);
         }
+    }
+    if (s->no_pasid.pri_registered) {
+        pci_pri_unregister_notifier(pdev, PCI_NO_PASID);
     }
     g_hash_table_destroy(s->pasids);
     g_hash_table_destroy(s->raw_groups);
@@ -1551,6 +1808,8 @@ static const Property sva_dma_properties[] = {
     DEFINE_PROP_BOOL("ats", SvaDma, ats, true),
     DEFINE_PROP_BOOL("pri", SvaDma, pri, true),
     DEFINE_PROP_BOOL("pasid", SvaDma, pasid, true),
+    DEFINE_PROP_BOOL("prg-response-pasid", SvaDma, prg_pasid, true),
+    DEFINE_PROP_BOOL("stall", SvaDma, stall, false),
 };
 
 static const VMStateDescription sva_dma_vmstate = {

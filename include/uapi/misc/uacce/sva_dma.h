@@ -16,6 +16,10 @@
  * range page by page: look the page up in the ATC; on a miss send an ATS translation request; if
  * that does not grant the access, send a page request group and, once it is answered with
  * Success, ask for the translation again.
+ *
+ * With CAP_STALL there are neither ATS nor PRI: each access has the virtual address, and waits in
+ * the IOMMU while software sees to the fault. An access that waits can't be called back: it is
+ * made, or aborted, even if its job has been stopped in the meantime.
  */
 #ifndef _UAPI_MISC_UACCE_SVA_DMA_H
 #define _UAPI_MISC_UACCE_SVA_DMA_H
@@ -39,6 +43,7 @@
 #define SVA_DMA_REG_CAP			0x004	/* ro */
 #define   SVA_DMA_CAP_CHANNELS		0x000000ff
 #define   SVA_DMA_CAP_PASID_BITS	0x00001f00	/* width of the PASIDs it can send */
+#define   SVA_DMA_CAP_STALL		0x00002000	/* accesses wait in the IOMMU, see above */
 #define   SVA_DMA_CAP_ATC_ENTRIES	0xffff0000
 #define SVA_DMA_REG_CTRL		0x008
 #define   SVA_DMA_CTRL_ENABLE		0x1	/* channels may run */
@@ -46,7 +51,7 @@
 #define   SVA_DMA_CTRL_DROP_ATC		0x4	/* wo: forget all translations */
 #define SVA_DMA_REG_STATUS		0x00c	/* ro */
 #define   SVA_DMA_STATUS_BUSY		0x1	/* a channel runs a job */
-#define   SVA_DMA_STATUS_PRI_PENDING	0x2	/* a page request group is unanswered */
+#define   SVA_DMA_STATUS_PRI_PENDING	0x2	/* a page request group, or stall, is unanswered */
 
 /*
  * Raw page requests: any PASID, address, PRG index and flags, whether or not that is a sane
@@ -99,6 +104,9 @@ enum sva_dma_counter {
 	SVA_DMA_CNT_INV_GLOBAL,		/* ... without one */
 	SVA_DMA_CNT_INV_ENTRIES,	/* ATC entries that they dropped */
 	SVA_DMA_CNT_RESETS,		/* function-level resets; the one that survives them */
+	SVA_DMA_CNT_STALLS,		/* accesses that the IOMMU stalled */
+	SVA_DMA_CNT_STALLS_RETRIED,	/* ... and then let try again */
+	SVA_DMA_CNT_STALLS_ABORTED,	/* ... or aborted */
 	SVA_DMA_NR_COUNTERS
 };
 

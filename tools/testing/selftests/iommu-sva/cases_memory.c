@@ -21,7 +21,7 @@ FIXTURE_TEARDOWN(memory)
 TEST_F(memory, untouched_heap_reads_as_zero)
 {
 	size_t len = 4 * MiB, i;
-	__u64 served = counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS);
+	__u64 served = counter(_metadata, &self->q, env_served(&self->env));
 	__u8 *heap = malloc(len);
 	struct sva_result result;
 	__u64 zeros = 0xcbf29ce484222325ULL;
@@ -31,21 +31,21 @@ TEST_F(memory, untouched_heap_reads_as_zero)
 		zeros *= 0x100000001b3ULL;
 	result = run_ok(&self->q, sva_checksum(heap, len));
 	EXPECT_EQ(zeros, result.value);
-	EXPECT_LT(served, counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS));
+	EXPECT_LT(served, counter(_metadata, &self->q, env_served(&self->env)));
 	free(heap);
 }
 
 TEST_F(memory, untouched_heap_takes_the_devices_bytes)
 {
 	size_t len = 4 * MiB;
-	__u64 served = counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS);
+	__u64 served = counter(_metadata, &self->q, env_served(&self->env));
 	__u8 *heap = malloc(len);
 
 	ASSERT_NE(NULL, heap);
 	run_ok(&self->q, sva_fill(heap, len, 0x5a));
 	EXPECT_EQ(-1, differs(heap, len, 0x5a));
 	/* Each page is there because it was asked for, and asked for alone. */
-	EXPECT_LE(served + len / PAGE / 2, counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS));
+	EXPECT_LE(served + len / PAGE / 2, counter(_metadata, &self->q, env_served(&self->env)));
 	free(heap);
 }
 
@@ -173,10 +173,10 @@ TEST_F(memory, transparent_huge_page_comes_by_one_request)
 	__u64 before;
 
 	ASSERT_EQ(0, madvise(huge, 2 * HUGE_PAGE, MADV_HUGEPAGE));
-	before = counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS);
+	before = counter(_metadata, &self->q, env_served(&self->env));
 	run_ok(&self->q, sva_fill(huge, HUGE_PAGE, 0x42));
 	EXPECT_EQ(HUGE_PAGE / KiB, smaps_kb(huge, "AnonHugePages"));
-	EXPECT_GE(before + 2, counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS));
+	EXPECT_GE(before + 2, counter(_metadata, &self->q, env_served(&self->env)));
 	EXPECT_EQ(-1, differs(huge, HUGE_PAGE, 0x42));
 	EXPECT_EQ(-1, differs(huge + HUGE_PAGE, HUGE_PAGE, 0));
 }
@@ -224,6 +224,7 @@ TEST_F(memory, sixty_four_megabytes_in_groups_of_32_pages)
 	struct sva_job job = sva_fill(anon(len), len, 0x66);
 	__u8 *memory = (__u8 *)job.dst;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	job.op |= sva_group(32);
 	run_ok(&self->q, job);
 	EXPECT_EQ(-1, differs(memory, len, 0x66));
@@ -312,6 +313,7 @@ TEST_F(memory, locked_memory_needs_no_page_request)
 	__u64 before;
 	struct sva_queue q;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	ASSERT_EQ(0, mlock(memory, len));
 	ASSERT_EQ(0, sva_open(&q, &self->env.sva[0]));
 	ASSERT_EQ(0, ioctl(q.fd, SVA_DMA_IOC_FLAGS, &no_pri));

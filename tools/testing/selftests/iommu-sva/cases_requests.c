@@ -19,6 +19,7 @@ FIXTURE(requests) {
 FIXTURE_SETUP(requests)
 {
 	env_setup(_metadata, &self->env);
+	NEEDS_PAGE_REQUESTS(&self->env);
 	start(&self->q, &self->env.sva[0]);
 	self->memory = anon(32 * PAGE);
 }

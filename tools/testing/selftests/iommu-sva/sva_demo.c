@@ -167,8 +167,14 @@ static void show_heap(void)
 	claim(result.status == SVA_DMA_DONE && result.bytes == HEAP,
 	      "the device wrote %llu MiB by virtual address: %s",
 	      (unsigned long long)result.bytes / MiB, sva_status_name(result.status));
-	claim(pages && groups == served,
-	      "it requested %llu pages in %llu groups; %llu groups served", pages, groups, served);
+	if (device.stall)
+		claim(since(SVA_DMA_CNT_STALLS_RETRIED),
+		      "%llu of its accesses waited for the kernel to bring the page",
+		      since(SVA_DMA_CNT_STALLS_RETRIED));
+	else
+		claim(pages && groups == served,
+		      "it requested %llu pages in %llu groups; %llu groups served", pages, groups,
+		      served);
 	claim(after > before, "pages of it in memory: %zu before, %zu after", before, after);
 	claim(all_are(heap, HEAP, 0x5a), "the CPU verified %lu MiB that the device wrote",
 	      HEAP / MiB);

@@ -130,6 +130,8 @@ static int describe(struct sva_device *device, const char *name)
 	device->sva = strtoul(flags, NULL, 0) & 1; /* UACCE_DEV_SVA */
 	device->pasid = has_ext_capability(device->bdf, PCI_EXT_CAP_ID_PASID);
 	device->pri = has_ext_capability(device->bdf, PCI_EXT_CAP_ID_PRI);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/of_node/dma-can-stall", device->bdf);
+	device->stall = !access(path, F_OK);
 	return 0;
 }
 
@@ -438,6 +440,9 @@ const char *sva_counter_name(int counter)
 		[SVA_DMA_CNT_INV_GLOBAL] = "invalidations without a PASID",
 		[SVA_DMA_CNT_INV_ENTRIES] = "ATC entries invalidated",
 		[SVA_DMA_CNT_RESETS] = "resets",
+		[SVA_DMA_CNT_STALLS] = "stalls",
+		[SVA_DMA_CNT_STALLS_RETRIED] = "stalls retried",
+		[SVA_DMA_CNT_STALLS_ABORTED] = "stalls aborted",
 	};
 
 	return counter >= 0 && counter < SVA_DMA_NR_COUNTERS ? names[counter] : "?";

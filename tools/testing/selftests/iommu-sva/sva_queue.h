@@ -28,6 +28,7 @@
  * @uacce: directory in sysfs, "/sys/class/uacce/sva_dma-0"
  * @pasid: the device has the PASID capability
  * @pri: the device has the PRI capability
+ * @stall: the IOMMU may keep its accesses waiting instead: there are no page requests and no ATC
  * @sva: the kernel granted SVA
  */
 struct sva_device {
@@ -36,6 +37,7 @@ struct sva_device {
 	char uacce[128];
 	bool pasid;
 	bool pri;
+	bool stall;
 	bool sva;
 };
 

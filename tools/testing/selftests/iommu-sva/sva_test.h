@@ -55,7 +55,7 @@
 
 /**
  * struct sva_env - the machine as a case finds it
- * @sva: two devices that can do all
+ * @sva: two devices that can do all, page requests or stalls included
  * @spare: a third one, which only the case that takes it away uses
  * @no_pri: device without PRI
  * @no_pasid: device without PASID
@@ -84,7 +84,7 @@ static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
 	for (i = 0; i < n; i++) {
 		if (!all[i].pasid)
 			env->no_pasid = all[i];
-		else if (!all[i].pri)
+		else if (!all[i].pri && !all[i].stall)
 			env->no_pri = all[i];
 		else if (full < 2)
 			env->sva[full++] = all[i];
@@ -92,8 +92,20 @@ static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
 			env->spare = all[i];
 	}
 	ASSERT_EQ(2, full) {
-		TH_LOG("two sva-dma devices with PASID and PRI are needed");
+		TH_LOG("two sva-dma devices with PASID, and PRI or stalls, are needed");
 	}
+}
+
+/* A device that stalls sends no page requests, and no translation requests for an ATC. */
+#define NEEDS_PAGE_REQUESTS(env) do {							\
+	if ((env)->sva[0].stall)							\
+		SKIP(return, "the device stalls: no page requests, no ATC");		\
+} while (0)
+
+/* What counts how often the kernel has served the device */
+static int env_served(const struct sva_env *env)
+{
+	return env->sva[0].stall ? SVA_DMA_CNT_STALLS_RETRIED : SVA_DMA_CNT_PRI_SUCCESS;
 }
 
 static void env_count(struct __test_metadata *_metadata, struct sva_env *env, int i,

@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SMMUv3 page requests and stalls: from hardware to the fault queue, and back
+ *
+ * A device has its faults served in one of two ways. A PCIe function with PRI sends page requests,
+ * which hardware writes into the PRI queue (IHI 0070, chapter 8). A platform device, or a function
+ * integrated like one, is stalled, and hardware writes an event into the event queue (section
+ * 3.12.2). This file reads the PRI queue; the base driver reads the event queue, as before. Both
+ * report to one fault queue, and both are drained when a PASID goes.
+ *
+ * An answer gives the device its credit back, so entries leave the queue before they are reported,
+ * a few at a time.
+ *
+ * Progress. arm_smmu_queue.handled counts the entries that have been reported since the queue was
+ * set up. Indices of a queue start at zero, too, and count modulo twice its size (the wrap bit). A
+ * drain turns the producer's index into a count and waits for that: several can wait at once, and
+ * none waits for entries that come later. The count lags behind the consumer's index by less than
+ * the queue's size, so the producer's index names one count.
+ *
+ * Overflow. When the PRI queue is full, hardware discards requests until software acknowledges, and
+ * answers the last pages among them itself, with Success: the device asks again (section 8.1). It
+ * is acknowledged when the queue is empty: groups that lost their last page must not mix with what
+ * comes after.
+ *
+ * Credits. Requests that a device may have outstanding take room in the PRI queue. The sum of what
+ * devices get is what the queue holds, less some room for stop markers, which need no credit. Each
+ * device is offered half of what is left, so that the first does not leave the others with little.
+ * When nothing is left a device still gets a few, and overflow is possible.
+ *
+ * The order of enabling is PASID, ATS, PRI; the other way round when disabling. ATS is in the hands
+ * of the base driver, which calls here when it changes.
+ *
+ * Locks:
+ *
+ *	arm_smmu_asid_lock		(base) ats_enabled, pri_enabled, credits
+ *	arm_smmu_device.streams_mutex	(base) keeps devices from going between look-up and report
+ *	  iommu_fault_param.lock	(fault queue)
+ */
+#include <kunit/visibility.h>
+#include <linux/bitfield.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/pci.h>
+#include <linux/pci-ats.h>
+#include <linux/wait_bit.h>
+
+#include "arm-smmu-v3-sva.h"
+
+/* Events that name no address */
+#define EVT_C_BAD_SUBSTREAMID	0x08
+#define EVT_C_BAD_CD		0x0a
+
+/* Of a PRI queue, one entry in this many is kept for stop markers. */
+#define PRIQ_MARKER_SHARE	8
+/* What a device gets of a queue that has been given away */
+#define PRIQ_MIN_CREDITS	8U
+/* Entries that are taken out at a time */
+#define PRIQ_BATCH		16U
+
+/* Entries of the PRI queue (IHI 0070, chapter 8) */
+
+VISIBLE_IF_KUNIT bool arm_smmu_is_stop_marker(const u64 *req)
+{
+	const u64 lrw = PRIQ_0_PRG_LAST | PRIQ_0_PERM_READ | PRIQ_0_PERM_WRITE;
+
+	return (req[0] & PRIQ_0_SSID_V) && (req[0] & lrw) == PRIQ_0_PRG_LAST;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_is_stop_marker);
+
+VISIBLE_IF_KUNIT void arm_smmu_decode_ppr(const u64 *req, bool answer_needs_pasid,
+					  struct iopf_fault *evt)
+{
+	struct iommu_fault_page_request *prm = &evt->fault.prm;
+
+	*evt = (struct iopf_fault){ .fault.type = IOMMU_FAULT_PAGE_REQ };
+	prm->addr = req[1] & PRIQ_1_ADDR_MASK;
+	prm->grpid = FIELD_GET(PRIQ_1_PRG_IDX, req[1]);
+	prm->pasid = IOMMU_NO_PASID;
+	if (req[0] & PRIQ_0_SSID_V) {
+		prm->pasid = FIELD_GET(PRIQ_0_SSID, req[0]);
+		prm->flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+		if (answer_needs_pasid)
+			prm->flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+	}
+	if (req[0] & PRIQ_0_PRG_LAST)
+		prm->flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+	if (req[0] & PRIQ_0_PERM_READ)
+		prm->perm |= IOMMU_FAULT_PERM_READ;
+	if (req[0] & PRIQ_0_PERM_WRITE)
+		prm->perm |= IOMMU_FAULT_PERM_WRITE;
+	if (req[0] & PRIQ_0_PERM_EXEC)
+		prm->perm |= IOMMU_FAULT_PERM_EXEC;
+	if (req[0] & PRIQ_0_PERM_PRIV)
+		prm->perm |= IOMMU_FAULT_PERM_PRIV;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_decode_ppr);
+
+/* Responses (IHI 0070, section 4.5.2) */
+
+VISIBLE_IF_KUNIT void arm_smmu_make_pri_resp(struct arm_smmu_cmdq_ent *cmd, u32 sid,
+					     const struct iommu_fault_page_request *prm,
+					     enum iommu_page_response_code code)
+{
+	bool with_pasid = prm->flags & IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+
+	*cmd = (struct arm_smmu_cmdq_ent){
+		.opcode = CMDQ_OP_PRI_RESP,
+		.substream_valid = with_pasid,
+		.pri = {
+			.sid = sid,
+			.ssid = with_pasid ? prm->pasid : 0,
+			.grpid = prm->grpid,
+		},
+	};
+	/* The architecture's names for the second and the first are Invalid Request and Failure. */
+	switch (code) {
+	case IOMMU_PAGE_RESP_SUCCESS:
+		cmd->pri.resp = PRI_RESP_SUCC;
+		break;
+	case IOMMU_PAGE_RESP_INVALID:
+		cmd->pri.resp = PRI_RESP_FAIL;
+		break;
+	case IOMMU_PAGE_RESP_FAILURE:
+		cmd->pri.resp = PRI_RESP_DENY;
+		break;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_pri_resp);
+
+static void priq_respond(struct arm_smmu_device *smmu, u32 sid,
+			 const struct iommu_fault_page_request *prm,
+			 enum iommu_page_response_code code)
+{
+	struct arm_smmu_cmdq_ent cmd;
+
+	arm_smmu_make_pri_resp(&cmd, sid, prm, code);
+	arm_smmu_cmdq_issue_cmd(smmu, &cmd);
+}
+
+/**
+ * arm_smmu_sva_page_response() - Answer a page request group
+ * @master: the device that asked, by PRI
+ * @evt: the group's last page
+ * @resp: the answer
+ *
+ * Context: process or atomic; for the base driver's page_response(), which answers stalls itself.
+ */
+void arm_smmu_sva_page_response(struct arm_smmu_master *master, const struct iopf_fault *evt,
+				const struct iommu_page_response *resp)
+{
+	priq_respond(master->smmu, master->streams[0].id, &evt->fault.prm, resp->code);
+}
+
+/* Reading the queue */
+
+/**
+ * arm_smmu_sva_handled() - Entries of the PRI queue or the event queue have been reported
+ * @q: the queue
+ * @n: how many
+ *
+ * Context: process; the queue's interrupt thread, and nobody else.
+ */
+void arm_smmu_sva_handled(struct arm_smmu_queue *q, unsigned long n)
+{
+	/* Either a drain sees the count or this sees the drain. */
+	smp_store_mb(q->handled, q->handled + n);
+	wake_up_var(&q->handled);
+}
+
+static void priq_take(struct arm_smmu_device *smmu, const u64 *req)
+{
+	u32 sid = FIELD_GET(PRIQ_0_SID, req[0]);
+	struct arm_smmu_master *master;
+	struct iopf_fault evt;
+
+	lockdep_assert_held(&smmu->streams_mutex);
+
+	/* A stop marker wants no answer; its PASID is drained by whoever stopped it. */
+	if (arm_smmu_is_stop_marker(req))
+		return;
+
+	master = arm_smmu_find_master(smmu, sid);
+	arm_smmu_decode_ppr(req, !master || master->prg_needs_pasid, &evt);
+	if (master && master->pri_capable) {
+		iommu_report_device_fault(master->dev, &evt);
+		return;
+	}
+
+	dev_err_ratelimited(smmu->dev, "page request for %#llx from stream %#x, which is %s\n",
+			    evt.fault.prm.addr, sid, master ? "without PRI" : "unknown");
+	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+		priq_respond(smmu, sid, &evt.fault.prm, IOMMU_PAGE_RESP_INVALID);
+}
+
+static void priq_read_entry(struct arm_smmu_queue *q, u32 cons, u64 req[PRIQ_ENT_DWORDS])
+{
+	const __le64 *ent = Q_ENT(q, cons);
+
+	for (unsigned int i = 0; i < PRIQ_ENT_DWORDS; i++)
+		req[i] = le64_to_cpu(READ_ONCE(ent[i]));
+}
+
+static u32 queue_pos(const struct arm_smmu_queue *q, u32 index)
+{
+	return Q_WRP(&q->llq, index) | Q_IDX(&q->llq, index);
+}
+
+static u32 queue_next(const struct arm_smmu_queue *q, u32 index)
+{
+	return queue_pos(q, queue_pos(q, index) + 1);
+}
+
+static void priq_write_cons(struct arm_smmu_queue *q, u32 cons)
+{
+	q->llq.cons = cons;
+	/* When the entries have been read: hardware may write the next ones there. */
+	writel(cons, q->cons_reg);
+}
+
+/* Takes entries out of the queue. Returns how many. */
+static unsigned int priq_take_out(struct arm_smmu_queue *q, u64 (*req)[PRIQ_ENT_DWORDS])
+{
+	unsigned int max = min(PRIQ_BATCH, BIT(q->llq.max_n_shift) / 2);
+	u32 cons = queue_pos(q, q->llq.cons), prod;
+	unsigned int n;
+
+	/* The entries up to there are in memory. */
+	q->llq.prod = readl(q->prod_reg);
+	prod = queue_pos(q, q->llq.prod);
+	for (n = 0; n < max && cons != prod; n++, cons = queue_next(q, cons))
+		priq_read_entry(q, cons, req[n]);
+	if (n)
+		priq_write_cons(q, Q_OVF(q->llq.cons) | cons);
+	return n;
+}
+
+/* Returns false if the queue is empty. */
+static bool priq_consume(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_queue *q = &smmu->priq.q;
+	u64 req[PRIQ_BATCH][PRIQ_ENT_DWORDS];
+	unsigned int n = priq_take_out(q, req);
+
+	if (!n)
+		return false;
+	scoped_guard(mutex, &smmu->streams_mutex)
+		for (unsigned int i = 0; i < n; i++)
+			priq_take(smmu, req[i]);
+	arm_smmu_sva_handled(q, n);
+	return true;
+}
+
+/**
+ * arm_smmu_sva_priq_thread() - Report what is in the PRI queue
+ * @smmu: the SMMU
+ *
+ * Context: process; the interrupt thread of the PRI queue. Waits for no fault.
+ * Return: IRQ_HANDLED.
+ */
+irqreturn_t arm_smmu_sva_priq_thread(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_queue *q = &smmu->priq.q;
+
+	/* The interrupt tells that the queue is no longer empty: leave it only when it is. */
+	while (priq_consume(smmu))
+		cond_resched();
+
+	/*
+	 * With an overflow pending nothing enters: the queue is still empty. The event queue's
+	 * thread may report to the same fault queue now, but stalls are never partial.
+	 */
+	if (Q_OVF(q->llq.prod) != Q_OVF(q->llq.cons)) {
+		dev_info_ratelimited(smmu->dev, "PRI queue overflowed\n");
+		iopf_queue_discard_partial(smmu->evtq.iopf);
+		priq_write_cons(q, Q_OVF(q->llq.prod) | queue_pos(q, q->llq.cons));
+	}
+	return IRQ_HANDLED;
+}
+
+/* Strays */
+
+/**
+ * arm_smmu_sva_event() - Look at an event that was no stall
+ * @smmu: the SMMU
+ * @evt: the event
+ *
+ * A transaction for which there is no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11) may
+ * be one whose PASID has been unbound: its driver has gone on all the same.
+ *
+ * Context: process; the interrupt thread of the event queue.
+ */
+void arm_smmu_sva_event(struct arm_smmu_device *smmu, const u64 *evt)
+{
+	struct arm_smmu_master *master;
+	u8 id = FIELD_GET(EVTQ_0_ID, evt[0]);
+
+	if (!(evt[0] & EVTQ_0_SSV) || (id != EVT_C_BAD_SUBSTREAMID && id != EVT_C_BAD_CD))
+		return;
+	guard(mutex)(&smmu->streams_mutex);
+	master = arm_smmu_find_master(smmu, FIELD_GET(EVTQ_0_SID, evt[0]));
+	if (master)
+		iopf_report_stray(master->dev, FIELD_GET(EVTQ_0_SSID, evt[0]), 0);
+}
+
+/* Drain */
+
+/* What the count will be when the consumer, now at count @handled, has come to @prod. */
+VISIBLE_IF_KUNIT unsigned long arm_smmu_count_at(const struct arm_smmu_queue *q,
+						 unsigned long handled, u32 prod)
+{
+	return handled + queue_pos(q, queue_pos(q, prod) - (u32)handled);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_count_at);
+
+/* Waits until the entries that are in the queue now have been reported. */
+static void queue_wait_handled(struct arm_smmu_queue *q)
+{
+	unsigned long handled, target;
+	u32 prod;
+
+	/* Between equal counts the producer is less than two rounds ahead: it names one count. */
+	do {
+		handled = READ_ONCE(q->handled);
+		prod = readl(q->prod_reg);
+	} while (handled != READ_ONCE(q->handled));
+
+	target = arm_smmu_count_at(q, handled, prod);
+	wait_var_event(&q->handled, (long)(READ_ONCE(q->handled) - target) >= 0);
+}
+
+/**
+ * arm_smmu_sva_drain() - Have all faults of a (device, PASID) answered
+ * @dev: the device
+ * @pasid: the PASID, which the device has stopped to use; or IOMMU_PASID_INVALID for all
+ *
+ * Hardware, then software, then the responses: when the last synchronisation is done they have
+ * left the SMMU. What an overflow has discarded hardware has answered. A stall that is not recorded
+ * yet has not become one: it is decided when the CD goes, and recorded before the second drain.
+ *
+ * Context: process, sleeps. Waits for the interrupt thread, not for faults that are being served.
+ */
+void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_device *smmu = master->smmu;
+
+	if (!master->iopf_enabled)
+		return;
+
+	if (master->pri_capable) {
+		arm_smmu_sva_flush_atc(master, pasid);
+		queue_wait_handled(&smmu->priq.q);
+	} else {
+		arm_smmu_sva_sync(smmu);
+		queue_wait_handled(&smmu->evtq.q);
+	}
+	iopf_drain_pasid(dev, pasid);
+	arm_smmu_sva_sync(smmu);
+}
+
+/* Credits and PRI of a device */
+
+/* Takes up to @wanted of what is left. */
+VISIBLE_IF_KUNIT u32 arm_smmu_grant_credits(struct arm_smmu_device *smmu, u32 wanted)
+{
+	u32 entries = BIT(smmu->priq.q.llq.max_n_shift);
+	u32 all = entries - entries / PRIQ_MARKER_SHARE;
+	u32 left = all - min(all, smmu->priq.granted);
+	u32 granted = min(wanted, max(left / 2, PRIQ_MIN_CREDITS));
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	smmu->priq.granted += granted;
+	return granted;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_grant_credits);
+
+/**
+ * arm_smmu_sva_probe_pri() - Find out whether a device can have page requests served
+ * @master: the device
+ *
+ * Context: process; while the device is probed.
+ */
+void arm_smmu_sva_probe_pri(struct arm_smmu_master *master)
+{
+	struct arm_smmu_device *smmu = master->smmu;
+	struct pci_dev *pdev;
+
+	/* A device that stalls asks by stalling. */
+	if (!(smmu->features & ARM_SMMU_FEAT_PRI) || !dev_is_pci(master->dev) ||
+	    master->stall_enabled || master->num_streams != 1 ||
+	    !(smmu->priq.q.irq || smmu->combined_irq) || !smmu->priq.q.llq.max_n_shift)
+		return;
+
+	pdev = to_pci_dev(master->dev);
+	if (!arm_smmu_ats_supported(master) || !pci_pri_supported(pdev))
+		return;
+	master->pri_capable = true;
+	master->prg_needs_pasid = pci_prg_resp_pasid_required(pdev);
+}
+
+/**
+ * arm_smmu_sva_start_pri() - Let a device send page requests, if its driver wants that
+ * @master: the device, whose ATS is enabled
+ *
+ * Context: process; may sleep.
+ * Return: 0, or what the PCI core says.
+ */
+int arm_smmu_sva_start_pri(struct arm_smmu_master *master)
+{
+	struct arm_smmu_device *smmu = master->smmu;
+	struct pci_dev *pdev;
+	u32 credits;
+	int ret;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	if (!master->pri_capable || !master->iopf_enabled || master->pri_credits)
+		return 0;
+
+	pdev = to_pci_dev(master->dev);
+	pci_read_config_dword(pdev, pdev->pri_cap + PCI_PRI_MAX_REQ, &credits);
+	credits = arm_smmu_grant_credits(smmu, max(credits, 1U));
+	ret = pci_reset_pri(pdev) ?: pci_enable_pri(pdev, credits);
+	if (ret) {
+		smmu->priq.granted -= credits;
+		pci_err(pdev, "cannot enable page requests: %pe\n", ERR_PTR(ret));
+		return ret;
+	}
+	master->pri_credits = credits;
+	return 0;
+}
+
+/**
+ * arm_smmu_sva_stop_pri() - Undo arm_smmu_sva_start_pri(), before ATS is disabled
+ * @master: the device
+ *
+ * Context: process; may sleep.
+ */
+void arm_smmu_sva_stop_pri(struct arm_smmu_master *master)
+{
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	if (!master->pri_credits)
+		return;
+	pci_disable_pri(to_pci_dev(master->dev));
+	master->smmu->priq.granted -= master->pri_credits;
+	master->pri_credits = 0;
+}
+
+/**
+ * arm_smmu_master_iopf_supported() - Can a device have page faults served?
+ * @master: the device
+ *
+ * Context: process.
+ * Return: true if it sends page requests that the SMMU can take, or stalls.
+ */
+bool arm_smmu_master_iopf_supported(struct arm_smmu_master *master)
+{
+	struct arm_smmu_device *smmu = master->smmu;
+
+	if (!smmu->evtq.iopf)
+		return false;
+	if (master->pri_capable)
+		return true;
+	/* A stall is answered by its stream, and the fault queue knows the device only. */
+	return master->stall_enabled && master->num_streams == 1 &&
+	       (smmu->evtq.q.irq || smmu->combined_irq);
+}
+
+/**
+ * arm_smmu_master_enable_iopf() - IOMMU_DEV_FEAT_IOPF
+ * @master: a device that can have page faults served
+ *
+ * Context: process, may sleep; the device's driver does not call this and its counterpart at the
+ * same time.
+ * Return: 0, or what the fault queue or the PCI core say.
+ */
+int arm_smmu_master_enable_iopf(struct arm_smmu_master *master)
+{
+	struct iopf_queue *queue = master->smmu->evtq.iopf;
+	int ret;
+
+	ret = iopf_queue_add_device(queue, master->dev);
+	if (ret)
+		return ret;
+
+	/* Without ATS, for want of a domain that translates, PRI follows later. */
+	scoped_guard(mutex, &arm_smmu_asid_lock) {
+		master->iopf_enabled = true;
+		if (master->ats_enabled)
+			ret = arm_smmu_sva_start_pri(master);
+		if (ret)
+			master->iopf_enabled = false;
+	}
+	if (ret)
+		iopf_queue_remove_device(queue, master->dev);
+	return ret;
+}
+
+/**
+ * arm_smmu_master_disable_iopf() - Undo arm_smmu_master_enable_iopf()
+ * @master: a device without bonds, which asks for nothing more
+ *
+ * Context: process, may sleep; does not wait for faults that are being served.
+ */
+void arm_smmu_master_disable_iopf(struct arm_smmu_master *master)
+{
+	struct arm_smmu_queue *q = &master->smmu->evtq.q;
+
+	if (master->pri_capable)
+		q = &master->smmu->priq.q;
+
+	scoped_guard(mutex, &arm_smmu_asid_lock)
+		arm_smmu_sva_stop_pri(master);
+	arm_smmu_sva_sync(master->smmu);
+	queue_wait_handled(q);
+	iopf_queue_remove_device(master->smmu->evtq.iopf, master->dev);
+	master->iopf_enabled = false;
+}

@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SMMUv3 back-end of the SVA core: context descriptors and flushes
+ *
+ * A domain is one io_mm on one SMMU: an ASID of the SMMU's own, and the devices that may use it.
+ * Nothing is shared with the CPU's ASIDs, so broadcast TLB maintenance is not relied on. What a
+ * device's context descriptor (CD) says:
+ *
+ *	attach	valid, walks the process's page tables
+ *	release	valid, walks nothing (EPD0), records and stalls nothing: untranslated requests are
+ *		aborted without a log line, translation requests get R=W=0
+ *	detach	not valid; what still arrives is a driver's mistake and is recorded
+ *
+ * The make_* functions say what a CD is, arm_smmu_write_cd_entry() of the base driver brings it to
+ * where hardware reads it, without a state in between that means anything else.
+ *
+ * Devices are on the domain's list before their CD is valid and until it and all caches are
+ * cleared. Flushes walk the list under RCU. The base driver keeps a list of its own, for its own
+ * flushes, under a lock that turns interrupts off; nothing here waits under it.
+ *
+ * A flush is exactly ranged. It waits twice: an ATC may be refilled from the TLB, so the TLB's
+ * invalidation is complete before the ATC's starts (IHI 0070, section 4.5.1).
+ *
+ * Locks:
+ *
+ *	iommu_group.mutex
+ *	  arm_smmu_asid_lock		(base) ATS and PRI of all devices
+ *	    smmu_sva_domain.lock	list of devices; CDs. Held while a CD is published: a
+ *					release and a detach must not both write it.
+ */
+#include <kunit/visibility.h>
+#include <linux/cpufeature.h>
+#include <linux/iommu.h>
+#include <linux/log2.h>
+#include <linux/mm_types.h>
+#include <linux/pci.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+#include <asm/memory.h>
+#include <asm/sysreg.h>
+
+#include "arm-smmu-v3-sva.h"
+#include "io-pgtable-arm.h"
+
+/* Domains are freed some time after their last bond; the driver waits for them before it goes. */
+static atomic_t smmu_sva_domains = ATOMIC_INIT(0);
+
+/* Context descriptors (IHI 0070, section 5.4) */
+
+static unsigned int cpu_feature_field(u32 reg, unsigned int shift)
+{
+	return cpuid_feature_extract_unsigned_field(read_sanitised_ftr_reg(reg), shift);
+}
+
+/* How TTB0 is walked: as the CPUs walk the same tables. */
+static u64 cd_ttb0_attrs(void)
+{
+	static const u8 granule[] = {
+		[12] = ARM_LPAE_TCR_TG0_4K,
+		[14] = ARM_LPAE_TCR_TG0_16K,
+		[16] = ARM_LPAE_TCR_TG0_64K,
+	};
+
+	return FIELD_PREP(CTXDESC_CD_0_TCR_T0SZ, 64 - vabits_actual) |
+	       FIELD_PREP(CTXDESC_CD_0_TCR_TG0, granule[PAGE_SHIFT]) |
+	       FIELD_PREP(CTXDESC_CD_0_TCR_SH0, ARM_LPAE_TCR_SH_IS) |
+	       FIELD_PREP(CTXDESC_CD_0_TCR_ORGN0, ARM_LPAE_TCR_RGN_WBWA) |
+	       FIELD_PREP(CTXDESC_CD_0_TCR_IRGN0, ARM_LPAE_TCR_RGN_WBWA);
+}
+
+/*
+ * Without an mm: a CD that aborts in silence. EPD0 makes hardware ignore TTB0 and its attributes,
+ * so the step from one to the other changes a single word that counts. Where stalls are forced a
+ * CD without S is illegal; the fault queue answers then.
+ */
+VISIBLE_IF_KUNIT void arm_smmu_make_sva_cd(struct arm_smmu_cd *target,
+					   struct arm_smmu_master *master, struct mm_struct *mm,
+					   u16 asid)
+{
+	bool quiet = !mm && !(master->smmu->features & ARM_SMMU_FEAT_STALL_FORCE);
+	u64 attrs;
+
+	attrs = CTXDESC_CD_0_V | CTXDESC_CD_0_AA64 | CTXDESC_CD_0_TCR_EPD1 | CTXDESC_CD_0_A |
+		CTXDESC_CD_0_ASET | FIELD_PREP(CTXDESC_CD_0_ASID, asid) |
+		FIELD_PREP(CTXDESC_CD_0_TCR_IPS,
+			   cpu_feature_field(SYS_ID_AA64MMFR0_EL1,
+					     ID_AA64MMFR0_EL1_PARANGE_SHIFT));
+	if (IS_ENABLED(CONFIG_CPU_BIG_ENDIAN))
+		attrs |= CTXDESC_CD_0_ENDI;
+	if (!quiet)
+		attrs |= CTXDESC_CD_0_R | (master->stall_enabled ? CTXDESC_CD_0_S : 0);
+	attrs |= mm ? cd_ttb0_attrs() : CTXDESC_CD_0_TCR_EPD0;
+
+	*target = (struct arm_smmu_cd){};
+	target->data[0] = cpu_to_le64(attrs);
+	if (mm)
+		target->data[1] = cpu_to_le64(virt_to_phys(mm->pgd) & CTXDESC_CD_1_TTB0_MASK);
+	/* All CPUs have the same. */
+	target->data[3] = cpu_to_le64(read_sysreg(mair_el1));
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_sva_cd);
+
+/* Flushes */
+
+/**
+ * arm_smmu_sva_has_atc() - May ATC invalidations be sent to a device?
+ * @master: the device
+ *
+ * An invalidation that a device can't complete stops the whole queue.
+ *
+ * Context: any; one RCU read-side section with the submission, for which a reset waits.
+ * Return: false if it has no ATC, is in a reset, or gone.
+ */
+bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
+	return master->ats_enabled && dev_is_pci(master->dev) &&
+	       !pci_dev_is_disconnected(to_pci_dev(master->dev)) &&
+	       !iopf_device_in_reset(master->dev);
+}
+
+/* Without a PASID an invalidation is meant for all (IHI 0070, section 3.9.1.3). */
+static void atc_add_block(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
+			  ioasid_t ssid, unsigned long pfn, unsigned int order)
+{
+	bool one = ssid != IOMMU_NO_PASID && ssid != IOMMU_PASID_INVALID;
+	struct arm_smmu_cmdq_ent cmd = {
+		.opcode = CMDQ_OP_ATC_INV,
+		.substream_valid = one,
+		.atc = {
+			.ssid = one ? ssid : 0,
+			.addr = pfn << SMMU_ATC_SHIFT,
+			.size = order,
+		},
+	};
+
+	for (unsigned int i = 0; i < master->num_streams; i++) {
+		cmd.atc.sid = master->streams[i].id;
+		arm_smmu_cmdq_batch_add(master->smmu, cmds, &cmd);
+	}
+}
+
+/* The largest naturally aligned block at @pfn that ends at @last or before */
+static unsigned int atc_block_order(unsigned long pfn, unsigned long last)
+{
+	unsigned int fits = ilog2(last - pfn + 1);
+
+	return pfn ? min_t(unsigned int, fits, __ffs(pfn)) : fits;
+}
+
+static bool atc_range_is_whole(unsigned long start, unsigned long end)
+{
+	unsigned long pfn = start >> SMMU_ATC_SHIFT, last = (end - 1) >> SMMU_ATC_SHIFT;
+	unsigned int blocks = 0;
+
+	if (end == ULONG_MAX)
+		return true;
+	for (; pfn <= last; pfn += 1UL << atc_block_order(pfn, last))
+		if (++blocks > SMMU_ATC_MAX_BLOCKS)
+			return true;
+	return false;
+}
+
+/**
+ * arm_smmu_sva_add_atc() - Add invalidations of a device's ATC to a batch of commands
+ * @cmds: the batch
+ * @master: the device, see arm_smmu_sva_has_atc()
+ * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
+ * @start: first byte
+ * @end: the byte after the last, or ~0UL for everything
+ *
+ * Context: any.
+ */
+void arm_smmu_sva_add_atc(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
+			  ioasid_t ssid, unsigned long start, unsigned long end)
+{
+	unsigned long pfn = start >> SMMU_ATC_SHIFT, last = (end - 1) >> SMMU_ATC_SHIFT;
+	unsigned int order;
+
+	if (atc_range_is_whole(start, end)) {
+		atc_add_block(cmds, master, ssid, 0, ATC_INV_SIZE_ALL);
+		return;
+	}
+	for (; pfn <= last; pfn += 1UL << order) {
+		order = atc_block_order(pfn, last);
+		atc_add_block(cmds, master, ssid, pfn, order);
+	}
+}
+
+static void smmu_sva_start_batch(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds,
+				 u8 opcode)
+{
+	struct arm_smmu_cmdq_ent first = { .opcode = opcode };
+
+	arm_smmu_cmdq_batch_init(smmu, cmds, &first);
+}
+
+/**
+ * arm_smmu_sva_sync() - Wait until all earlier commands have been carried out
+ * @smmu: the SMMU
+ *
+ * Context: any; spins.
+ */
+void arm_smmu_sva_sync(struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_cmdq_batch cmds;
+
+	smmu_sva_start_batch(smmu, &cmds, CMDQ_OP_CMD_SYNC);
+	arm_smmu_cmdq_batch_submit(smmu, &cmds);
+}
+
+static void smmu_sva_flush_tlb(struct arm_smmu_domain *dom, unsigned long start, unsigned long end)
+{
+	unsigned long size = end - start;
+	bool ranges = dom->smmu->features & ARM_SMMU_FEAT_RANGE_INV;
+
+	if (end == ULONG_MAX || (!ranges && size > SMMU_TLB_MAX_PAGES * PAGE_SIZE))
+		arm_smmu_tlb_inv_asid(dom->smmu, dom->cd.asid);
+	else
+		arm_smmu_tlb_inv_range_asid(start, size, dom->cd.asid, PAGE_SIZE, false, dom);
+}
+
+static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long start,
+				unsigned long end)
+{
+	struct arm_smmu_device *smmu = sdom->smmu_domain.smmu;
+	struct arm_smmu_cmdq_batch cmds;
+	struct smmu_sva_dev *sdev;
+
+	if (!(smmu->features & ARM_SMMU_FEAT_ATS))
+		return;
+
+	/*
+	 * A device uses the PASID only after its attachment has set ats_enabled. If what it has in
+	 * its ATC is older than the TLB's invalidation, so is that: not to be read ahead of it.
+	 */
+	smp_mb();
+	smmu_sva_start_batch(smmu, &cmds, CMDQ_OP_ATC_INV);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		if (arm_smmu_sva_has_atc(sdev->master))
+			arm_smmu_sva_add_atc(&cmds, sdev->master, sdev->ssid, start, end);
+	if (cmds.num)
+		arm_smmu_cmdq_batch_submit(smmu, &cmds);
+}
+
+/**
+ * arm_smmu_sva_flush_atc() - Make a device forget all translations of a PASID
+ * @master: the device
+ * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
+ *
+ * Page requests that the device has sent before come before the completion. Commands that were
+ * submitted before are waited for as well.
+ *
+ * Context: any; spins.
+ */
+void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid)
+{
+	struct arm_smmu_cmdq_batch cmds;
+
+	guard(rcu)();
+	smmu_sva_start_batch(master->smmu, &cmds, CMDQ_OP_ATC_INV);
+	if (arm_smmu_sva_has_atc(master))
+		arm_smmu_sva_add_atc(&cmds, master, ssid, 0, ULONG_MAX);
+	arm_smmu_cmdq_batch_submit(master->smmu, &cmds);
+}
+
+static void arm_smmu_sva_flush_dev_atc(struct device *dev)
+{
+	arm_smmu_sva_flush_atc(dev_iommu_priv_get(dev), IOMMU_PASID_INVALID);
+}
+
+static void arm_smmu_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
+					  unsigned long end)
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+
+	guard(rcu)();
+	if (list_empty(&sdom->devs))
+		return;
+	smmu_sva_flush_tlb(&sdom->smmu_domain, start, end);
+	smmu_sva_flush_atcs(sdom, start, end);
+}
+
+/* Attaching, releasing, detaching */
+
+/* Not if the device is on its way out already: its CD would come back to life. */
+static void smmu_sva_exit_cd(struct smmu_sva_domain *sdom, const struct smmu_sva_dev *sdev)
+{
+	struct arm_smmu_cd target, *cd;
+
+	guard(spinlock)(&sdom->lock);
+	cd = arm_smmu_get_cd_ptr(sdev->master, sdev->ssid);
+	if (!cd || !(cd->data[0] & cpu_to_le64(CTXDESC_CD_0_V)))
+		return;
+	arm_smmu_make_sva_cd(&target, sdev->master, NULL, sdom->smmu_domain.cd.asid);
+	arm_smmu_write_cd_entry(sdev->master, sdev->ssid, cd, &target);
+}
+
+static void arm_smmu_sva_release(struct iommu_domain *domain)
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+	struct smmu_sva_dev *sdev;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		smmu_sva_exit_cd(sdom, sdev);
+	arm_smmu_tlb_inv_asid(sdom->smmu_domain.smmu, sdom->smmu_domain.cd.asid);
+	smmu_sva_flush_atcs(sdom, 0, ULONG_MAX);
+}
+
+VISIBLE_IF_KUNIT int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom,
+					  struct arm_smmu_master *master, ioasid_t ssid)
+{
+	struct smmu_sva_dev *sdev = kzalloc(sizeof(*sdev), GFP_KERNEL);
+
+	if (!sdev)
+		return -ENOMEM;
+	sdev->master = master;
+	sdev->ssid = ssid;
+	guard(spinlock)(&sdom->lock);
+	list_add_rcu(&sdev->node, &sdom->devs);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_add_dev);
+
+static void smmu_sva_del_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *master,
+			     ioasid_t ssid)
+{
+	struct smmu_sva_dev *sdev;
+
+	guard(spinlock)(&sdom->lock);
+	list_for_each_entry(sdev, &sdom->devs, node) {
+		if (sdev->master == master && sdev->ssid == ssid) {
+			list_del_rcu(&sdev->node);
+			kfree_rcu(sdev, rcu);
+			return;
+		}
+	}
+	WARN_ON_ONCE(1);
+}
+
+/* The core holds a reference to mm_users: there is no release during an attach. */
+static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+				      ioasid_t pasid, struct iommu_domain *old)
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_cd target;
+	int ret;
+
+	if (sdom->smmu_domain.smmu != master->smmu)
+		return -EINVAL;
+	if (!arm_smmu_master_sva_enabled(master)) {
+		dev_err_ratelimited(dev, "SVA is not enabled\n");
+		return -EOPNOTSUPP;
+	}
+
+	ret = arm_smmu_sva_add_dev(sdom, master, pasid);
+	if (ret)
+		return ret;
+	arm_smmu_make_sva_cd(&target, master, domain->mm, sdom->smmu_domain.cd.asid);
+	ret = arm_smmu_set_pasid(master, &sdom->smmu_domain, pasid, &target);
+	if (ret)
+		smmu_sva_del_dev(sdom, master, pasid);
+	return ret;
+}
+
+/**
+ * arm_smmu_sva_detach() - Take a (device, PASID) out of its SVA domain
+ * @domain: the domain that is attached
+ * @master: the device
+ * @ssid: the PASID
+ *
+ * On return the device can no longer translate with the PASID. TLB entries stay until the domain
+ * goes: without a CD nothing leads to them. Page requests are drained by the core, before and
+ * after; a stall that has not been recorded yet is recorded, or terminated, when the CD's
+ * invalidation completes (IHI 0070, section 4.7.3).
+ *
+ * Context: process; for the base driver's remove_dev_pasid().
+ */
+void arm_smmu_sva_detach(struct iommu_domain *domain, struct arm_smmu_master *master,
+			 ioasid_t ssid)
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	scoped_guard(spinlock, &sdom->lock)
+		arm_smmu_clear_cd(master, ssid);
+	arm_smmu_sva_flush_atc(master, ssid);
+	smmu_sva_del_dev(sdom, master, ssid);
+}
+
+/* Domains */
+
+static void arm_smmu_sva_domain_free(struct iommu_domain *domain)
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+	struct arm_smmu_domain *dom = &sdom->smmu_domain;
+
+	/* Whoever gets the ASID next finds nothing in the TLB. */
+	arm_smmu_tlb_inv_asid(dom->smmu, dom->cd.asid);
+	xa_erase(&arm_smmu_asid_xa, dom->cd.asid);
+	kfree(sdom);
+	if (atomic_dec_and_test(&smmu_sva_domains))
+		wake_up_var(&smmu_sva_domains);
+}
+
+static const struct iommu_domain_ops arm_smmu_sva_domain_ops = {
+	.set_dev_pasid = arm_smmu_sva_set_dev_pasid,
+	.free = arm_smmu_sva_domain_free,
+};
+
+/**
+ * arm_smmu_sva_domain_alloc() - Make a domain for an io_mm and the SMMU of a device
+ * @dev: the device
+ * @mm: the mm of the io_mm
+ *
+ * Context: process, may sleep.
+ * Return: the domain, -EBUSY if no ASID is free, or -ENOMEM.
+ */
+struct iommu_domain *arm_smmu_sva_domain_alloc(struct device *dev, struct mm_struct *mm)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+	struct arm_smmu_device *smmu = master->smmu;
+	struct smmu_sva_domain *sdom;
+	struct arm_smmu_domain *dom;
+	u32 asid;
+	int ret;
+
+	sdom = kzalloc(sizeof(*sdom), GFP_KERNEL);
+	if (!sdom)
+		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&sdom->lock);
+	INIT_LIST_HEAD(&sdom->devs);
+
+	dom = &sdom->smmu_domain;
+	mutex_init(&dom->init_mutex);
+	spin_lock_init(&dom->devices_lock);
+	INIT_LIST_HEAD(&dom->devices);
+	dom->smmu = smmu;
+	dom->domain.type = IOMMU_DOMAIN_SVA;
+	dom->domain.ops = &arm_smmu_sva_domain_ops;
+	/* The unit of range invalidations */
+	dom->domain.pgsize_bitmap = PAGE_SIZE;
+
+	ret = xa_alloc(&arm_smmu_asid_xa, &asid, dom, XA_LIMIT(1, BIT(smmu->asid_bits) - 1),
+		       GFP_KERNEL);
+	if (ret) {
+		kfree(sdom);
+		return ERR_PTR(ret);
+	}
+	dom->cd.asid = asid;
+	atomic_inc(&smmu_sva_domains);
+	return &dom->domain;
+}
+
+const struct iommu_sva_ops arm_smmu_sva_ops = {
+	.invalidate_range = arm_smmu_sva_invalidate_range,
+	.release = arm_smmu_sva_release,
+	.drain = arm_smmu_sva_drain,
+	.flush_atc = arm_smmu_sva_flush_dev_atc,
+};
+
+/**
+ * arm_smmu_sva_notifier_synchronize() - Wait until no SVA domain is left
+ *
+ * Context: process, sleeps; before the driver's code goes.
+ */
+void arm_smmu_sva_notifier_synchronize(void)
+{
+	wait_var_event(&smmu_sva_domains, !atomic_read(&smmu_sva_domains));
+}
+
+/* What SMMU and device can */
+
+/**
+ * arm_smmu_sva_supported() - Can an SMMU walk the CPUs' page tables?
+ * @smmu: an SMMU whose ID registers have been read
+ *
+ * Context: process.
+ * Return: true if it can.
+ */
+bool arm_smmu_sva_supported(struct arm_smmu_device *smmu)
+{
+	unsigned int parange = cpu_feature_field(SYS_ID_AA64MMFR0_EL1,
+						 ID_AA64MMFR0_EL1_PARANGE_SHIFT);
+	unsigned int asids = cpu_feature_field(SYS_ID_AA64MMFR0_EL1,
+					       ID_AA64MMFR0_EL1_ASIDBITS_SHIFT);
+	const char *lacks = NULL;
+
+	if (!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
+		lacks = "coherent table walks";
+	else if (!(smmu->pgsize_bitmap & PAGE_SIZE))
+		lacks = "the CPUs' page size";
+	/* With smaller pages 52 bits mean another format of descriptors. */
+	else if (vabits_actual == 52 && (!IS_ENABLED(CONFIG_ARM64_64K_PAGES) ||
+					 !(smmu->features & ARM_SMMU_FEAT_VAX)))
+		lacks = "52-bit virtual addresses, which the CPUs use";
+	else if (smmu->oas < id_aa64mmfr0_parange_to_phys_shift(parange))
+		lacks = "physical addresses as wide as the CPUs'";
+	else if (smmu->asid_bits < (asids ? 16 : 8))
+		lacks = "ASIDs as wide as the CPUs'";
+
+	if (lacks)
+		dev_info(smmu->dev, "no SVA: it lacks %s\n", lacks);
+	return !lacks;
+}
+
+/**
+ * arm_smmu_master_sva_supported() - Can a device have more address spaces than one?
+ * @master: the device
+ *
+ * Context: process.
+ * Return: true if it can.
+ */
+bool arm_smmu_master_sva_supported(struct arm_smmu_master *master)
+{
+	return (master->smmu->features & ARM_SMMU_FEAT_SVA) && master->ssid_bits;
+}
+
+/**
+ * arm_smmu_master_sva_enabled() - Has the driver of a device enabled SVA?
+ * @master: the device
+ *
+ * Context: any.
+ * Return: true if it has.
+ */
+bool arm_smmu_master_sva_enabled(struct arm_smmu_master *master)
+{
+	return READ_ONCE(master->sva_enabled);
+}
+
+/**
+ * arm_smmu_master_enable_sva() - IOMMU_DEV_FEAT_SVA
+ * @master: the device
+ *
+ * Context: process; the device's driver does not call this and its counterpart at the same time.
+ * Return: 0, or -EINVAL if the device can have page faults served and its driver has not enabled
+ * IOMMU_DEV_FEAT_IOPF before. Devices that can't have fault handling of their own.
+ */
+int arm_smmu_master_enable_sva(struct arm_smmu_master *master)
+{
+	if (arm_smmu_master_iopf_supported(master) && !master->iopf_enabled)
+		return -EINVAL;
+	WRITE_ONCE(master->sva_enabled, true);
+	return 0;
+}
+
+/**
+ * arm_smmu_master_disable_sva() - Undo arm_smmu_master_enable_sva()
+ * @master: the device, without bonds
+ *
+ * Context: process.
+ * Return: 0.
+ */
+int arm_smmu_master_disable_sva(struct arm_smmu_master *master)
+{
+	WRITE_ONCE(master->sva_enabled, false);
+	return 0;
+}
