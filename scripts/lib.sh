@@ -98,7 +98,7 @@ use_ccache()
 	export KBUILD_BUILD_VERSION=1
 	ccache=''
 	command -v ccache >/dev/null || return 0
-	ccache='ccache '
+	ccache="$TOP/scripts/cached-cc "
 	export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$TOP CCACHE_NOHASHDIR=1
 	export CCACHE_DEPEND=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
 }

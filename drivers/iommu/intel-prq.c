@@ -404,6 +404,15 @@ void intel_prq_dma_fault(struct intel_iommu *iommu, u16 rid, u32 pasid, u64 addr
 		schedule_work(&dma_faults_work);
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: returns when the faults so far have been reported. */
+void intel_prq_flush_dma_faults(void)
+{
+	flush_work(&dma_faults_work);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_flush_dma_faults);
+#endif
+
 /* Takes the fault queue from the IOMMU, after which no DMA faults are reported. */
 static struct iopf_queue *prq_take_queue(struct intel_iommu *iommu)
 {

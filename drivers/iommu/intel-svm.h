@@ -97,6 +97,7 @@ unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
 unsigned long intel_prq_count_at(unsigned long seq, unsigned long index);
 void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits);
 irqreturn_t intel_prq_thread(int irq, void *data);
+void intel_prq_flush_dma_faults(void);
 #endif
 
 #endif /* _DRIVERS_IOMMU_INTEL_SVM_H */

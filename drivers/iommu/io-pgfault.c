@@ -810,6 +810,8 @@ void iopf_quiesce_device(struct device *dev)
 	iopf_set_flow(idev, IOPF_STOPPING);
 	iopf_drain_through(dev, IOMMU_PASID_INVALID);
 	iopf_set_flow(idev, IOPF_IN_RESET);
+	/* A handler that keeps its groups may just be sending an answer. */
+	wait_event(idev->wait, !iopf_is_answering(idev, IOMMU_PASID_INVALID));
 	/* Whoever has not seen that yet may still be sending an ATC invalidation. */
 	synchronize_rcu();
 }
@@ -937,7 +939,8 @@ int iopf_set_time_limit(struct device *dev, unsigned int ms)
 	if (idev->gone)
 		return -ENODEV;
 	idev->limit = ms ? msecs_to_jiffies(ms) ?: 1 : 0;
-	if (idev->limit && !list_empty(&idev->fp.faults))
+	/* It may wait for an older and longer limit. */
+	if (idev->limit)
 		mod_delayed_work(idev->fp.queue->wq, &idev->watch, 0);
 	return 0;
 }
@@ -976,8 +979,9 @@ void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
 
 	if (!idev)
 		return;
+	/* After its removal the device must not be remembered. */
 	guard(mutex)(&idev->fp.lock);
-	if (IS_ERR(iommu_attach_handle_get(dev->iommu_group, pasid, 0)))
+	if (!idev->gone && IS_ERR(iommu_attach_handle_get(dev->iommu_group, pasid, 0)))
 		iopf_note_stray(idev, pasid, addr, "DMA");
 }
 EXPORT_SYMBOL_GPL(iopf_report_stray);
@@ -1199,9 +1203,12 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
  *
  * Context: process (a threaded interrupt handler); may sleep for a short time, never for memory,
  * I/O or a handler's work.
- * Return: 0 if the request was taken, or dropped because a reset has made the device forget it.
- * -EINVAL: no page request, or no domain that handles page faults is attached. -ENODEV: the device is on no queue.
- * -EBUSY: it has more requests outstanding than it may. -ESHUTDOWN: it is about to be reset.
+ * Return: 0 if the request was taken, or dropped because a reset has made the device forget it; or
+ *
+ * * -EINVAL: it is no page request, or no domain that handles page faults is attached
+ * * -ENODEV: the device is on no queue
+ * * -EBUSY: the device has more requests outstanding than it may
+ * * -ESHUTDOWN: the device is about to be reset
  */
 int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 {

@@ -947,8 +947,8 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
  * * -ESRCH: @mm has exited
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
- * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many PASIDs
- *   that are not bound any more
+ * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many
+ *   PASIDs that are not bound any more
  * * -ENOMEM, or what the IOMMU driver returns
  */
 struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm)

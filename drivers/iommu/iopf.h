@@ -50,10 +50,10 @@ struct iopf_lane {
 /**
  * struct iopf_service_ops - what a service does
  * @serve: handles the requests that iopf_lane_next() returns and returns the answer; may set
- *	&iopf_lane.why, which is IOPF_SERVED or IOPF_FAILED otherwise.
- *	Context: process, may sleep, no locks held.
- * @timed_out: the time limit has answered a group in the place of @serve.
- *	Context: atomic, inside an RCU read-side section in which the attachment stays.
+ *	&iopf_lane.why, which is IOPF_SERVED or IOPF_FAILED otherwise. In process context, may
+ *	sleep, no locks held.
+ * @timed_out: the time limit has answered a group in the place of @serve. Atomic, inside an RCU
+ *	read-side section in which the attachment stays.
  * @free: called when the last user is gone, from any context that may take a spinlock
  */
 struct iopf_service_ops {

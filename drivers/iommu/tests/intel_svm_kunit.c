@@ -1521,6 +1521,7 @@ static void drain_pushes_with_pasid_selective_flushes(struct kunit *test)
 	struct vtd *vtd = test->priv;
 	struct qi_desc desc[PRQ_MAX_PUSH];
 
+	guard(rcu)();
 	KUNIT_ASSERT_EQ(test, intel_prq_make_push(desc, &vtd->dev[0]->info, VTD_PASID), 3);
 	KUNIT_EXPECT_EQ(test, desc[0].qw0, VTD_WAIT | BIT_ULL(6));
 	KUNIT_EXPECT_EQ(test, desc[1].qw0 & 0xf, VTD_IOTLB);
@@ -1536,6 +1537,7 @@ static void drain_without_pasid_pushes_with_plain_flushes(struct kunit *test)
 	struct vtd *vtd = test->priv;
 	struct qi_desc desc[PRQ_MAX_PUSH];
 
+	guard(rcu)();
 	KUNIT_ASSERT_EQ(test, intel_prq_make_push(desc, &vtd->dev[0]->info, IOMMU_NO_PASID), 3);
 	KUNIT_EXPECT_EQ(test, desc[0].qw0, VTD_WAIT | BIT_ULL(6));
 	KUNIT_EXPECT_EQ(test, desc[1].qw0 & 0xf, QI_IOTLB_TYPE);
@@ -1549,6 +1551,7 @@ static void drain_of_a_device_without_ats_has_no_atc_flush(struct kunit *test)
 	struct vtd *vtd = test->priv;
 	struct qi_desc desc[PRQ_MAX_PUSH];
 
+	guard(rcu)();
 	vtd->dev[0]->info.ats_enabled = 0;
 	KUNIT_EXPECT_EQ(test, intel_prq_make_push(desc, &vtd->dev[0]->info, VTD_PASID), 2);
 	vtd->dev[1]->pdev.error_state = pci_channel_io_perm_failure;
@@ -1562,39 +1565,6 @@ static void drain_of_a_device_without_pri_does_nothing(struct kunit *test)
 	vtd->dev[0]->info.pri_enabled = 0;
 	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
 	KUNIT_EXPECT_EQ(test, vtd->nr, 0);
-}
-
-static void vtd_ring_fills_and_interrupts(struct vtd *vtd, unsigned long options)
-{
-	if (!(options & QI_OPT_WAIT_DRAIN) || vtd->groups)
-		return;
-	vtd_push_group(vtd, 0x11);
-	vtd_interrupt(vtd);
-}
-
-/* Hardware first, then software, then the responses */
-static void drain_answers_what_hardware_still_held(struct kunit *test)
-{
-	struct vtd *vtd = test->priv;
-	const struct vtd_event *last;
-
-	vtd_attach_plain(vtd);
-	vtd->hold = true;
-	vtd->on_submit = vtd_ring_fills_and_interrupts;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
-	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
-	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
-	vtd_expect_response(vtd, 0, 0x11, 1);
-	/* Behind the response there is a wait that says it has left. */
-	last = &vtd->events[vtd->nr - 1];
-	KUNIT_EXPECT_EQ(test, last->kind, VTD_SUBMITTED);
-	KUNIT_EXPECT_EQ(test, last->options, QI_OPT_WAIT_DRAIN);
-	KUNIT_EXPECT_TRUE(test, last > vtd_find(vtd, VTD_RESPONSE, 0));
-	/* The handler is late, and says nothing. */
-	iopf_group_response(vtd->held, IOMMU_PAGE_RESP_SUCCESS);
-	iopf_free_group(vtd->held);
-	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
-	vtd_detach_plain(vtd);
 }
 
 /* Comes when the test sleeps. */
@@ -1616,6 +1586,33 @@ static void vtd_ring_fills(struct vtd *vtd, unsigned long options)
 		return;
 	vtd_push_group(vtd, 0x12);
 	schedule_work(&vtd->irq);
+}
+
+/* Hardware first, then software, then the responses */
+static void drain_answers_what_hardware_still_held(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	const struct vtd_event *last;
+
+	INIT_WORK(&vtd->irq, vtd_irq_work);
+	vtd_attach_plain(vtd);
+	vtd->hold = true;
+	vtd->on_submit = vtd_ring_fills;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
+	vtd_expect_response(vtd, 0, 0x12, 1);
+	/* Behind the response there is a wait that says it has left. */
+	last = &vtd->events[vtd->nr - 1];
+	KUNIT_EXPECT_EQ(test, last->kind, VTD_SUBMITTED);
+	KUNIT_EXPECT_EQ(test, last->options, QI_OPT_WAIT_DRAIN);
+	KUNIT_EXPECT_TRUE(test, last > vtd_find(vtd, VTD_RESPONSE, 0));
+	/* The handler is late, and says nothing. */
+	iopf_group_response(vtd->held, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(vtd->held);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
+	flush_work(&vtd->irq);
+	vtd_detach_plain(vtd);
 }
 
 static void drain_waits_for_the_interrupt_thread(struct kunit *test)
@@ -1651,6 +1648,20 @@ static void drain_pushes_again_after_an_overflow(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
 	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), 3);
 	flush_work(&vtd->irq);
+}
+
+/* All PASIDs: the flushes are those of a drain without one. */
+static void drain_of_all_pasids_pushes_with_plain_flushes(struct kunit *test)
+{
+	struct qi_desc desc[PRQ_MAX_PUSH], plain[PRQ_MAX_PUSH];
+	const struct device_domain_info *info;
+	struct vtd *vtd = test->priv;
+
+	info = &vtd->dev[0]->info;
+	guard(rcu)();
+	KUNIT_ASSERT_EQ(test, intel_prq_make_push(desc, info, IOMMU_PASID_INVALID), 3);
+	KUNIT_ASSERT_EQ(test, intel_prq_make_push(plain, info, IOMMU_NO_PASID), 3);
+	KUNIT_EXPECT_MEMEQ(test, desc, plain, sizeof(desc));
 }
 
 /* With the core and a real address space */
@@ -1771,6 +1782,118 @@ static void unbind_drains_detaches_and_drains(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, drains, 4);
 }
 
+/* Reset */
+
+/* 6.5.2.6: with G the PASID does not count. */
+static void flush_of_all_pasids_names_the_device_only(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct qi_desc desc;
+
+	intel_svm_make_atc_all_desc(&desc, &vtd->dev[0]->info);
+	KUNIT_EXPECT_EQ(test, desc.qw0 & 0xf, VTD_ATC);
+	KUNIT_EXPECT_EQ(test, FIELD_GET(GENMASK_ULL(31, 16), desc.qw0), VTD_RID);
+	KUNIT_EXPECT_EQ(test, FIELD_GET(BIT_ULL(0), desc.qw1), 1);
+	KUNIT_EXPECT_EQ(test, vtd_atc_order(&desc), SVM_ORDER_ALL);
+}
+
+static void device_in_reset_is_not_told_of_invalidations(struct kunit *test)
+{
+	unsigned long addr = vtd_map(test, 1);
+	struct vtd *vtd = test->priv;
+	struct iommu_sva *sva[2];
+
+	sva[0] = vtd_bind(vtd, 0);
+	sva[1] = vtd_bind(vtd, 1);
+	iopf_quiesce_device(&vtd->dev[0]->pdev.dev);
+	vtd->nr = 0;
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, PAGE_SIZE), 0);
+	/* The IOTLB is flushed, and the other device. */
+	KUNIT_EXPECT_GE(test, vtd_count(vtd, VTD_IOTLB), 1);
+	KUNIT_EXPECT_GE(test, vtd_count(vtd, VTD_ATC), 1);
+	for (unsigned int n = 0; n < vtd_count(vtd, VTD_ATC); n++)
+		KUNIT_EXPECT_NE(test, FIELD_GET(GENMASK_ULL(31, 16),
+						vtd_find(vtd, VTD_ATC, n)->desc.qw0), VTD_RID);
+	vtd->nr = 0;
+	iommu_sva_unbind_device(sva[0]);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 0);
+	iopf_resume_device(&vtd->dev[0]->pdev.dev);
+	iommu_sva_unbind_device(sva[1]);
+}
+
+static void device_out_of_reset_forgets_all(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct qi_desc all;
+
+	intel_svm_make_atc_all_desc(&all, &vtd->dev[0]->info);
+	iopf_quiesce_device(&vtd->dev[0]->pdev.dev);
+	vtd->nr = 0;
+	iopf_resume_device(&vtd->dev[0]->pdev.dev);
+	KUNIT_ASSERT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	KUNIT_EXPECT_MEMEQ(test, &vtd_find(vtd, VTD_ATC, 0)->desc, &all, sizeof(all));
+	KUNIT_EXPECT_EQ(test, vtd->events[vtd->nr - 1].kind, VTD_SUBMITTED);
+}
+
+static void request_from_before_the_reset_is_dropped(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	iopf_quiesce_device(&vtd->dev[0]->pdev.dev);
+	vtd_push_group(vtd, 5);
+	vtd_interrupt(vtd);
+	KUNIT_EXPECT_EQ(test, vtd->groups, 0);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 0);
+	iopf_resume_device(&vtd->dev[0]->pdev.dev);
+	vtd_push_group(vtd, 5);
+	vtd_interrupt(vtd);
+	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
+	vtd_expect_response(vtd, 0, 5, 0);
+	vtd_detach_plain(vtd);
+}
+
+/* Refused DMA */
+
+static u64 vtd_strays(struct vtd *vtd, unsigned int n)
+{
+	u64 counts[IOPF_NR_COUNTS];
+
+	KUNIT_ASSERT_EQ(vtd->test, iopf_read_counts(&vtd->dev[n]->pdev.dev, counts), 0);
+	return counts[IOPF_STRAY];
+}
+
+static void dma_with_a_pasid_that_is_not_bound_is_counted(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	intel_prq_dma_fault(vtd->hw, VTD_RID, VTD_PASID, 0x1000);
+	intel_prq_flush_dma_faults();
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0), 1);
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 1), 0);
+}
+
+/* It went to a wrong address: the process's mistake, not the driver's. */
+static void dma_with_a_bound_pasid_is_no_stray(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	intel_prq_dma_fault(vtd->hw, VTD_RID, VTD_PASID, 0x1000);
+	intel_prq_flush_dma_faults();
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0), 0);
+	vtd_detach_plain(vtd);
+}
+
+static void dma_of_an_unknown_function_is_nobodys(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	intel_prq_dma_fault(vtd->hw, VTD_RID ^ 0x4000, VTD_PASID, 0x1000);
+	intel_prq_flush_dma_faults();
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0) + vtd_strays(vtd, 1), 0);
+}
+
 static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE_PARAM(each_missing_capability_is_named, vtd_lack_gen_params),
 	KUNIT_CASE(nothing_else_is_asked_for),
@@ -1845,6 +1968,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(drain_without_pasid_pushes_with_plain_flushes),
 	KUNIT_CASE(drain_of_a_device_without_ats_has_no_atc_flush),
 	KUNIT_CASE(drain_of_a_device_without_pri_does_nothing),
+	KUNIT_CASE(drain_of_all_pasids_pushes_with_plain_flushes),
 	KUNIT_CASE(drain_answers_what_hardware_still_held),
 	KUNIT_CASE(drain_waits_for_the_interrupt_thread),
 	KUNIT_CASE(drain_pushes_again_after_an_overflow),
@@ -1852,6 +1976,13 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(munmap_has_flushed_when_it_returns),
 	KUNIT_CASE(devices_of_one_iommu_share_the_iotlb_flush),
 	KUNIT_CASE(unbind_drains_detaches_and_drains),
+	KUNIT_CASE(flush_of_all_pasids_names_the_device_only),
+	KUNIT_CASE(device_in_reset_is_not_told_of_invalidations),
+	KUNIT_CASE(device_out_of_reset_forgets_all),
+	KUNIT_CASE(request_from_before_the_reset_is_dropped),
+	KUNIT_CASE(dma_with_a_pasid_that_is_not_bound_is_counted),
+	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
+	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
 	{}
 };
 

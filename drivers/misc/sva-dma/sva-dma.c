@@ -16,10 +16,16 @@
  * from it, which ends all its DMA and translation requests, and a function-level reset is
  * scheduled.
  *
- * Reset. reset_prepare() stops all channels and waits, for a bounded time, until each page
- * request group is answered, so that no answer arrives for a group that the reset made the
- * device forget. reset_done() gives each started queue its channel, PASID and ENABLE back; a job
- * that ran is gone and its job page reads SVA_DMA_IDLE. In between no register is touched.
+ * Reset. reset_prepare() stops all channels. Then the PCI core has iopf_quiesce_device() answer all
+ * page requests, so that no answer arrives for a group that the reset made the device forget,
+ * resets, and calls iopf_resume_device(). reset_done() gives each started queue its channel, PASID
+ * and ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. From reset_prepare()
+ * to reset_done() no register is touched.
+ *
+ * Faults. A queue whose user wants to know of unhandled faults listens to its bond, from the first
+ * SVA_DMA_IOC_FAULT_FD until put_queue(), which uacce calls before it unbinds. Several queues of
+ * one process share the bond; each has a listener of its own. What the listener hears goes into
+ * a ring of the queue, the oldest making room, and wakes an eventfd.
  *
  * A device that cannot do SVA still gets its file, so that a program learns why: open() fails
  * with the error of iommu_sva_bind_device(), and the log names what is missing.
@@ -36,6 +42,7 @@
  *	      uacce_queue.mutex		(uacce: mmap, poll, remove)
  *	        sva_dma.lock		state of the device and of the channels
  *	          sva_dma.irq_lock	owners against the interrupt handler
+ *	sva_dma_queue.fault_lock	the queue's faults; taken by the listener, innermost
  *
  * As uacce stops queues under uacce_queue.mutex, no user memory is touched under sva_dma.lock.
  * Under uacce->mutex the device lock may only be tried for; that is why the reset is in a work.
@@ -43,27 +50,34 @@
 #include <linux/bitfield.h>
 #include <linux/capability.h>
 #include <linux/cleanup.h>
+#include <linux/eventfd.h>
 #include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/iopoll.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/kfifo.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/sysfs.h>
 #include <linux/uacce.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 #include <uapi/misc/uacce/sva_dma_ioctl.h>
 
+#ifndef _LINUX_IOMMU_SVA_API_H
+#include "base.h"
+#endif
+
 #define STOP_POLL_US		50
 #define STOP_TIMEOUT_US		(5 * USEC_PER_SEC)
-#define ANSWER_TIMEOUT_US	(2 * USEC_PER_SEC)
 #define RECOVER_RETRY		msecs_to_jiffies(100)
 #define GONE			(~0U)	/* what a register of an absent device reads */
 #define PASID_BITS		20	/* in a PCIe prefix */
+#define MAX_FAULTS		16	/* that a queue keeps, a power of two */
 #define RAW_FLAGS		(SVA_DMA_RAW_PRGI | SVA_DMA_RAW_READ | SVA_DMA_RAW_WRITE |	\
 				 SVA_DMA_RAW_LAST | SVA_DMA_RAW_EXEC | SVA_DMA_RAW_PRIV |	\
 				 SVA_DMA_RAW_STOP_MARKER)
@@ -99,6 +113,7 @@ struct sva_dma_chan {
  * @channels: number of channels in @chan; channel n raises MSI-X vector n
  * @lock: guards @state, changes of owners, and all registers but the job pages
  * @state: see enum sva_dma_state
+ * @fault_limit: milliseconds that a page request may take, 0: for ever; @lock
  * @irq_lock: guards owners against the interrupt handler
  * @chan: the channels
  */
@@ -108,8 +123,9 @@ struct sva_dma {
 	struct uacce_device *uacce;
 	struct delayed_work recover;
 	unsigned int channels;
-	struct mutex lock; /* state, owners, registers */
+	struct mutex lock; /* state, owners, registers, fault_limit */
 	enum sva_dma_state state;
+	unsigned int fault_limit;
 	spinlock_t irq_lock; /* owners */
 	struct sva_dma_chan chan[SVA_DMA_MAX_CHANNELS];
 };
@@ -120,15 +136,40 @@ struct sva_dma {
  * @uq: uacce's side
  * @channel: channel number or -1; set once, and read by mmap without sva_dma.lock
  * @flags: SVA_DMA_CHAN_NO_PRI or 0; sva_dma.lock
+ * @pasid: what the channel uses: the bond's, unless SVA_DMA_IOC_PASID said otherwise; sva_dma.lock
  * @started: the channel is to run, now or again after a reset; sva_dma.lock
+ * @listening: @listener hears of the bond's faults; uacce->mutex
+ * @listener: records them
+ * @fault_lock: guards all below
+ * @eventfd: to be signalled, or NULL
+ * @lost: faults overwritten since the latest was taken
+ * @faults: not yet taken
  */
 struct sva_dma_queue {
 	struct sva_dma *sva;
 	struct uacce_queue *uq;
 	int channel;
 	u32 flags;
+	u32 pasid;
 	bool started;
+	bool listening;
+	struct iommu_sva_listener listener;
+	spinlock_t fault_lock; /* all below */
+	struct eventfd_ctx *eventfd;
+	u64 lost;
+	DECLARE_KFIFO(faults, struct sva_dma_fault, MAX_FAULTS);
 };
+
+/* What the core says of a fault is what the user gets. */
+static_assert((int)SVA_DMA_FAULT_NO_MAPPING == (int)IOMMU_SVA_FAULT_NO_MAPPING);
+static_assert((int)SVA_DMA_FAULT_NO_ACCESS == (int)IOMMU_SVA_FAULT_NO_ACCESS);
+static_assert((int)SVA_DMA_FAULT_NO_PAGE == (int)IOMMU_SVA_FAULT_NO_PAGE);
+static_assert((int)SVA_DMA_FAULT_TIMEOUT == (int)IOMMU_SVA_FAULT_TIMEOUT);
+static_assert((int)SVA_DMA_FAULT_EXITED == (int)IOMMU_SVA_FAULT_EXITED);
+static_assert(SVA_DMA_FAULT_READ == IOMMU_FAULT_PERM_READ);
+static_assert(SVA_DMA_FAULT_WRITE == IOMMU_FAULT_PERM_WRITE);
+static_assert(SVA_DMA_FAULT_EXEC == IOMMU_FAULT_PERM_EXEC);
+static_assert(SVA_DMA_FAULT_PRIV == IOMMU_FAULT_PERM_PRIV);
 
 static void __iomem *chan_reg(struct sva_dma *sva, unsigned int channel, unsigned int reg)
 {
@@ -160,7 +201,7 @@ static void sva_dma_chan_enable(struct sva_dma_queue *sq)
 
 	lockdep_assert_held(&sva->lock);
 
-	writel(sq->uq->pasid, chan_reg(sva, sq->channel, SVA_DMA_CHAN_PASID));
+	writel(sq->pasid, chan_reg(sva, sq->channel, SVA_DMA_CHAN_PASID));
 	writel(sq->channel, chan_reg(sva, sq->channel, SVA_DMA_CHAN_VECTOR));
 	writel(SVA_DMA_CHAN_ENABLE | sq->flags, chan_reg(sva, sq->channel, SVA_DMA_CHAN_CTRL));
 }
@@ -252,8 +293,67 @@ static int sva_dma_get_queue(struct uacce_device *uacce, unsigned long pasid,
 	sq->sva = sva;
 	sq->uq = q;
 	sq->channel = -1;
+	sq->pasid = pasid;
+	spin_lock_init(&sq->fault_lock);
+	INIT_KFIFO(sq->faults);
 	q->priv = sq;
 	return 0;
+}
+
+/* A fault of the bond. Atomic: the core holds no lock, but an RCU read-side section. */
+static void sva_dma_heard(struct iommu_sva_listener *listener, const struct iommu_sva_fault *fault)
+{
+	struct sva_dma_queue *sq = container_of(listener, struct sva_dma_queue, listener);
+	const struct sva_dma_fault record = {
+		.addr = fault->addr,
+		.access = fault->perm,
+		.reason = fault->reason,
+	};
+
+	guard(spinlock_irqsave)(&sq->fault_lock);
+	if (kfifo_is_full(&sq->faults)) {
+		kfifo_skip(&sq->faults);
+		sq->lost++;
+	}
+	kfifo_put(&sq->faults, record);
+	if (sq->eventfd)
+		eventfd_signal(sq->eventfd);
+}
+
+/* Returns the one that was there before. */
+static struct eventfd_ctx *sva_dma_swap_eventfd(struct sva_dma_queue *sq, struct eventfd_ctx *new)
+{
+	guard(spinlock_irq)(&sq->fault_lock);
+	swap(sq->eventfd, new);
+	return new;
+}
+
+static void sva_dma_drop_eventfd(struct sva_dma_queue *sq)
+{
+	struct eventfd_ctx *old = sva_dma_swap_eventfd(sq, NULL);
+
+	if (old)
+		eventfd_ctx_put(old);
+}
+
+static int sva_dma_listen(struct sva_dma_queue *sq)
+{
+	int ret;
+
+	if (sq->listening)
+		return 0;
+	sq->listener.notify = sva_dma_heard;
+	ret = iommu_sva_listen(sq->uq->handle, &sq->listener);
+	sq->listening = !ret;
+	return ret;
+}
+
+static void sva_dma_unlisten(struct sva_dma_queue *sq)
+{
+	if (sq->listening)
+		iommu_sva_unlisten(sq->uq->handle, &sq->listener);
+	sq->listening = false;
+	sva_dma_drop_eventfd(sq);
 }
 
 static int sva_dma_take_channel(struct sva_dma_queue *sq)
@@ -319,6 +419,8 @@ static void sva_dma_put_queue(struct uacce_queue *q)
 			sva->chan[sq->channel].owner = NULL;
 		}
 	}
+	/* uacce unbinds next. */
+	sva_dma_unlisten(sq);
 	q->priv = NULL;
 	kfree(sq);
 }
@@ -470,22 +572,81 @@ static long sva_dma_ioc_raw_recv(struct sva_dma_queue *sq, void *arg)
 	return 0;
 }
 
+static long sva_dma_ioc_pasid(struct sva_dma_queue *sq, void *arg)
+{
+	u32 pasid = *(u32 *)arg;
+
+	if (pasid >> PASID_BITS)
+		return -EINVAL;
+	if (sq->started)
+		return -EBUSY;
+
+	sq->pasid = pasid ?: sq->uq->pasid;
+	return 0;
+}
+
+static long sva_dma_ioc_fault_fd(struct sva_dma_queue *sq, void *arg)
+{
+	struct eventfd_ctx *eventfd;
+	int fd = *(s32 *)arg;
+	int ret;
+
+	if (fd == -1) {
+		sva_dma_drop_eventfd(sq);
+		return 0;
+	}
+
+	eventfd = eventfd_ctx_fdget(fd);
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	eventfd = sva_dma_swap_eventfd(sq, eventfd);
+	if (eventfd)
+		eventfd_ctx_put(eventfd);
+
+	/* After the eventfd is there: nothing that is recorded goes without a signal. */
+	ret = sva_dma_listen(sq);
+	if (ret)
+		sva_dma_drop_eventfd(sq);
+	return ret;
+}
+
+static long sva_dma_ioc_fault(struct sva_dma_queue *sq, void *arg)
+{
+	struct sva_dma_fault *fault = arg;
+
+	guard(spinlock_irq)(&sq->fault_lock);
+	if (!kfifo_get(&sq->faults, fault))
+		return -ENODATA;
+	fault->lost = sq->lost;
+	sq->lost = 0;
+	return 0;
+}
+
+#define IOC_RAW_IO	0x1	/* needs CAP_SYS_RAWIO */
+#define IOC_ANY_STATE	0x2	/* of the queue only: needs neither the device nor sva_dma.lock */
+
 static const struct sva_dma_ioc {
 	unsigned int cmd;
-	bool raw_io;	/* needs CAP_SYS_RAWIO */
+	unsigned int flags;
 	long (*handle)(struct sva_dma_queue *sq, void *arg);
 } sva_dma_iocs[] = {
-	{ SVA_DMA_IOC_INFO, false, sva_dma_ioc_info },
-	{ SVA_DMA_IOC_COUNTERS, false, sva_dma_ioc_counters },
-	{ SVA_DMA_IOC_CONTROL, true, sva_dma_ioc_control },
-	{ SVA_DMA_IOC_FLAGS, false, sva_dma_ioc_flags },
-	{ SVA_DMA_IOC_RAW_SEND, true, sva_dma_ioc_raw_send },
-	{ SVA_DMA_IOC_RAW_RECV, true, sva_dma_ioc_raw_recv },
+	{ SVA_DMA_IOC_INFO, 0, sva_dma_ioc_info },
+	{ SVA_DMA_IOC_COUNTERS, 0, sva_dma_ioc_counters },
+	{ SVA_DMA_IOC_CONTROL, IOC_RAW_IO, sva_dma_ioc_control },
+	{ SVA_DMA_IOC_FLAGS, 0, sva_dma_ioc_flags },
+	{ SVA_DMA_IOC_RAW_SEND, IOC_RAW_IO, sva_dma_ioc_raw_send },
+	{ SVA_DMA_IOC_RAW_RECV, IOC_RAW_IO, sva_dma_ioc_raw_recv },
+	{ SVA_DMA_IOC_FAULT_FD, IOC_ANY_STATE, sva_dma_ioc_fault_fd },
+	{ SVA_DMA_IOC_FAULT, IOC_ANY_STATE, sva_dma_ioc_fault },
+	{ SVA_DMA_IOC_PASID, IOC_RAW_IO, sva_dma_ioc_pasid },
 };
 
 static long sva_dma_handle_ioc(struct sva_dma_queue *sq, const struct sva_dma_ioc *ioc, void *arg)
 {
 	struct sva_dma *sva = sq->sva;
+
+	if (ioc->flags & IOC_ANY_STATE)
+		return ioc->handle(sq, arg);
 
 	guard(mutex)(&sva->lock);
 	return sva_dma_state_error(sva) ?: ioc->handle(sq, arg);
@@ -499,6 +660,7 @@ static long sva_dma_ioctl(struct uacce_queue *q, unsigned int cmd, unsigned long
 		struct sva_dma_info info;
 		struct sva_dma_counters counters;
 		struct sva_dma_raw raw;
+		struct sva_dma_fault fault;
 		u32 word;
 	} karg = {};
 	long ret;
@@ -506,7 +668,7 @@ static long sva_dma_ioctl(struct uacce_queue *q, unsigned int cmd, unsigned long
 	while (ioc->cmd != cmd)
 		if (++ioc == sva_dma_iocs + ARRAY_SIZE(sva_dma_iocs))
 			return -ENOTTY;
-	if (ioc->raw_io && !capable(CAP_SYS_RAWIO))
+	if ((ioc->flags & IOC_RAW_IO) && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
 	/* User memory is touched without sva_dma.lock, see the head comment. */
@@ -533,19 +695,13 @@ static void sva_dma_reset_prepare(struct pci_dev *pdev)
 {
 	struct sva_dma *sva = pci_get_drvdata(pdev);
 	unsigned int channel;
-	u32 status;
 
 	guard(mutex)(&sva->lock);
 
-	if (sva->state == SVA_DMA_READY) {
+	if (sva->state == SVA_DMA_READY)
 		for (channel = 0; channel < sva->channels; channel++)
 			if (sva->chan[channel].owner && sva_dma_chan_stop(sva, channel))
 				dev_warn(&pdev->dev, "channel %u runs into the reset\n", channel);
-		if (readl_poll_timeout(sva->regs + SVA_DMA_REG_STATUS, status,
-				       status == GONE || !(status & SVA_DMA_STATUS_PRI_PENDING),
-				       STOP_POLL_US, ANSWER_TIMEOUT_US))
-			dev_warn(&pdev->dev, "the reset drops unanswered page requests\n");
-	}
 	sva->state = SVA_DMA_IN_RESET;
 }
 
@@ -581,6 +737,41 @@ static const struct pci_error_handlers sva_dma_err_handlers = {
 	.reset_prepare = sva_dma_reset_prepare,
 	.reset_done = sva_dma_reset_done,
 };
+
+static ssize_t fault_time_limit_ms_show(struct device *dev, struct device_attribute *attr,
+					char *buf)
+{
+	struct sva_dma *sva = dev_get_drvdata(dev);
+
+	guard(mutex)(&sva->lock);
+	return sysfs_emit(buf, "%u\n", sva->fault_limit);
+}
+
+static ssize_t fault_time_limit_ms_store(struct device *dev, struct device_attribute *attr,
+					 const char *buf, size_t count)
+{
+	struct sva_dma *sva = dev_get_drvdata(dev);
+	unsigned int limit;
+	int ret;
+
+	ret = kstrtouint(buf, 0, &limit);
+	if (ret)
+		return ret;
+
+	guard(mutex)(&sva->lock);
+	ret = iopf_set_time_limit(dev, limit);
+	if (ret)
+		return ret;
+	sva->fault_limit = limit;
+	return count;
+}
+static DEVICE_ATTR_RW(fault_time_limit_ms);
+
+static struct attribute *sva_dma_attrs[] = {
+	&dev_attr_fault_time_limit_ms.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(sva_dma);
 
 static int sva_dma_check(struct sva_dma *sva)
 {
@@ -725,6 +916,7 @@ static struct pci_driver sva_dma_driver = {
 	.remove = sva_dma_remove,
 	.shutdown = sva_dma_shutdown,
 	.err_handler = &sva_dma_err_handlers,
+	.dev_groups = sva_dma_groups,
 };
 module_pci_driver(sva_dma_driver);
 

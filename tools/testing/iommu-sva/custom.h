@@ -339,7 +339,7 @@ struct delayed_work {
 	struct work_struct work;
 	struct workqueue_struct *wq;
 	bool armed;
-	u64 due;
+	unsigned long due;
 	struct delayed_work *next;
 };
 
@@ -385,6 +385,7 @@ bool cancel_delayed_work_sync(struct delayed_work *dwork);
 
 #define TP_PROTO(...)		(__VA_ARGS__)
 #define TP_ARGS(...)
+#define TRACE_DEFINE_ENUM(name)	_Static_assert(sizeof(name), "")
 #define DECLARE_EVENT_CLASS(...)
 #define TRACE_EVENT(name, proto, ...)	DEFINE_EVENT(, name, proto)
 #define DEFINE_EVENT(class, name, proto, ...) \

@@ -785,7 +785,7 @@ void sim_advance(unsigned long ms)
 	jiffies += ms;
 	for (dwork = timers; dwork; dwork = next) {
 		next = dwork->next;
-		if (dwork->due > jiffies)
+		if (time_before(jiffies, dwork->due))
 			continue;
 		disarm(dwork);
 		queue_work(dwork->wq, &dwork->work);

@@ -61,9 +61,46 @@ struct sva_dma_raw {
 	__u32 reserved;
 };
 
+/* Bits of &struct sva_dma_fault.access */
+#define SVA_DMA_FAULT_READ	0x1
+#define SVA_DMA_FAULT_WRITE	0x2
+#define SVA_DMA_FAULT_EXEC	0x4
+#define SVA_DMA_FAULT_PRIV	0x8
+
+/**
+ * enum sva_dma_fault_reason - why the device did not get a page
+ * @SVA_DMA_FAULT_NO_MAPPING: the process has nothing at that address
+ * @SVA_DMA_FAULT_NO_ACCESS: it has, but not for that access
+ * @SVA_DMA_FAULT_NO_PAGE: what is mapped there could not give the page
+ * @SVA_DMA_FAULT_TIMEOUT: the page did not come within the device's fault_time_limit_ms
+ * @SVA_DMA_FAULT_EXITED: the process of the bond has exited; the last one, with address 0
+ */
+enum sva_dma_fault_reason {
+	SVA_DMA_FAULT_NO_MAPPING = 1,
+	SVA_DMA_FAULT_NO_ACCESS,
+	SVA_DMA_FAULT_NO_PAGE,
+	SVA_DMA_FAULT_TIMEOUT,
+	SVA_DMA_FAULT_EXITED,
+};
+
+/**
+ * struct sva_dma_fault - a page request that was answered Invalid Request
+ * @addr: page that the device asked for
+ * @access: SVA_DMA_FAULT_READ and so on: what it asked for
+ * @reason: enum sva_dma_fault_reason
+ * @lost: faults that came before this one and were overwritten, as nobody took them in time
+ */
+struct sva_dma_fault {
+	__u64 addr;
+	__u32 access;
+	__u32 reason;
+	__u64 lost;
+};
+
 /*
- * Errors common to all: -EAGAIN while the device is being reset (for UACCE_CMD_START_Q too),
- * -EIO when it did not come back, -ENXIO when the driver has let go of it.
+ * Errors common to all but SVA_DMA_IOC_FAULT_FD and SVA_DMA_IOC_FAULT: -EAGAIN while the device is
+ * being reset (for UACCE_CMD_START_Q too), -EIO when it did not come back. To all: -ENXIO when the
+ * driver has let go of it.
  */
 #define SVA_DMA_IOC_INFO	_IOR('W', 0x40, struct sva_dma_info)
 #define SVA_DMA_IOC_COUNTERS	_IOR('W', 0x41, struct sva_dma_counters)
@@ -79,5 +116,23 @@ struct sva_dma_raw {
 
 /* Takes the oldest answer (SVA_DMA_RAW_RESP_*); -ENODATA if none; needs CAP_SYS_RAWIO. */
 #define SVA_DMA_IOC_RAW_RECV	_IOR('W', 0x45, __u32)
+
+/*
+ * Takes an eventfd, which is signalled for each fault of the bond that the kernel could not serve,
+ * and once when the process of the bond exits; or -1: no more. The bond is shared by all files that
+ * a process has opened of one device, so each of them hears of the faults of all. From the first
+ * call on faults are recorded, the latest 16 of them. -ESRCH if the process has exited.
+ */
+#define SVA_DMA_IOC_FAULT_FD	_IOW('W', 0x46, __s32)
+
+/* Takes the oldest recorded fault; -ENODATA if there is none. */
+#define SVA_DMA_IOC_FAULT	_IOR('W', 0x47, struct sva_dma_fault)
+
+/*
+ * Takes the PASID that the queue is to use in place of its bond's: what the device of a bad driver
+ * does, one that does not stop it before it unbinds, or mixes up its queues. 0 gives the queue its
+ * own back. -EBUSY once it is started; needs CAP_SYS_RAWIO.
+ */
+#define SVA_DMA_IOC_PASID	_IOW('W', 0x48, __u32)
 
 #endif /* _UAPI_MISC_UACCE_SVA_DMA_IOCTL_H */

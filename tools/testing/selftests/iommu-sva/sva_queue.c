@@ -373,6 +373,23 @@ int sva_raw_recv(struct sva_queue *queue, int timeout_ms, __u32 *resp)
 	return 0;
 }
 
+int sva_listen(struct sva_queue *queue, int fd)
+{
+	return ioctl(queue->fd, SVA_DMA_IOC_FAULT_FD, &fd) ?
+	       failed(queue, "SVA_DMA_IOC_FAULT_FD") : 0;
+}
+
+int sva_next_fault(struct sva_queue *queue, struct sva_dma_fault *fault)
+{
+	return ioctl(queue->fd, SVA_DMA_IOC_FAULT, fault) ? failed(queue, "SVA_DMA_IOC_FAULT") : 0;
+}
+
+int sva_use_pasid(struct sva_queue *queue, __u32 pasid)
+{
+	return ioctl(queue->fd, SVA_DMA_IOC_PASID, &pasid) ?
+	       failed(queue, "SVA_DMA_IOC_PASID") : 0;
+}
+
 const char *sva_status_name(int status)
 {
 	static const char * const names[] = {

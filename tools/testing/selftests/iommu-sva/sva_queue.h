@@ -120,6 +120,15 @@ int sva_raw_send(struct sva_queue *queue, __u32 pasid, __u64 addr, __u32 flags);
 /* Take the oldest answer, waiting for one up to @timeout_ms; -ENODATA if none came. */
 int sva_raw_recv(struct sva_queue *queue, int timeout_ms, __u32 *resp);
 
+/* Have the eventfd @fd signalled for each fault of the bond that the kernel could not serve. */
+int sva_listen(struct sva_queue *queue, int fd);
+
+/* Take the oldest fault that was recorded; -ENODATA if there is none. */
+int sva_next_fault(struct sva_queue *queue, struct sva_dma_fault *fault);
+
+/* Use @pasid in place of the bond's from the next start on: what a bad driver's device does. */
+int sva_use_pasid(struct sva_queue *queue, __u32 pasid);
+
 const char *sva_status_name(int status);
 const char *sva_counter_name(int counter);
 

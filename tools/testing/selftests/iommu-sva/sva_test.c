@@ -17,9 +17,29 @@
 #include "cases_lifetime.c"
 #include "cases_limits.c"
 #include "cases_device.c"
+#include "cases_bonds.c"
+#include "cases_storm.c"
+
+/* Takes the options of the storm, which the harness does not know, off the command line. */
+static int take_options(int argc, char **argv)
+{
+	int i, left = 1;
+
+	for (i = 1; i < argc; i++) {
+		if (i + 1 < argc && !strcmp(argv[i], "--rounds"))
+			storm_rounds = strtoul(argv[++i], NULL, 0);
+		else if (i + 1 < argc && !strcmp(argv[i], "--seed"))
+			storm_seed = strtoul(argv[++i], NULL, 0);
+		else
+			argv[left++] = argv[i];
+	}
+	argv[left] = NULL;
+	return left;
+}
 
 int main(int argc, char **argv)
 {
+	argc = take_options(argc, argv);
 	/* What a case that calls exec() becomes. */
 	if (argc == 3 && !strcmp(argv[1], AFTER_EXEC))
 		return after_exec(atoi(argv[2]));

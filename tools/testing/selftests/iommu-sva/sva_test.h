@@ -56,6 +56,7 @@
 /**
  * struct sva_env - the machine as a case finds it
  * @sva: two devices that can do all, page requests or stalls included
+ * @spare: a third one, which only the case that takes it away uses
  * @no_pri: device without PRI
  * @no_pasid: device without PASID
  * @before: counters of the first two when the case began
@@ -64,6 +65,7 @@
  */
 struct sva_env {
 	struct sva_device sva[2];
+	struct sva_device spare;
 	struct sva_device no_pri;
 	struct sva_device no_pasid;
 	struct sva_dma_counters before[2];
@@ -86,6 +88,8 @@ static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
 			env->no_pri = all[i];
 		else if (full < 2)
 			env->sva[full++] = all[i];
+		else
+			env->spare = all[i];
 	}
 	ASSERT_EQ(2, full) {
 		TH_LOG("two sva-dma devices with PASID, and PRI or stalls, are needed");
@@ -404,6 +408,43 @@ static long read_number(const char *path)
 	fclose(file);
 	return value;
 }
+
+/* What the kernel counts of the page requests of a device: a line of its file in debugfs. */
+static long iopf_count_at(struct __test_metadata *_metadata, int line,
+			  const struct sva_device *device, const char *name)
+{
+	char path[128], field[32];
+	long value, found = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/iommu-sva/devices/%s", device->bdf);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%31s %ld", field, &value) == 2)
+		if (!strcmp(field, name))
+			found = value;
+	if (file)
+		fclose(file);
+	ASSERT_LE(0, found) {
+		TH_LOG("line %d: no count '%s' in %s", line, name, path);
+	}
+	return found;
+}
+
+#define iopf_count(...)	iopf_count_at(_metadata, __LINE__, __VA_ARGS__)
+
+static void await_iopf_count_at(struct __test_metadata *_metadata, int line,
+				const struct sva_device *device, const char *name, long wanted)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+
+	while (iopf_count_at(_metadata, line, device, name) < wanted && sva_now_ms() < end)
+		sva_relax();
+	ASSERT_EQ(wanted, iopf_count_at(_metadata, line, device, name)) {
+		TH_LOG("line %d: groups or requests '%s'", line, name);
+	}
+}
+
+#define await_iopf_count(...)	await_iopf_count_at(_metadata, __LINE__, __VA_ARGS__)
 
 static void pci_write_at(struct __test_metadata *_metadata, int line, const char *bdf,
 			 const char *file, const char *text)

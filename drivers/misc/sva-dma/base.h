@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the driver uses of the SVA core that a kernel without that core lacks. There nobody is told
+ * of faults and a page request may take for ever; everything else works.
+ */
+#ifndef _SVA_DMA_BASE_H
+#define _SVA_DMA_BASE_H
+
+#include <linux/errno.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+
+enum iommu_sva_fault_reason {
+	IOMMU_SVA_FAULT_NO_MAPPING = 1,
+	IOMMU_SVA_FAULT_NO_ACCESS,
+	IOMMU_SVA_FAULT_NO_PAGE,
+	IOMMU_SVA_FAULT_TIMEOUT,
+	IOMMU_SVA_FAULT_EXITED,
+};
+
+struct iommu_sva_fault {
+	u64 addr;
+	u32 perm;
+	enum iommu_sva_fault_reason reason;
+};
+
+struct iommu_sva_listener {
+	struct list_head node;
+	void (*notify)(struct iommu_sva_listener *listener, const struct iommu_sva_fault *fault);
+};
+
+static inline int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void iommu_sva_unlisten(struct iommu_sva *handle,
+				      struct iommu_sva_listener *listener)
+{
+}
+
+static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif /* _SVA_DMA_BASE_H */
