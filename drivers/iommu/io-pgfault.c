@@ -1118,6 +1118,20 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 	return group;
 }
 
+/* Nobody handles page requests for that PASID, or for none. Returns how that is counted. */
+static enum iopf_count iopf_refuse(struct iopf_device *idev,
+				   const struct iommu_fault_page_request *prm)
+{
+	trace_iopf_stray(idev->fp.dev, prm);
+	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) {
+		iopf_note_stray(idev, prm->pasid, prm->addr, "page request");
+		return IOPF_STRAY;
+	}
+	iopf_count(idev, IOPF_FAILED);
+	dev_warn_ratelimited(idev->fp.dev, "page request for %#llx without PASID\n", prm->addr);
+	return IOPF_FAILED;
+}
+
 /* On error @why says as what a last page is refused. */
 static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enum iopf_count *why)
 {
@@ -1131,9 +1145,7 @@ static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enu
 
 	handle = iopf_find_handle(dev, prm);
 	if (!handle) {
-		*why = IOPF_STRAY;
-		trace_iopf_stray(dev, prm);
-		iopf_note_stray(idev, prm->pasid, prm->addr, "page request");
+		*why = iopf_refuse(idev, prm);
 		return -EINVAL;
 	}
 

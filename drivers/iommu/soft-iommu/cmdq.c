@@ -15,6 +15,14 @@
  */
 #include "soft-priv.h"
 
+/* A device in a reset completes no invalidation: an IOMMU stops there, for everybody. */
+static void soft_check_awake(struct soft_iommu *iommu, struct soft_endpoint *ep)
+{
+	if (READ_ONCE(ep->in_reset))
+		soft_violation(iommu, "%s: an ATC invalidation for a device that is in a reset",
+			       soft_endpoint_name(ep));
+}
+
 static void soft_cmd_execute(struct soft_iommu *iommu, const struct soft_cmd *cmd)
 {
 	struct soft_cmdq *q = &iommu->cmdq;
@@ -35,6 +43,7 @@ static void soft_cmd_execute(struct soft_iommu *iommu, const struct soft_cmd *cm
 		break;
 	case SOFT_CMD_ATC:
 		soft_count(iommu, cmd_atc);
+		soft_check_awake(iommu, cmd->ep);
 		if (!q->ignore[SOFT_INVAL_ATC] && !READ_ONCE(cmd->ep->lies_atc))
 			soft_count_n(iommu, atc_dropped,
 				     soft_cache_drop(cmd->ep->atc, cmd->pasid, cmd->start,

@@ -48,7 +48,10 @@ static bool soft_grants(const struct soft_line *line, unsigned int perm)
 	return (line->perm & perm) == perm;
 }
 
-/* The IOMMU translates, out of its caches or by a walk. -EFAULT if the access is not allowed. */
+/*
+ * The IOMMU translates, out of its caches or by a walk. -EFAULT if the access is not allowed,
+ * -ENXIO if the PASID has no entry.
+ */
 static int soft_translate(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr,
 			  unsigned int perm, struct soft_line *line)
 {
@@ -61,7 +64,7 @@ static int soft_translate(struct soft_endpoint *ep, ioasid_t pasid, unsigned lon
 	soft_count(iommu, translations);
 	entry = soft_find_pasid(ep, pasid);
 	if (!entry)
-		return -EFAULT;
+		return -ENXIO;
 	if (soft_cache_find(iommu->iotlb, pasid, addr, line) && soft_grants(line, perm)) {
 		soft_count(iommu, iotlb_hits);
 		return 0;
@@ -135,11 +138,11 @@ static int soft_move(const struct soft_dma *dma, const struct soft_line *line, s
 
 static bool soft_dma_is_aborted(const struct soft_dma *dma)
 {
-	return READ_ONCE(dma->ep->unplugged) || READ_ONCE(dma->ep->epoch) != dma->epoch;
+	return READ_ONCE(dma->ep->unplugged) || READ_ONCE(dma->ep->in_reset) ||
+	       READ_ONCE(dma->ep->epoch) != dma->epoch;
 }
 
-/* One transaction. -EFAULT: not translated. */
-static int soft_transact(const struct soft_dma *dma, size_t len)
+static int soft_try_transact(const struct soft_dma *dma, size_t len)
 {
 	struct soft_line line;
 	int ret;
@@ -149,6 +152,17 @@ static int soft_transact(const struct soft_dma *dma, size_t len)
 		return -ENODEV;
 	ret = soft_look_up(dma, &line);
 	return ret ?: soft_move(dma, &line, len);
+}
+
+/* One transaction. -EFAULT: not translated. */
+static int soft_transact(const struct soft_dma *dma, size_t len)
+{
+	int ret = soft_try_transact(dma, len);
+
+	if (ret != -ENXIO)
+		return ret;
+	soft_report_stray(dma->ep, dma->pasid, dma->addr);
+	return -EFAULT;
 }
 
 static unsigned int soft_epoch(struct soft_endpoint *ep)
@@ -270,11 +284,15 @@ unsigned int soft_ats_translate(struct soft_endpoint *ep, ioasid_t pasid, unsign
 				unsigned int perm)
 {
 	struct soft_line line;
+	int ret = -ENODEV;
 
-	guard(read_lock)(&ep->iommu->traffic);
-	if (READ_ONCE(ep->unplugged) || soft_ats(ep, pasid, addr, perm, &line))
-		return 0;
-	return line.perm;
+	might_sleep();
+	scoped_guard(read_lock, &ep->iommu->traffic)
+		if (!READ_ONCE(ep->unplugged) && !READ_ONCE(ep->in_reset))
+			ret = soft_ats(ep, pasid, addr, perm, &line);
+	if (ret == -ENXIO)
+		soft_report_stray(ep, pasid, addr);
+	return ret ? 0 : line.perm;
 }
 
 /**

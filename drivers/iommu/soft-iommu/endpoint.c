@@ -167,9 +167,21 @@ void soft_endpoint_unplug(struct soft_endpoint *ep)
 	wake_up_all(&ep->wait);
 }
 
-void soft_endpoint_reset(struct soft_endpoint *ep)
+void soft_endpoint_begin_reset(struct soft_endpoint *ep)
 {
-	soft_pri_reset(ep);
+	soft_pri_begin_reset(ep);
+	/* DMA that is under way ends first. */
 	scoped_guard(write_lock, &ep->iommu->traffic)
 		soft_cache_drop(ep->atc, IOMMU_PASID_INVALID, 0, ~0UL);
+}
+
+void soft_endpoint_end_reset(struct soft_endpoint *ep)
+{
+	soft_pri_end_reset(ep);
+}
+
+void soft_endpoint_reset(struct soft_endpoint *ep)
+{
+	soft_endpoint_begin_reset(ep);
+	soft_endpoint_end_reset(ep);
 }

@@ -11,11 +11,14 @@
  *	walk.c		a walk of a freed table, or of a page that is no table any more; a present
  *			entry of the root's kernel half was read
  *	dma.c		bytes to or from a page that is free or belongs to the kernel
- *	cmdq.c		an invalidation that ended before its wait
+ *	cmdq.c		an invalidation that ended before its wait; one of the ATC of a device
+ *			that is in a reset
  *	soft-iommu.c	a PASID entry set while present, changed, or removed while it is not there;
  *			a device that leaves while PASIDs are attached
  *	pri.c		a response for a group that was never sent, a second one, none at all, one
- *			after the device has left the fault queue, one with a code that PCIe lacks
+ *			after the device has left the fault queue, one to a request that a reset
+ *			has made the device forget, one with a code that PCIe lacks; a held one
+ *			that a drain does not outlast
  *	prq.c		a drain that never ends
  */
 #include <linux/rcupdate.h>

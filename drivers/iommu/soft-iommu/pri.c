@@ -7,9 +7,9 @@
  * never be ahead. What the IOMMU answers itself never entered the ring and is not the core's.
  *
  * The device's own view is apart from that: it waits for an answer (pending), has so many credits
- * left, and forgets both when it is reset. A response that comes after that finds nobody waiting;
- * the core was right to send it all the same. If the device uses the index again too early, it
- * takes the old answer for the new one, as real devices do.
+ * left, and forgets both when it is reset. Nothing is owed for what it asked before, and an answer
+ * that comes all the same may meet a new request with the old index: a violation, whether it does
+ * or not. A request carries the number of resets before it (epoch), and so its answer is known.
  *
  * Sending takes a credit for each request; the answer to a group gives all of the group's back.
  */
@@ -69,18 +69,25 @@ static int soft_group_make(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid)
 	return 0;
 }
 
-/* The device's side of a request that it is about to send. */
-static int soft_pri_take_credit(struct soft_endpoint *ep,
-				const struct iommu_fault_page_request *prm)
+static bool soft_pri_is_on(struct soft_endpoint *ep)
 {
+	lockdep_assert_held(&ep->lock);
+	return !ep->unplugged && !ep->stopped && !ep->in_reset && ep->iopf;
+}
+
+/* The device's side of a request that it is about to send. */
+static int soft_pri_take_credit(struct soft_endpoint *ep, struct soft_request *req)
+{
+	const struct iommu_fault_page_request *prm = &req->prm;
 	struct soft_group *group;
 
 	guard(spinlock)(&ep->lock);
-	if (ep->unplugged || ep->stopped || !ep->iopf)
+	if (!soft_pri_is_on(ep))
 		return -ENODEV;
 	if (!ep->credits && !ep->lies_credits)
 		return -EBUSY;
 
+	req->epoch = ep->epoch;
 	group = soft_group_find(ep, prm->pasid, prm->grpid);
 	if (ep->credits) {
 		ep->credits--;
@@ -99,7 +106,7 @@ int soft_pri_send(struct soft_endpoint *ep, const struct iommu_fault_page_reques
 	ret = soft_group_make(ep, prm->pasid, prm->grpid);
 	if (ret)
 		return ret;
-	ret = soft_pri_take_credit(ep, prm);
+	ret = soft_pri_take_credit(ep, &req);
 	if (ret)
 		return ret;
 	soft_prq_put(ep->iommu, &req, ep);
@@ -116,28 +123,38 @@ int soft_pri_stop_marker(struct soft_endpoint *ep, ioasid_t pasid)
 		.prm.pasid = pasid,
 	};
 
-	scoped_guard(spinlock, &ep->lock)
-		if (ep->unplugged || ep->stopped || !ep->iopf)
+	scoped_guard(spinlock, &ep->lock) {
+		if (!soft_pri_is_on(ep))
 			return -ENODEV;
+		req.epoch = ep->epoch;
+	}
 	soft_prq_put(ep->iommu, &req, ep);
 	return 0;
 }
 
-/* A last page is entering the ring: the core owes an answer. */
-void soft_pri_asked(struct soft_endpoint *ep, const struct iommu_fault_page_request *prm)
+/*
+ * A request is entering the ring; to a last page the core owes an answer. False: a reset has come
+ * first, after which what the device sent before does not get here.
+ */
+bool soft_pri_enters(struct soft_endpoint *ep, const struct soft_request *req)
 {
 	guard(spinlock)(&ep->lock);
-	soft_group_find(ep, prm->pasid, prm->grpid)->asked++;
+	if (req->epoch != ep->epoch)
+		return false;
+	if (!req->stop_marker && (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		soft_group_find(ep, req->prm.pasid, req->prm.grpid)->asked++;
+	return true;
 }
 
-/* An answer arrives at the device. */
-void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, int code)
+/* An answer to a request of @epoch arrives at the device. */
+void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int epoch,
+		      int code)
 {
 	struct soft_group *group;
 
 	scoped_guard(spinlock, &ep->lock) {
 		group = soft_group_find(ep, pasid, grpid);
-		if (ep->unplugged || !group || !group->pending)
+		if (ep->unplugged || epoch != ep->epoch || !group || !group->pending)
 			return;
 		group->pending = false;
 		group->code = code;
@@ -150,8 +167,14 @@ void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, int c
 	wake_up_all(&ep->wait);
 }
 
+static bool soft_pri_waits(const struct soft_group *group)
+{
+	return group && group->pending;
+}
+
 /* Writes a response of the core into the ledger. Returns false if there should be none. */
-static bool soft_pri_book(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+static bool soft_pri_book(struct soft_endpoint *ep, const struct iommu_page_response *resp,
+			  unsigned int epoch)
 {
 	struct soft_group *group;
 	const char *wrong = NULL;
@@ -160,6 +183,10 @@ static bool soft_pri_book(struct soft_endpoint *ep, const struct iommu_page_resp
 		group = soft_group_find(ep, resp->pasid, resp->grpid);
 		if (ep->removed)
 			wrong = "after the device has left the fault queue";
+		else if (epoch != ep->epoch)
+			wrong = soft_pri_waits(group) ?
+				"that the device forgot in a reset: it meets a new one" :
+				"that the device forgot in a reset";
 		else if (!group || !group->asked)
 			wrong = "that was never sent";
 		else if (group->answered == group->asked)
@@ -173,7 +200,8 @@ static bool soft_pri_book(struct soft_endpoint *ep, const struct iommu_page_resp
 	return !wrong;
 }
 
-static bool soft_pri_hold(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+static bool soft_pri_hold(struct soft_endpoint *ep, const struct iommu_page_response *resp,
+			  unsigned int epoch)
 {
 	struct soft_iommu *iommu = ep->iommu;
 	struct soft_group *group;
@@ -183,14 +211,15 @@ static bool soft_pri_hold(struct soft_endpoint *ep, const struct iommu_page_resp
 		return false;
 	scoped_guard(spinlock, &ep->lock)
 		group = soft_group_find(ep, resp->pasid, resp->grpid);
-	/* One that is held already was for a request that the device has forgotten. */
 	group->held_code = resp->code;
+	group->held_epoch = epoch;
 	list_move_tail(&group->held, &iommu->held);
 	return true;
 }
 
-/* The core answers a group. */
-void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp)
+/* The core answers a group; @epoch is that of its last page. */
+void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp,
+		       unsigned int epoch)
 {
 	struct soft_iommu *iommu = ep->iommu;
 	struct soft_iommu_event event = {
@@ -208,13 +237,35 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 	if (resp->code != 0 && resp->code != 1 && resp->code != 15)
 		soft_violation(iommu, "%s, PASID %u: response %u, which PCIe does not define",
 			       soft_endpoint_name(ep), resp->pasid, resp->code);
-	if (soft_pri_book(ep, resp) && !soft_pri_hold(ep, resp))
-		soft_pri_deliver(ep, resp->pasid, resp->grpid, resp->code);
+	if (soft_pri_book(ep, resp, epoch) && !soft_pri_hold(ep, resp, epoch))
+		soft_pri_deliver(ep, resp->pasid, resp->grpid, epoch, resp->code);
 }
 
-/* Takes the oldest response that is held. */
+static bool soft_pri_holds(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	struct soft_iommu *iommu = ep->iommu;
+	struct soft_group *group;
+
+	guard(spinlock)(&iommu->held_lock);
+	if (iommu->delivering == ep)
+		return true;
+	list_for_each_entry(group, &iommu->held, held)
+		if (group->ep == ep && (pasid == IOMMU_PASID_INVALID || group->pasid == pasid))
+			return true;
+	return false;
+}
+
+/* Waits until the responses that the core has sent have left; IOMMU_PASID_INVALID means all. */
+void soft_pri_drain(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	if (!wait_event_timeout(ep->wait, !soft_pri_holds(ep, pasid), SOFT_LONG_TIME))
+		soft_violation(ep->iommu, "%s, PASID %u: a drain does not end",
+			       soft_endpoint_name(ep), pasid);
+}
+
+/* Takes the oldest response that is held, into @resp and @epoch. */
 static bool soft_pri_unhold(struct soft_iommu *iommu, struct soft_endpoint **ep,
-			    struct iommu_page_response *resp)
+			    struct iommu_page_response *resp, unsigned int *epoch)
 {
 	struct soft_group *group;
 
@@ -225,7 +276,9 @@ static bool soft_pri_unhold(struct soft_iommu *iommu, struct soft_endpoint **ep,
 		return false;
 	}
 	list_del_init(&group->held);
+	iommu->delivering = group->ep;
 	*ep = group->ep;
+	*epoch = group->held_epoch;
 	resp->pasid = group->pasid;
 	resp->grpid = group->grpid;
 	resp->code = group->held_code;
@@ -236,6 +289,7 @@ void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold)
 {
 	struct iommu_page_response resp;
 	struct soft_endpoint *ep;
+	unsigned int epoch;
 
 	if (hold) {
 		guard(spinlock)(&iommu->held_lock);
@@ -243,8 +297,12 @@ void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold)
 		return;
 	}
 	/* New ones line up behind those that are held until there are none. */
-	while (soft_pri_unhold(iommu, &ep, &resp))
-		soft_pri_deliver(ep, resp.pasid, resp.grpid, resp.code);
+	while (soft_pri_unhold(iommu, &ep, &resp, &epoch)) {
+		soft_pri_deliver(ep, resp.pasid, resp.grpid, epoch, resp.code);
+		scoped_guard(spinlock, &iommu->held_lock)
+			iommu->delivering = NULL;
+		wake_up_all(&ep->wait);
+	}
 }
 
 /* Does the device wait no more? For @code, or since @epoch has ended. */
@@ -320,8 +378,7 @@ static void soft_pri_put_tag(struct soft_endpoint *ep, int tag)
 static bool soft_pri_may_send(struct soft_endpoint *ep, unsigned int epoch)
 {
 	guard(spinlock)(&ep->lock);
-	return ep->credits || ep->lies_credits || ep->unplugged || ep->stopped || !ep->iopf ||
-	       ep->epoch != epoch;
+	return ep->credits || ep->lies_credits || !soft_pri_is_on(ep) || ep->epoch != epoch;
 }
 
 /* Sends a request of the DMA engine as soon as there is a credit. */
@@ -389,8 +446,8 @@ void soft_pri_account(struct soft_endpoint *ep)
 	}
 }
 
-/* The device forgets what it has asked. */
-void soft_pri_reset(struct soft_endpoint *ep)
+/* The device forgets what it has asked, and sends no more. */
+void soft_pri_begin_reset(struct soft_endpoint *ep)
 {
 	struct soft_group *group;
 	int bucket;
@@ -400,11 +457,20 @@ void soft_pri_reset(struct soft_endpoint *ep)
 			group->pending = false;
 			group->credits = 0;
 			group->code = -ENOENT;
+			group->asked = group->answered;
 		}
 		ep->credits = ep->max_credits;
 		ep->stopped = false;
-		ep->epoch++;
+		WRITE_ONCE(ep->epoch, ep->epoch + 1);
+		WRITE_ONCE(ep->in_reset, true);
 	}
+	wake_up_all(&ep->wait);
+}
+
+void soft_pri_end_reset(struct soft_endpoint *ep)
+{
+	scoped_guard(spinlock, &ep->lock)
+		WRITE_ONCE(ep->in_reset, false);
 	wake_up_all(&ep->wait);
 }
 

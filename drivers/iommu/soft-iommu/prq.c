@@ -7,7 +7,8 @@
  * until software clears it nothing is taken any more. Software clears it when the ring is empty,
  * and tells the core that partials may have lost their last page. To a last page that is lost the
  * IOMMU itself answers Success, so that the device asks again; a request with a PASID that has no
- * entry it answers Invalid Request (VT-d 5.0, section 7.4.1).
+ * entry it answers Invalid Request (VT-d 5.0, section 7.4.1), unless soft_iommu_take_all() says
+ * that it shall leave that to software, as other IOMMUs do.
  *
  * Stop markers are dropped by the thread: nobody answers them.
  */
@@ -42,14 +43,15 @@ static bool soft_prq_try_put(struct soft_iommu *iommu, const struct soft_request
 		soft_count(iommu, prq_lost);
 		return false;
 	}
+	if (!soft_pri_enters(ep, req))
+		return true;
 	if (req->stop_marker)
 		soft_count(iommu, prq_stop_markers);
 	else
 		soft_count(iommu, prq_requests);
-	if (!req->stop_marker && soft_is_last_page(req))
-		soft_pri_asked(ep, &req->prm);
 	*soft_prq_at(prq, prq->tail) = *req;
 	prq->tail++;
+	ep->prq_end = prq->tail;
 	return true;
 }
 
@@ -60,7 +62,7 @@ static void soft_auto_response(struct soft_iommu *iommu, struct soft_endpoint *e
 	if (req->stop_marker || !soft_is_last_page(req))
 		return;
 	soft_count(iommu, auto_responses);
-	soft_pri_deliver(ep, req->prm.pasid, req->prm.grpid, code);
+	soft_pri_deliver(ep, req->prm.pasid, req->prm.grpid, req->epoch, code);
 }
 
 /* What the IOMMU does with a request that has arrived from @ep. */
@@ -68,7 +70,7 @@ void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 		  struct soft_endpoint *ep)
 {
 	if (!req->stop_marker && (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) &&
-	    !soft_has_pasid(ep, req->prm.pasid)) {
+	    !READ_ONCE(iommu->prq.take_all) && !soft_has_pasid(ep, req->prm.pasid)) {
 		soft_auto_response(iommu, ep, req, IOMMU_PAGE_RESP_INVALID);
 		return;
 	}
@@ -147,6 +149,8 @@ static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request 
 		return;
 	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
 		evt.fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+	/* Comes back with the answer, for the ledger. */
+	evt.fault.prm.private_data[0] = req->epoch;
 
 	soft_prq_hook(iommu, req);
 
@@ -213,30 +217,52 @@ void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold)
 		wake_up(&prq->work);
 }
 
+void soft_iommu_take_all(struct soft_iommu *iommu, bool on)
+{
+	WRITE_ONCE(iommu->prq.take_all, on);
+}
+
 /* While the thread is held there is nothing to wait for. */
 void soft_iommu_sync_prq(struct soft_iommu *iommu)
 {
 	wait_event(iommu->prq.idle, soft_prq_is_empty(&iommu->prq));
 }
 
-static bool soft_prq_holds(struct soft_prq *prq, u32 rid, ioasid_t pasid)
+static u64 soft_prq_end(struct soft_endpoint *ep)
 {
+	guard(spinlock)(&ep->iommu->prq.lock);
+	return ep->prq_end;
+}
+
+/* Is one of the requests before @end still there? */
+static bool soft_prq_holds(struct soft_endpoint *ep, ioasid_t pasid, u64 end)
+{
+	struct soft_iommu *iommu = ep->iommu;
+	struct soft_prq *prq = &iommu->prq;
+
+	soft_count(iommu, drain_turns);
 	guard(spinlock)(&prq->lock);
-	for (u64 nr = prq->head; nr < prq->tail; nr++) {
+	for (u64 nr = prq->head; nr < end; nr++) {
 		const struct soft_request *req = soft_prq_at(prq, nr);
 
-		if (req->rid == rid && (pasid == IOMMU_PASID_INVALID || req->prm.pasid == pasid))
+		soft_count(iommu, drain_looked);
+		if (req->rid == ep->rid &&
+		    (pasid == IOMMU_PASID_INVALID || req->prm.pasid == pasid))
 			return true;
 	}
 	return false;
 }
 
-/* Waits until no request of @ep with @pasid is in the ring; IOMMU_PASID_INVALID means any. */
+/*
+ * Waits until what @ep has put into the ring so far with @pasid has been reported;
+ * IOMMU_PASID_INVALID means any PASID. A device that has nothing there waits for nothing.
+ */
 void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid)
 {
-	struct soft_prq *prq = &ep->iommu->prq;
+	u64 end = soft_prq_end(ep);
 
-	if (!wait_event_timeout(prq->idle, !soft_prq_holds(prq, ep->rid, pasid), SOFT_LONG_TIME))
+	if (!wait_event_timeout(ep->iommu->prq.idle, !soft_prq_holds(ep, pasid, end),
+				SOFT_LONG_TIME))
 		soft_violation(ep->iommu, "%s, PASID %u: a drain does not end",
 			       soft_endpoint_name(ep), pasid);
 }

@@ -6,8 +6,9 @@
  * PASID entries, sends invalidations and passes responses on. It is written as a vendor's should
  * be; "hardware" are the other files.
  *
- * On this project's core it fills struct iommu_sva_ops and points the IOMMU at the io_mm's root. On
- * a base kernel it has one MMU notifier per domain and points the IOMMU at mm->pgd, as vendors do
+ * On this project's core it fills struct iommu_sva_ops and points the IOMMU at the io_mm's root. It
+ * sends nothing to a device in a reset, and reports transactions whose PASID has no entry. On a
+ * base kernel it has one MMU notifier per domain and points the IOMMU at mm->pgd, as vendors do
  * there, and drains after a PASID entry is gone: its ring, then the fault queue.
  *
  * A domain's PASID entries are on its list before any transaction can use them, and leave it when
@@ -27,6 +28,30 @@ static struct soft_domain *to_soft(struct iommu_domain *domain)
 	return container_of(domain, struct soft_domain, domain);
 }
 
+/* What the core offers beyond a base kernel's */
+
+#if SOFT_SVA_CORE
+static bool soft_is_in_reset(struct soft_endpoint *ep)
+{
+	return iopf_device_in_reset(soft_endpoint_dev(ep));
+}
+
+/* A transaction of @ep was refused: @pasid has no entry. */
+void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr)
+{
+	iopf_report_stray(soft_endpoint_dev(ep), pasid, addr);
+}
+#else
+static bool soft_is_in_reset(struct soft_endpoint *ep)
+{
+	return false;
+}
+
+void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr)
+{
+}
+#endif
+
 /* Invalidation */
 
 static void soft_submit(struct soft_iommu *iommu, enum soft_cmd_kind kind, ioasid_t pasid,
@@ -43,6 +68,18 @@ static void soft_submit_fence(struct soft_iommu *iommu)
 	soft_cmdq_submit(iommu, &(struct soft_cmd){ .kind = SOFT_CMD_WAIT });
 }
 
+/*
+ * A device in a reset completes no invalidation, and its ATC is emptied when it is back. A reset
+ * waits for an RCU grace period before it begins: the section lasts until the command is complete.
+ */
+static void soft_submit_atc(struct soft_endpoint *ep, ioasid_t pasid, unsigned long start,
+			    unsigned long last)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
+	if (!soft_is_in_reset(ep))
+		soft_submit(ep->iommu, SOFT_CMD_ATC, pasid, start, last, ep);
+}
+
 /* IOTLB before ATC: what the ATC asks for afterwards must come from the page tables. */
 static void soft_flush_range(struct soft_domain *sdom, unsigned long start, unsigned long last)
 {
@@ -54,7 +91,7 @@ static void soft_flush_range(struct soft_domain *sdom, unsigned long start, unsi
 	soft_submit(iommu, SOFT_CMD_IOTLB, sdom->pasid, start, last, NULL);
 	soft_submit_fence(iommu);
 	list_for_each_entry(entry, &sdom->entries, node)
-		soft_submit(iommu, SOFT_CMD_ATC, sdom->pasid, start, last, entry->ep);
+		soft_submit_atc(entry->ep, sdom->pasid, start, last);
 }
 
 static void soft_domain_invalidate(struct soft_domain *sdom, unsigned long start,
@@ -74,6 +111,7 @@ static void soft_domain_invalidate(struct soft_domain *sdom, unsigned long start
 	guard(spinlock)(&sdom->lock);
 	if (list_empty(&sdom->entries))
 		return;
+	guard(rcu)();
 	soft_cmdq_begin(sdom->iommu);
 	/* Whole pages; the end of everything is the last byte. */
 	soft_flush_range(sdom, start & PAGE_MASK, end == ~0UL ? end : (end - 1) | ~PAGE_MASK);
@@ -96,6 +134,7 @@ static void soft_domain_release(struct soft_domain *sdom)
 	sdom->released = true;
 	if (list_empty(&sdom->entries))
 		return;
+	guard(rcu)();
 	soft_cmdq_begin(iommu);
 	list_for_each_entry(entry, &sdom->entries, node) {
 		WRITE_ONCE(entry->root, NULL);
@@ -206,13 +245,15 @@ static void soft_clear_entry(struct soft_endpoint *ep, struct soft_pasid_entry *
 
 	xa_erase(&ep->pasids, pasid);
 
-	soft_cmdq_begin(iommu);
-	soft_submit(iommu, SOFT_CMD_PASID, pasid, 0, ~0UL, ep);
-	soft_submit_fence(iommu);
-	soft_submit(iommu, SOFT_CMD_IOTLB, pasid, 0, ~0UL, NULL);
-	soft_submit_fence(iommu);
-	soft_submit(iommu, SOFT_CMD_ATC, pasid, 0, ~0UL, ep);
-	soft_cmdq_end(iommu);
+	scoped_guard(rcu) {
+		soft_cmdq_begin(iommu);
+		soft_submit(iommu, SOFT_CMD_PASID, pasid, 0, ~0UL, ep);
+		soft_submit_fence(iommu);
+		soft_submit(iommu, SOFT_CMD_IOTLB, pasid, 0, ~0UL, NULL);
+		soft_submit_fence(iommu);
+		soft_submit_atc(ep, pasid, 0, ~0UL);
+		soft_cmdq_end(iommu);
+	}
 
 	soft_domain_del(entry->sdom, entry);
 	kfree(entry);
@@ -281,6 +322,17 @@ static void soft_sva_drain(struct device *dev, ioasid_t pasid)
 	soft_pasid_hook(ep, SOFT_AT_DRAIN, pasid);
 	soft_prq_drain(ep, pasid);
 	iopf_drain_pasid(dev, pasid);
+	soft_pri_drain(ep, pasid);
+}
+
+static void soft_sva_flush_atc(struct device *dev)
+{
+	struct soft_endpoint *ep = dev_iommu_priv_get(dev);
+
+	guard(rcu)();
+	soft_cmdq_begin(ep->iommu);
+	soft_submit_atc(ep, IOMMU_PASID_INVALID, 0, ~0UL);
+	soft_cmdq_end(ep->iommu);
 }
 
 static const struct iommu_sva_ops soft_sva_ops = {
@@ -288,6 +340,7 @@ static const struct iommu_sva_ops soft_sva_ops = {
 	.invalidate_range = soft_sva_invalidate,
 	.release = soft_sva_release,
 	.drain = soft_sva_drain,
+	.flush_atc = soft_sva_flush_atc,
 };
 
 #else /* a base kernel: the driver has an MMU notifier for each domain */
@@ -492,7 +545,7 @@ static void soft_release_device(struct device *dev)
 static void soft_page_response(struct device *dev, struct iopf_fault *evt,
 			       struct iommu_page_response *resp)
 {
-	soft_pri_response(dev_iommu_priv_get(dev), resp);
+	soft_pri_response(dev_iommu_priv_get(dev), resp, evt->fault.prm.private_data[0]);
 }
 
 const struct iommu_ops soft_iommu_ops = {

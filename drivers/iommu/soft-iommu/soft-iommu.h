@@ -11,7 +11,8 @@
  *
  * What hardware would do wrong with a wrong core is a violation: a byte moved through a freed page,
  * a walk of a freed table, a kernel-half entry that was read, a response for a group that is not
- * outstanding, a second response, a response never sent, a PASID entry changed while present.
+ * outstanding, a second response, a response never sent, a PASID entry changed while present, an
+ * ATC invalidation for a device in a reset, an answer to what a reset has made it forget.
  * Violations are kept with a text that says what happened; a test fails if there are any.
  *
  * Tests force races with hooks and holds, never with delays: see enum soft_iommu_point and the
@@ -89,6 +90,8 @@ struct soft_iommu_stats {
 	u64 prq_stop_markers;
 	u64 responses[16];	/* by code, as they left the core */
 	u64 auto_responses;	/* given by the IOMMU itself (overflow, no PASID entry) */
+	u64 drain_turns;	/* times that a drain looked for its requests in the ring */
+	u64 drain_looked;	/* requests in the ring that it looked at */
 };
 
 /**
@@ -170,6 +173,11 @@ enum soft_inval_kind { SOFT_INVAL_IOTLB, SOFT_INVAL_PSC, SOFT_INVAL_ATC };
 void soft_iommu_ignore_invalidations(struct soft_iommu *iommu, enum soft_inval_kind kind, bool on);
 /* Waits until the ring is empty and each request taken from it has been reported. */
 void soft_iommu_sync_prq(struct soft_iommu *iommu);
+/*
+ * An IOMMU that puts all page requests into the ring; by default it answers those with a PASID
+ * without an entry itself.
+ */
+void soft_iommu_take_all(struct soft_iommu *iommu, bool on);
 
 /*
  * The endpoint is a platform device behind the IOMMU: probed, with IOMMU_DEV_FEAT_IOPF and
@@ -182,7 +190,14 @@ void soft_endpoint_destroy(struct soft_endpoint *ep);
 struct device *soft_endpoint_dev(struct soft_endpoint *ep);
 /* Surprise removal: from now on it does nothing and hears nothing. Destroy it afterwards. */
 void soft_endpoint_unplug(struct soft_endpoint *ep);
-/* Function-level reset: ATC empty, outstanding requests and tags forgotten, DMA aborted. */
+/*
+ * Function-level reset: ATC empty, outstanding requests and tags forgotten, DMA aborted. Until its
+ * end the device sends nothing, and an ATC invalidation that reaches it is a violation. So is, from
+ * the begin on, an answer to what it asked before: iopf_quiesce_device() comes first.
+ * soft_endpoint_reset() is both.
+ */
+void soft_endpoint_begin_reset(struct soft_endpoint *ep);
+void soft_endpoint_end_reset(struct soft_endpoint *ep);
 void soft_endpoint_reset(struct soft_endpoint *ep);
 
 /*
@@ -190,6 +205,9 @@ void soft_endpoint_reset(struct soft_endpoint *ep);
  * tries again as long as the answer is Success. Runs in the caller's context and sleeps. Returns 0;
  * -EFAULT: refused (Invalid Request, or aborted without PRI); -EIO: Response Failure;
  * -ETIMEDOUT: no answer within the endpoint's patience; -ENODEV: reset, unplugged or stopped.
+ *
+ * A transaction that is refused since its PASID has no entry is reported as a stray, by all
+ * functions that make one; so all of them sleep.
  */
 int soft_dma_read(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, void *buf,
 		  size_t len);

@@ -137,11 +137,13 @@ void soft_cmdq_check(struct soft_iommu *iommu);
 /**
  * struct soft_request - what stands in the page request ring
  * @rid: number of the endpoint
+ * @epoch: of its resets, when it sent the request
  * @stop_marker: wants no answer
  * @prm: the request
  */
 struct soft_request {
 	u32 rid;
+	unsigned int epoch;
 	bool stop_marker;
 	struct iommu_fault_page_request prm;
 };
@@ -155,6 +157,7 @@ struct soft_request {
  * @tail: number of the next to come
  * @overflow: a request was lost; none is taken until software clears the bit
  * @hold: the thread takes nothing
+ * @take_all: requests with a PASID without an entry are taken, too
  * @busy: the thread has the request @head in hand
  * @work: wakes the thread
  * @idle: woken after each step of the thread
@@ -168,6 +171,7 @@ struct soft_prq {
 	u64 tail;
 	bool overflow;
 	bool hold;
+	bool take_all;
 	bool busy;
 	wait_queue_head_t work;
 	wait_queue_head_t idle;
@@ -236,9 +240,10 @@ struct soft_hook {
  * @psc: entries that name page tables
  * @cmdq: invalidation queue
  * @prq: page request ring
- * @held_lock: guards @hold_responses, @held and &soft_group.held
+ * @held_lock: guards @hold_responses, @held, @delivering and &soft_group.held
  * @hold_responses: responses wait on @held
  * @held: struct soft_group, in order of sending
+ * @delivering: a response that was held is on its way to that endpoint
  * @hook_lock: guards @hooks
  * @hooks: by enum soft_iommu_point
  * @domains: how many there are
@@ -255,9 +260,10 @@ struct soft_iommu {
 	struct soft_cache *psc;
 	struct soft_cmdq cmdq;
 	struct soft_prq prq;
-	spinlock_t held_lock;	/* of hold_responses, held */
+	spinlock_t held_lock;	/* of hold_responses, held, delivering */
 	bool hold_responses;
 	struct list_head held;
+	struct soft_endpoint *delivering;
 	spinlock_t hook_lock;	/* of hooks */
 	struct soft_hook hooks[SOFT_NR_POINTS];
 	atomic_t domains;
@@ -300,6 +306,7 @@ struct soft_pasid_entry {
 	pgd_t *root;
 };
 
+void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr);
 void soft_iommu_get(struct soft_iommu *iommu);
 void soft_iommu_put(struct soft_iommu *iommu);
 extern const struct iommu_ops soft_iommu_ops;
@@ -318,13 +325,14 @@ const char *soft_page_state(u64 pfn);
  * @ep: who sent them
  * @pasid: 0 if they carry none
  * @grpid: PRG index
- * @asked: last pages that entered the ring
+ * @asked: last pages that entered the ring, less those that a reset made the device forget
  * @answered: responses of the core
  * @credits: taken by its requests, not given back yet
  * @pending: the device waits for an answer
  * @code: of the latest answer
  * @held: in &soft_iommu.held
  * @held_code: the answer that is held
+ * @held_epoch: of the request that it answers
  */
 struct soft_group {
 	struct hlist_node node;
@@ -338,6 +346,7 @@ struct soft_group {
 	int code;
 	struct list_head held;
 	int held_code;
+	unsigned int held_epoch;
 };
 
 /**
@@ -348,6 +357,7 @@ struct soft_group {
  * @rid: its number, never used again
  * @has_pri: it can ask for pages
  * @group_of: see struct soft_endpoint_config
+ * @prq_end: number of the place behind its latest request in the ring. Guarded by soft_prq.lock.
  * @pasids: its PASID table: struct soft_pasid_entry by PASID
  * @latch_lock: guards @latch_pasid and @latch; a leaf inside traffic
  * @latch_pasid: of the entry that was used last
@@ -363,6 +373,7 @@ struct soft_group {
  * @next_tag: where the DMA engine begins to look for a PRG index
  * @tags: PRG indices that the DMA engine uses now
  * @epoch: of resets: what began before has been aborted
+ * @in_reset: one has begun and not ended
  * @stopped: a Response Failure has switched page requests off
  * @unplugged: nothing is left but the data structure
  * @lies_credits: it takes no notice of its credits
@@ -378,6 +389,7 @@ struct soft_endpoint {
 	u32 rid;
 	bool has_pri;
 	struct soft_endpoint *group_of;
+	u64 prq_end;
 	struct xarray pasids;
 	spinlock_t latch_lock;	/* of latch_pasid, latch */
 	ioasid_t latch_pasid;
@@ -393,6 +405,7 @@ struct soft_endpoint {
 	unsigned int next_tag;
 	DECLARE_BITMAP(tags, 512);
 	unsigned int epoch;
+	bool in_reset;
 	bool stopped;
 	bool unplugged;
 	bool lies_credits;
@@ -409,11 +422,15 @@ void soft_forget_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 
 /* pri.c */
 
-void soft_pri_asked(struct soft_endpoint *ep, const struct iommu_fault_page_request *prm);
-void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, int code);
-void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp);
+bool soft_pri_enters(struct soft_endpoint *ep, const struct soft_request *req);
+void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int epoch,
+		      int code);
+void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp,
+		       unsigned int epoch);
+void soft_pri_drain(struct soft_endpoint *ep, ioasid_t pasid);
 void soft_pri_account(struct soft_endpoint *ep);
-void soft_pri_reset(struct soft_endpoint *ep);
+void soft_pri_begin_reset(struct soft_endpoint *ep);
+void soft_pri_end_reset(struct soft_endpoint *ep);
 void soft_pri_free(struct soft_endpoint *ep);
 int soft_pri_ask(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, unsigned int perm,
 		 unsigned int epoch);

@@ -8,6 +8,9 @@
 #include <linux/percpu_counter.h>
 
 #include "iopf_kunit.h"
+#if SVA_CORE
+#include "../iopf.h"
+#endif
 
 #define OK	IOMMU_PAGE_RESP_SUCCESS
 #define BAD	IOMMU_PAGE_RESP_INVALID
@@ -135,6 +138,59 @@ static void idle_pasid_is_unbound_while_31_devices_storm(struct kunit *test)
 	for (i = 0; i < DEVICES; i++)
 		KUNIT_EXPECT_GT(test, soft_storm_stop(crowd->bonds[i]->ep), 0);
 }
+
+#if SVA_CORE
+/*
+ * Work of drains of an idle PASID, in steps: how often a drain looked whether its requests were
+ * still in the ring, the requests in the ring that it looked at, and how often it went to sleep.
+ * Whoever walks the requests of others, or waits for them, needs more steps as there are more.
+ */
+static u64 drain_steps(struct iopf_bond *bond, unsigned int drains)
+{
+	struct soft_iommu *iommu = fixture(bond->test)->iommu;
+	struct soft_iommu_stats before, after;
+	unsigned long slept = current->nvcsw;
+
+	soft_iommu_read_stats(iommu, &before);
+	for (unsigned int i = 0; i < drains; i++)
+		iopf_drain_through(soft_endpoint_dev(bond->ep), bond->pasid);
+	soft_iommu_read_stats(iommu, &after);
+	return after.drain_turns - before.drain_turns + after.drain_looked - before.drain_looked +
+	       current->nvcsw - slept;
+}
+
+/* Bad addresses: such a storm asks for pages as long as it lasts. */
+static void crowd_storms(struct kunit *test, struct crowd *crowd)
+{
+	for (unsigned int i = 0; i < DEVICES; i++) {
+		struct iopf_bond *bond = crowd->bonds[i];
+
+		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, 0, SZ_1M, i & 1), 0);
+	}
+	for (unsigned int i = 0; i < DEVICES; i++)
+		KUNIT_EXPECT_TRUE(test, sva_becomes(iopf_counted(crowd->bonds[i]->ep,
+								 IOPF_REQUESTS) > 1));
+}
+
+static void drain_of_an_idle_pasid_costs_the_same_under_load(struct kunit *test)
+{
+	struct iopf_bond *idle = iopf_bind(test, fixture(test)->ep[0], NULL);
+	u64 unloaded = drain_steps(idle, 100), loaded;
+	struct crowd *crowd = make_crowd(test);
+
+	crowd->mem[0] = sva_gate_map(crowd->gate, crowd->bonds[0]->proc, PAGE_SIZE);
+	iopf_last(crowd->bonds[0], 1000, crowd->mem[0], IOPF_READ);
+	iopf_await(test, crowd->gate, 1);
+	crowd_storms(test, crowd);
+	loaded = drain_steps(idle, 100);
+	kunit_info(test, "100 drains: %llu steps, under load %llu\n", unloaded, loaded);
+	KUNIT_EXPECT_GE(test, unloaded, 100);
+	KUNIT_EXPECT_LE(test, 10 * loaded, 12 * unloaded);
+	KUNIT_EXPECT_FALSE(test, iopf_is_answered(crowd->bonds[0], 1000));
+	for (unsigned int i = 0; i < DEVICES; i++)
+		soft_storm_stop(crowd->bonds[i]->ep);
+}
+#endif
 
 /* The other process has a fault that never ends on the very same device. */
 static void unbind_waits_for_no_other_process_of_its_device(struct kunit *test)
@@ -278,6 +334,8 @@ static void bonds_come_and_go_under_a_storm(struct kunit *test)
 	unsigned long mem = sva_proc_map(proc, SZ_2M);
 	struct iopf_bond *bond;
 
+	/* What comes after an unbind is a stray, and there are many. */
+	sva_quarantine(test, 0);
 	for (unsigned int i = 0; i < 50; i++) {
 		bond = iopf_bind(test, fixture(test)->ep[0], proc);
 		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_2M, true), 0);
@@ -469,6 +527,9 @@ static void flush_of_an_idle_device_returns(struct kunit *test)
 static struct kunit_case iopf_drain_cases[] = {
 	KUNIT_CASE(idle_pasid_is_unbound_while_31_devices_wait),
 	KUNIT_CASE(idle_pasid_is_unbound_while_31_devices_storm),
+#if SVA_CORE
+	KUNIT_CASE(drain_of_an_idle_pasid_costs_the_same_under_load),
+#endif
 	KUNIT_CASE(unbind_waits_for_no_other_process_of_its_device),
 	KUNIT_CASE(unbind_waits_for_no_other_device_of_its_process),
 	KUNIT_CASE(unbind_waits_for_no_fault_of_its_own),

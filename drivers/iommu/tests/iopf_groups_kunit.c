@@ -387,74 +387,25 @@ static void stack_does_not_grow_beyond_its_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack, IOPF_WRITE), OK);
 }
 
-/* System calls of the process; its scratch page holds what it passes by pointer. */
-struct monitor {
-	struct iopf_bond *bond;
-	unsigned long scratch;
-	int fd;
-};
-
-static void monitor_ioctl(struct monitor *m, unsigned int cmd, void *arg, size_t size)
-{
-	struct kunit *test = m->bond->test;
-
-	KUNIT_ASSERT_EQ(test, sva_proc_write(m->bond->proc, m->scratch, arg, size), 0);
-	KUNIT_ASSERT_EQ(test, sva_proc_syscall(m->bond->proc, __NR_ioctl, m->fd, cmd, m->scratch,
-					       0, 0, 0), 0);
-}
-
-static void monitor_start(struct monitor *m, struct iopf_bond *bond, unsigned long addr,
-			  size_t len)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = addr, .len = len },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	m->bond = bond;
-	m->scratch = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
-	m->fd = sva_proc_syscall(bond->proc, __NR_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0,
-				 0, 0);
-	KUNIT_ASSERT_GE(bond->test, m->fd, 0);
-	monitor_ioctl(m, UFFDIO_API, &api, sizeof(api));
-	monitor_ioctl(m, UFFDIO_REGISTER, &reg, sizeof(reg));
-}
-
-/* Reads one event; false if the device has got its answer without one. */
-static bool monitor_wait(struct monitor *m, struct uffd_msg *msg)
-{
-	unsigned long stop = jiffies + msecs_to_jiffies(IOPF_LONG_MS);
-	struct sva_proc *proc = m->bond->proc;
-	long ret;
-
-	do {
-		ret = sva_proc_syscall(proc, __NR_read, m->fd, m->scratch, sizeof(*msg), 0, 0, 0);
-		if (ret == sizeof(*msg))
-			return !sva_proc_read(proc, m->scratch, msg, sizeof(*msg));
-		schedule_timeout_uninterruptible(1);
-	} while (soft_pri_outstanding(m->bond->ep) && time_before(jiffies, stop));
-	return false;
-}
-
 static void missing_page_is_fetched_from_the_userfaultfd_monitor(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
 	unsigned long mem = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
 	struct uffdio_copy copy = { .dst = mem, .len = PAGE_SIZE };
 	struct uffd_msg msg = {};
-	struct monitor m = {};
+	struct iopf_monitor m = {};
 	u64 magic = 0x5a5a1234;
 
-	monitor_start(&m, bond, mem, 2 * PAGE_SIZE);
+	iopf_monitor_start(&m, bond, mem, 2 * PAGE_SIZE);
 	iopf_last(bond, 0, mem, IOPF_WRITE);
-	KUNIT_ASSERT_TRUE_MSG(test, monitor_wait(&m, &msg), "answered without asking the monitor");
+	KUNIT_ASSERT_TRUE_MSG(test, iopf_monitor_wait(&m, &msg),
+			      "answered without asking the monitor");
 	KUNIT_EXPECT_EQ(test, msg.event, UFFD_EVENT_PAGEFAULT);
 	KUNIT_EXPECT_EQ(test, msg.arg.pagefault.address & PAGE_MASK, mem);
 
 	copy.src = m.scratch + PAGE_SIZE;
 	KUNIT_ASSERT_EQ(test, sva_proc_write(bond->proc, copy.src, &magic, sizeof(magic)), 0);
-	monitor_ioctl(&m, UFFDIO_COPY, &copy, sizeof(copy));
+	iopf_monitor_ioctl(&m, UFFDIO_COPY, &copy, sizeof(copy));
 	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
 	magic = 0;
 	KUNIT_EXPECT_EQ(test, soft_dma_read(bond->ep, bond->pasid, mem, &magic, sizeof(magic)), 0);

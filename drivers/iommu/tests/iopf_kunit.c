@@ -5,7 +5,10 @@
  * Bonds are undone at exit, when nothing waits any more, and before the fixture looks for what is
  * left.
  */
+#include <linux/fcntl.h>
 #include <linux/slab.h>
+#include <linux/unistd.h>
+#include <linux/userfaultfd.h>
 
 #include "iopf_kunit.h"
 
@@ -160,6 +163,95 @@ unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_resp
 	}
 	return nr;
 }
+
+/* Memory whose pages come from a userfaultfd */
+
+void iopf_monitor_ioctl(struct iopf_monitor *m, unsigned int cmd, void *arg, size_t size)
+{
+	struct kunit *test = m->bond->test;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_write(m->bond->proc, m->scratch, arg, size), 0);
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(m->bond->proc, __NR_ioctl, m->fd, cmd, m->scratch,
+					       0, 0, 0), 0);
+}
+
+void iopf_monitor_start(struct iopf_monitor *m, struct iopf_bond *bond, unsigned long addr,
+			size_t len)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { .start = addr, .len = len },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	m->bond = bond;
+	m->scratch = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+	m->fd = sva_proc_syscall(bond->proc, __NR_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0,
+				 0, 0);
+	KUNIT_ASSERT_GE(bond->test, m->fd, 0);
+	iopf_monitor_ioctl(m, UFFDIO_API, &api, sizeof(api));
+	iopf_monitor_ioctl(m, UFFDIO_REGISTER, &reg, sizeof(reg));
+}
+
+bool iopf_monitor_wait(struct iopf_monitor *m, struct uffd_msg *msg)
+{
+	unsigned long stop = jiffies + msecs_to_jiffies(IOPF_LONG_MS);
+	struct sva_proc *proc = m->bond->proc;
+	long ret;
+
+	do {
+		ret = sva_proc_syscall(proc, __NR_read, m->fd, m->scratch, sizeof(*msg), 0, 0, 0);
+		if (ret == sizeof(*msg))
+			return !sva_proc_read(proc, m->scratch, msg, sizeof(*msg));
+		schedule_timeout_uninterruptible(1);
+	} while (soft_pri_outstanding(m->bond->ep) && time_before(jiffies, stop));
+	return false;
+}
+
+#if SVA_CORE
+/* Resets and counts */
+
+void iopf_begin_reset(struct soft_endpoint *ep)
+{
+	iopf_quiesce_device(soft_endpoint_dev(ep));
+	soft_endpoint_begin_reset(ep);
+}
+
+void iopf_end_reset(struct soft_endpoint *ep)
+{
+	soft_endpoint_end_reset(ep);
+	iopf_resume_device(soft_endpoint_dev(ep));
+}
+
+static long quiesce_fn(void *dev)
+{
+	iopf_quiesce_device(dev);
+	return 0;
+}
+
+struct sva_job *iopf_quiesce_job(struct kunit *test, struct soft_endpoint *ep)
+{
+	return sva_job(test, quiesce_fn, soft_endpoint_dev(ep));
+}
+
+static long resume_fn(void *dev)
+{
+	iopf_resume_device(dev);
+	return 0;
+}
+
+struct sva_job *iopf_resume_job(struct kunit *test, struct soft_endpoint *ep)
+{
+	return sva_job(test, resume_fn, soft_endpoint_dev(ep));
+}
+
+u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what)
+{
+	u64 counts[IOPF_NR_COUNTS];
+
+	return iopf_read_counts(soft_endpoint_dev(ep), counts) ? 0 : counts[what];
+}
+#endif
 
 /* The fixture */
 

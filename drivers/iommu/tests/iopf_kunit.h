@@ -11,6 +11,8 @@
 
 #include "sva_stage.h"
 
+struct uffd_msg;
+
 /* What must happen is given this long; the machine may be slow and loaded. */
 #define IOPF_LONG_MS	40000
 /* What must not happen is watched for this long: it can only make a wrong kernel pass. */
@@ -84,5 +86,34 @@ void iopf_keeper_await(struct kunit *test, struct iopf_keeper *keeper, unsigned 
 struct iopf_group *iopf_keeper_take(struct iopf_keeper *keeper);
 /* Answers all that it has, frees them and returns how many there were. */
 unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_response_code code);
+
+/**
+ * struct iopf_monitor - a userfaultfd for memory of a bond's process
+ * @bond: the bond
+ * @scratch: two pages of the process; the first holds what system calls pass by pointer
+ * @fd: the userfaultfd, in the process
+ */
+struct iopf_monitor {
+	struct iopf_bond *bond;
+	unsigned long scratch;
+	int fd;
+};
+
+/* For missing pages of [addr, addr + len). All of them assert success. */
+void iopf_monitor_start(struct iopf_monitor *m, struct iopf_bond *bond, unsigned long addr,
+			size_t len);
+void iopf_monitor_ioctl(struct iopf_monitor *m, unsigned int cmd, void *arg, size_t size);
+/* Reads one event; false if the device has got its answer without one. */
+bool iopf_monitor_wait(struct iopf_monitor *m, struct uffd_msg *msg);
+
+#if SVA_CORE
+/* A reset as a driver does it: quiesce and begin, end and resume. Jobs of the same, one by one. */
+void iopf_begin_reset(struct soft_endpoint *ep);
+void iopf_end_reset(struct soft_endpoint *ep);
+struct sva_job *iopf_quiesce_job(struct kunit *test, struct soft_endpoint *ep);
+struct sva_job *iopf_resume_job(struct kunit *test, struct soft_endpoint *ep);
+/* One of the counts of a device; 0 if it is on no queue. */
+u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what);
+#endif
 
 #endif /* _DRIVERS_IOMMU_TESTS_IOPF_KUNIT_H */

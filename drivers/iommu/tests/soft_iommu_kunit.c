@@ -18,7 +18,7 @@
 #include <linux/xarray.h>
 
 #include "../soft-iommu/soft-priv.h"
-#include "sva_kunit.h"
+#include "sva_stage.h"
 
 #define BENCH_PAGES	16
 #define BENCH_LEN	(BENCH_PAGES * PAGE_SIZE)
@@ -133,6 +133,7 @@ static int bench_init(struct kunit *test)
 
 static void bench_exit(struct kunit *test)
 {
+	sva_stage_clear(test);
 	bench_unbind(&the_bench);
 	sva_fixture_exit(test);
 }
@@ -212,8 +213,11 @@ static void bench_respond(struct bench *bench, u32 grpid, int code)
 		.grpid = grpid,
 		.code = code,
 	};
+	struct iopf_fault evt = {
+		.fault.prm.private_data = { READ_ONCE(bench->ep->epoch) },
+	};
 
-	soft_iommu_ops.page_response(bench->dev, NULL, &resp);
+	soft_iommu_ops.page_response(bench->dev, &evt, &resp);
 }
 
 /* Caches by themselves */
@@ -810,13 +814,20 @@ static void response_for_an_unknown_group_is_a_violation(struct kunit *test)
 static void response_that_never_comes_is_a_violation(struct kunit *test)
 {
 	struct bench *bench = &the_bench;
-	const struct iommu_fault_page_request prm = { .pasid = bench->pasid, .grpid = 1 };
+	const struct soft_request req = {
+		.epoch = READ_ONCE(bench->ep->epoch),
+		.prm = {
+			.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+			.pasid = bench->pasid,
+			.grpid = 1,
+		},
+	};
 
 	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
 	KUNIT_EXPECT_EQ(test, IOMMU_PAGE_RESP_SUCCESS, bench_wait(bench, 1));
 	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
 	/* Another last page, which nobody reports. */
-	soft_pri_asked(bench->ep, &prm);
+	KUNIT_EXPECT_TRUE(test, soft_pri_enters(bench->ep, &req));
 	KUNIT_EXPECT_EQ(test, 1, soft_iommu_check(bench->iommu));
 	bench_expect_violation(bench, "group 1: 1 responses never came");
 }
@@ -824,11 +835,18 @@ static void response_that_never_comes_is_a_violation(struct kunit *test)
 static void response_code_that_pcie_lacks_is_a_violation(struct kunit *test)
 {
 	struct bench *bench = &the_bench;
-	const struct iommu_fault_page_request prm = { .pasid = bench->pasid, .grpid = 1 };
+	const struct soft_request req = {
+		.epoch = READ_ONCE(bench->ep->epoch),
+		.prm = {
+			.flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+			.pasid = bench->pasid,
+			.grpid = 1,
+		},
+	};
 
 	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
 	KUNIT_EXPECT_EQ(test, IOMMU_PAGE_RESP_SUCCESS, bench_wait(bench, 1));
-	soft_pri_asked(bench->ep, &prm);
+	KUNIT_EXPECT_TRUE(test, soft_pri_enters(bench->ep, &req));
 	bench_respond(bench, 1, 2);
 	bench_expect_violation(bench, "response 2, which PCIe does not define");
 }
@@ -891,9 +909,12 @@ static void reset_forgets_what_was_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, soft_pri_outstanding(bench->ep));
 	KUNIT_EXPECT_EQ(test, 4, READ_ONCE(bench->ep->credits));
 
-	/* The core answers all the same; nobody listens. */
+	/* The core, which was not told, answers all the same; nobody listens. */
 	soft_iommu_hold_prq(bench->iommu, false);
-	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
+	KUNIT_EXPECT_EQ(test, 4, soft_iommu_check(bench->iommu));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(soft_iommu_violation(bench->iommu, 3),
+					   "that the device forgot in a reset"));
+	KUNIT_EXPECT_EQ(test, 4, soft_iommu_forgive(bench->iommu));
 	KUNIT_EXPECT_EQ(test, 4, bench_stats(bench).responses[IOMMU_PAGE_RESP_SUCCESS]);
 	KUNIT_EXPECT_EQ(test, -ETIMEDOUT, soft_pri_wait(bench->ep, bench->pasid, 0, 0));
 	KUNIT_EXPECT_EQ(test, 4, READ_ONCE(bench->ep->credits));
@@ -925,8 +946,90 @@ static void dma_that_waits_is_aborted_by_a_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ENODEV, soft_dma_read(bench->ep, bench->pasid, bench->addr, &word,
 						     8));
 	soft_iommu_set_hook(bench->iommu, SOFT_AT_REPORT, NULL, NULL);
+	/* It was reported all the same. */
+	KUNIT_EXPECT_EQ(test, 1, soft_iommu_check(bench->iommu));
+	bench_expect_violation(bench, "that the device forgot in a reset");
 	KUNIT_EXPECT_EQ(test, 0, soft_dma_read(bench->ep, bench->pasid, bench->addr, &word, 8));
 }
+
+static void old_answer_to_a_new_request_is_a_violation(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+
+	soft_iommu_hold_prq(bench->iommu, true);
+	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
+	soft_endpoint_reset(bench->ep);
+	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
+	soft_iommu_hold_prq(bench->iommu, false);
+	KUNIT_EXPECT_EQ(test, IOMMU_PAGE_RESP_SUCCESS, bench_wait(bench, 1));
+	KUNIT_EXPECT_EQ(test, 1, soft_iommu_check(bench->iommu));
+	bench_expect_violation(bench, "it meets a new one");
+}
+
+static void endpoint_in_reset_does_nothing(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+	u64 word;
+
+	bench_touch(bench, bench->addr);
+	soft_endpoint_begin_reset(bench->ep);
+	KUNIT_EXPECT_EQ(test, -ENODEV, bench_send_last(bench, 1));
+	KUNIT_EXPECT_EQ(test, -ENODEV, soft_pri_stop_marker(bench->ep, bench->pasid));
+	KUNIT_EXPECT_EQ(test, -ENODEV, soft_dma_read(bench->ep, bench->pasid, bench->addr, &word,
+						     8));
+	KUNIT_EXPECT_EQ(test, -ENODEV, soft_dma_try(bench->ep, bench->pasid, bench->addr, false,
+						    &word, 8));
+	KUNIT_EXPECT_EQ(test, 0, soft_ats_translate(bench->ep, bench->pasid, bench->addr,
+						    IOMMU_FAULT_PERM_READ));
+	soft_endpoint_end_reset(bench->ep);
+	KUNIT_EXPECT_EQ(test, 0, bench_read(bench, bench->addr));
+}
+
+static void atc_invalidation_in_a_reset_is_a_violation(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+
+	bench_touch(bench, bench->addr);
+	soft_endpoint_begin_reset(bench->ep);
+	bench_unmap(bench, bench->addr, PAGE_SIZE);
+	soft_endpoint_end_reset(bench->ep);
+	bench_expect_violation(bench, "a device that is in a reset");
+}
+
+#if SVA_CORE
+static void all_translations_are_flushed_from_the_atc(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+
+	for (int i = 0; i < 4; i++)
+		bench_touch(bench, bench->addr + i * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 4, soft_cache_lines(bench->ep->atc));
+	soft_iommu_ops.sva_ops->flush_atc(bench->dev);
+	KUNIT_EXPECT_EQ(test, 0, soft_cache_lines(bench->ep->atc));
+	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
+}
+
+static long drain_all(void *dev)
+{
+	soft_iommu_ops.sva_ops->drain(dev, IOMMU_PASID_INVALID);
+	return 0;
+}
+
+static void drain_waits_for_held_responses(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+	struct sva_job *drain;
+
+	soft_iommu_hold_responses(bench->iommu, true);
+	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
+	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
+	drain = sva_job(test, drain_all, bench->dev);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(drain));
+	soft_iommu_hold_responses(bench->iommu, false);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(drain));
+	KUNIT_EXPECT_EQ(test, 0, soft_pri_outstanding(bench->ep));
+}
+#endif
 
 static void unplugged_endpoint_does_and_hears_nothing(struct kunit *test)
 {
@@ -954,10 +1057,11 @@ static void response_failure_silences_the_endpoint_until_a_reset(struct kunit *t
 
 	soft_iommu_hold_prq(bench->iommu, true);
 	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
-	soft_pri_deliver(bench->ep, bench->pasid, 1, 15);
+	soft_pri_deliver(bench->ep, bench->pasid, 1, READ_ONCE(bench->ep->epoch), 15);
 	KUNIT_EXPECT_EQ(test, 15, bench_wait(bench, 1));
 	KUNIT_EXPECT_EQ(test, -ENODEV, bench_send_last(bench, 2));
 	soft_iommu_hold_prq(bench->iommu, false);
+	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
 	soft_endpoint_reset(bench->ep);
 	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 2));
 	KUNIT_EXPECT_EQ(test, IOMMU_PAGE_RESP_SUCCESS, bench_wait(bench, 2));
@@ -1151,6 +1255,13 @@ static struct kunit_case soft_iommu_cases[] = {
 	KUNIT_CASE(reset_forgets_what_was_asked),
 	KUNIT_CASE(reset_empties_the_atc),
 	KUNIT_CASE(dma_that_waits_is_aborted_by_a_reset),
+	KUNIT_CASE(old_answer_to_a_new_request_is_a_violation),
+	KUNIT_CASE(endpoint_in_reset_does_nothing),
+	KUNIT_CASE(atc_invalidation_in_a_reset_is_a_violation),
+#if SVA_CORE
+	KUNIT_CASE(all_translations_are_flushed_from_the_atc),
+	KUNIT_CASE(drain_waits_for_held_responses),
+#endif
 	KUNIT_CASE(unplugged_endpoint_does_and_hears_nothing),
 	KUNIT_CASE(response_failure_silences_the_endpoint_until_a_reset),
 	KUNIT_CASE(dma_gives_up_when_its_patience_ends),

@@ -7,7 +7,6 @@
  * processes notice nothing.
  */
 #include <linux/irqflags.h>
-#include <linux/kmsg_dump.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mmu_notifier.h>
@@ -23,25 +22,6 @@
 
 /* Milliseconds to wait for a response that must come. */
 #define ANSWER_MS	jiffies_to_msecs(SVA_PATIENCE)
-
-/* How many lines of the kernel's log have the device's name in them. */
-static unsigned int log_lines(struct kunit *test, struct device *dev)
-{
-	const size_t size = 1024;
-	char *line = kunit_kzalloc(test, size, GFP_KERNEL);
-	struct kmsg_dump_iter iter;
-	unsigned int lines = 0;
-	size_t len;
-
-	KUNIT_ASSERT_NOT_NULL(test, line);
-	kmsg_dump_rewind(&iter);
-	while (kmsg_dump_get_line(&iter, false, line, size - 1, &len)) {
-		line[len] = '\0';
-		if (strstr(line, dev_name(dev)))
-			lines++;
-	}
-	return lines;
-}
 
 static int ask(struct soft_endpoint *ep, u32 pasid, unsigned long addr, u32 grpid)
 {
@@ -515,11 +495,11 @@ static void nothing_is_logged_before_unbind(struct kunit *test)
 	u64 value;
 
 	/* That a line would be seen. */
-	lines = log_lines(test, fix->dev[0]);
+	lines = sva_log_lines(test, fix->dev[0]);
 	dev_info(fix->dev[0], "a line\n");
-	KUNIT_EXPECT_EQ(test, log_lines(test, fix->dev[0]), lines + 1);
+	KUNIT_EXPECT_EQ(test, sva_log_lines(test, fix->dev[0]), lines + 1);
 
-	lines = log_lines(test, fix->dev[0]);
+	lines = sva_log_lines(test, fix->dev[0]);
 	sva_proc_exit(scene.proc);
 	expect_gone(test, fix->ep[0], &scene, 1);
 	KUNIT_EXPECT_EQ(test, soft_dma_untranslated(fix->ep[0], scene.pasid, scene.addr, false,
@@ -527,7 +507,7 @@ static void nothing_is_logged_before_unbind(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ask(fix->ep[0], scene.pasid, scene.addr, 1), 0);
 	KUNIT_EXPECT_EQ(test, soft_pri_wait(fix->ep[0], scene.pasid, 1, ANSWER_MS), INVALID);
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_EQ(test, log_lines(test, fix->dev[0]), lines);
+	KUNIT_EXPECT_EQ(test, sva_log_lines(test, fix->dev[0]), lines);
 }
 
 /* What exit does and does not do */

@@ -567,6 +567,19 @@ static bool sva_mm_is_free(struct mm_struct *mm, int own)
 	return atomic_read(&mm->mm_count) == own;
 }
 
+bool sva_proc_forget(struct sva_proc *proc)
+{
+	bool is_free;
+
+	if (read_poll_timeout(sva_mm_is_free, is_free, is_free, SVA_POLL_US, 20 * USEC_PER_SEC,
+			      false, proc->mm, 1))
+		return false;
+	scoped_guard(mutex, &proc->bench->lock)
+		list_del(&proc->node);
+	sva_proc_free(proc);
+	return true;
+}
+
 /* Settings of the system */
 
 static struct sva_proc *sva_clerk(struct kunit *test)

@@ -59,6 +59,11 @@ void sva_proc_kill(struct sva_proc *proc);
 /* The two halves of sva_proc_kill(). */
 void sva_proc_send_kill(struct sva_proc *proc);
 void sva_proc_wait_gone(struct sva_proc *proc);
+/*
+ * Of a process without threads or children that is gone: what the fixture would do at exit, for
+ * tests with very many of them. False if references to its mm are left.
+ */
+bool sva_proc_forget(struct sva_proc *proc);
 
 /**
  * struct sva_fixture - one software IOMMU with two endpoints, ready to bind

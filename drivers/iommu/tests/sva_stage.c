@@ -11,11 +11,13 @@
 #include <linux/completion.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/mman.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
@@ -549,7 +551,37 @@ bool sva_dma_refused(struct soft_endpoint *ep, u32 pasid, unsigned long addr)
 	       soft_dma_write(ep, pasid, addr, &value, sizeof(value)) == -EFAULT && !value;
 }
 
+/* The log */
+
+unsigned int sva_log_lines(struct kunit *test, struct device *dev)
+{
+	const size_t size = 1024;
+	char *line = kunit_kzalloc(test, size, GFP_KERNEL);
+	struct kmsg_dump_iter iter;
+	unsigned int lines = 0;
+	size_t len;
+
+	KUNIT_ASSERT_NOT_NULL(test, line);
+	kmsg_dump_rewind(&iter);
+	while (kmsg_dump_get_line(&iter, false, line, size - 1, &len)) {
+		line[len] = '\0';
+		if (strstr(line, dev_name(dev)))
+			lines++;
+	}
+	kunit_kfree(test, line);
+	return lines;
+}
+
 /* PASIDs */
+
+void sva_quarantine(struct kunit *test, unsigned int ms)
+{
+	char value[16];
+
+	scnprintf(value, sizeof(value), "%u", ms);
+	if (SVA_CORE)
+		sva_sysfs_set(test, "module/iommu_sva/parameters/quarantine_ms", value);
+}
 
 unsigned int sva_take_pasids(struct device *dev, ioasid_t *pasids, unsigned int max)
 {

@@ -165,6 +165,11 @@ static inline bool sva_pasid_stays_with_mm(void)
 	return !SVA_CORE;
 }
 
+/* How many lines of the kernel's log have the device's name in them. */
+unsigned int sva_log_lines(struct kunit *test, struct device *dev);
+
+/* How long a PASID stays in quarantine after its last stray, for the rest of the test. */
+void sva_quarantine(struct kunit *test, unsigned int ms);
 /* Takes all PASIDs that are free for @dev; returns how many. At most @max. */
 unsigned int sva_take_pasids(struct device *dev, ioasid_t *pasids, unsigned int max);
 void sva_give_pasids(const ioasid_t *pasids, unsigned int nr);

@@ -80,6 +80,8 @@ bool vendor_dma(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr, bool
 	enum sim_walk found;
 	pgdval_t table;
 
+	if (dev->in_reset)
+		return false;
 	/* The data goes to a page in a table that must still be there. */
 	if (c && (c->write || !write)) {
 		sim_walk(c->table, addr);
@@ -113,12 +115,42 @@ void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned 
 				struct vendor_cached *c = &dev->cached[i];
 				struct vendor_domain *domain = vendor_domain_of(dev, c->pasid);
 
+				/* It is told when it is out of its reset. */
+				if (iopf_device_in_reset(&dev->pdev.dev))
+					continue;
 				if (c->table && c->page && domain && domain->domain.mm == mm &&
 				    iommu->iommu.ops->sva_ops && c->addr >= start && c->addr < end)
 					sim_fail("a stale translation of %#lx is left", c->addr);
 			}
 		}
 	}
+}
+
+/*
+ * An invalidation for the device; without an answer to it the IOMMU stops. One RCU read-side
+ * section with the question whether there is a reset.
+ */
+static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long start,
+			   unsigned long last)
+{
+	SIM_CHECK(rcu_read_lock_held());
+	if (iopf_device_in_reset(&dev->pdev.dev))
+		return;
+	sim_point("ATC invalidation");
+	if (dev->in_reset)
+		sim_fail("an ATC invalidation for a device that is in a reset");
+	forget(dev, pasid, start, last);
+}
+
+static void vendor_flush_atc(struct device *dev)
+{
+	struct vendor_dev *vdev = to_dev(dev);
+
+	sim_might_sleep("flush_atc");
+	SIM_CHECK(!vdev->in_reset);
+	vdev->flushes++;
+	memset(vdev->cached, 0, sizeof(vdev->cached));
+	sim_point("flush_atc");
 }
 
 /* The root: half of it is nobody's business, the other one is as the mm's. */
@@ -170,7 +202,7 @@ static void vendor_invalidate_range(struct iommu_domain *d, unsigned long start,
 			if (entry->domain != domain)
 				continue;
 			check_root(domain, entry->root, start, end - 1);
-			forget(dev, entry->pasid, start, end - 1);
+			invalidate_atc(dev, entry->pasid, start, end - 1);
 		}
 	}
 	sim_point("invalidate_range");
@@ -195,7 +227,7 @@ static void vendor_release(struct iommu_domain *d)
 					sim_fail("slot %u of a dead mm's root is in use", k);
 #endif
 			entry->root = NULL;
-			forget(dev, entry->pasid, 0, ULONG_MAX);
+			invalidate_atc(dev, entry->pasid, 0, ULONG_MAX);
 		}
 	}
 	sim_point("release");
@@ -257,7 +289,9 @@ static void vendor_remove_dev_pasid(struct device *dev, ioasid_t pasid, struct i
 		vendor_hooks.detaching(domain, vdev);
 	sim_point("remove_dev_pasid");
 	*entry = (struct vendor_entry){};
-	forget(vdev, pasid, 0, ULONG_MAX);
+	rcu_read_lock();
+	invalidate_atc(vdev, pasid, 0, ULONG_MAX);
+	rcu_read_unlock();
 	domain->attached--;
 }
 
@@ -299,16 +333,19 @@ static void vendor_page_response(struct device *dev, struct iopf_fault *evt,
 	struct vendor_request *r;
 
 	sim_might_sleep("page_response");
-	sim_point("page_response");
 	for (r = vdev->requests; r && r->id != evt->fault.prm.private_data[0]; r = r->next)
 		;
 	if (!r)
 		sim_fail("an answer to a request that %s never sent", dev->name);
+	r->answering = true;
+	sim_point("page_response");
 	if (vdev->shut && !r->error)
 		sim_fail("an answer after the device has left the queue");
 	if (!(r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
 		sim_fail("an answer to request %llu, which is not a last page",
 			 r->id);
+	if (r->forgotten)
+		sim_fail("an answer to request %llu, which the device forgot in a reset", r->id);
 	if (r->answers)
 		sim_fail("a second answer to request %llu", r->id);
 	SIM_EQ(msg->pasid, r->pasid);
@@ -321,6 +358,7 @@ static void vendor_page_response(struct device *dev, struct iopf_fault *evt,
 	if (vendor_hooks.responding)
 		vendor_hooks.responding(r, msg->code);
 	sim_point("page_response");
+	r->answering = false;
 }
 
 static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
@@ -343,6 +381,9 @@ static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid
 		r->flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 	r->next = dev->requests;
 	dev->requests = r;
+	/* What is not sent is nobody's business. */
+	r->forgotten = dev->stopped;
+	r->reported = dev->stopped;
 	return r;
 }
 
@@ -374,7 +415,8 @@ struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 g
 {
 	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last);
 
-	report(r);
+	if (!r->forgotten)
+		report(r);
 	return r;
 }
 
@@ -422,7 +464,8 @@ struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 g
 {
 	struct vendor_request *r = new_request(dev, pasid, grpid, addr, perm, last);
 
-	queue_in_ring(r);
+	if (!r->forgotten)
+		queue_in_ring(r);
 	return r;
 }
 
@@ -448,7 +491,8 @@ u64 vendor_nr_requests(void)
 void vendor_check_answered(struct vendor_dev *dev, ioasid_t pasid, u64 id)
 {
 	for (struct vendor_request *r = dev->requests; r; r = r->next) {
-		if (r->id > id || !r->reported || !(r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		if (r->id > id || !r->reported || r->forgotten ||
+		    !(r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
 			continue;
 		if (pasid != IOMMU_PASID_INVALID && r->pasid != pasid)
 			continue;
@@ -484,6 +528,32 @@ static void vendor_drain(struct device *dev, ioasid_t pasid)
 	iopf_drain_pasid(dev, pasid);
 }
 
+void vendor_begin_reset(struct vendor_dev *dev)
+{
+	SIM_CHECK(!dev->in_reset);
+	dev->in_reset = true;
+	dev->stopped = true;
+	memset(dev->cached, 0, sizeof(dev->cached));
+	for (struct vendor_request *r = dev->requests; r; r = r->next) {
+		if (r->answering)
+			sim_fail("a reset begins while request %llu is answered", r->id);
+		r->forgotten |= !r->answers;
+	}
+	sim_point("reset");
+}
+
+void vendor_end_reset(struct vendor_dev *dev)
+{
+	dev->in_reset = false;
+	sim_point("reset");
+}
+
+void vendor_start(struct vendor_dev *dev)
+{
+	SIM_CHECK(!dev->in_reset);
+	dev->stopped = false;
+}
+
 /* Making and taking away */
 
 struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
@@ -497,6 +567,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.invalidate_range = vendor_invalidate_range,
 		.release = vendor_release,
 		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
+		.flush_atc = vendor_flush_atc,
 	};
 	iommu->ops = (struct iommu_ops){
 		.domain_alloc_sva = quirks & (VENDOR_OLD_ALLOC | VENDOR_NO_ALLOC) ?
@@ -585,7 +656,7 @@ static void end_requests(struct vendor_dev *dev)
 		struct vendor_request *r = dev->requests;
 
 		SIM_CHECK(r->reported);
-		if (r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE && r->answers != 1)
+		if (r->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE && r->answers != !r->forgotten)
 			sim_fail("request %llu was answered %u times", r->id,
 				 r->answers);
 		dev->requests = r->next;

@@ -58,13 +58,15 @@ struct vendor_iommu {
  * struct vendor_request - an entry of the ledger
  * @reported: iommu_report_device_fault() was called, and returned @error
  * @stop_marker: it is none, but a PASID Stop Marker
+ * @answering: the answer is on its way
+ * @forgotten: a reset has made the device forget it: no answer may come any more
  * @answers: how often it was answered
  */
 struct vendor_request {
 	struct vendor_dev *dev;
 	u64 id, addr;
 	u32 pasid, grpid, perm, flags;
-	bool reported, stop_marker;
+	bool reported, stop_marker, answering, forgotten;
 	int error;
 	unsigned int answers;
 	u32 code;
@@ -91,6 +93,9 @@ struct vendor_cached {
  * @alone: its group, if it shares none
  * @requests: all it ever sent, latest first
  * @shut: iopf_queue_remove_device() has returned: no answers
+ * @in_reset: it does nothing, and no invalidation may be sent to it
+ * @stopped: it has not been started since the reset, and sends no page requests
+ * @flushes: how often it was told to forget all translations
  * @attach_error: what set_dev_pasid() returns
  */
 struct vendor_dev {
@@ -99,7 +104,8 @@ struct vendor_dev {
 	struct vendor_iommu *iommu;
 	struct iommu_group alone;
 	struct vendor_request *requests;
-	bool on_queue, shut;
+	bool on_queue, shut, in_reset, stopped;
+	unsigned int flushes;
 	int attach_error;
 	struct vendor_entry entries[VENDOR_PASIDS];
 	struct vendor_cached cached[VENDOR_CACHED];
@@ -138,7 +144,15 @@ void vendor_join_group(struct vendor_dev *dev, struct vendor_dev *of);
 void vendor_enable(struct vendor_dev *dev);
 void vendor_disable(struct vendor_dev *dev);
 
-/* Sends a page request and has it reported at once. */
+/*
+ * A function-level reset; iopf_quiesce_device() has returned before. Its end is not the end of what
+ * software has to do: after iopf_resume_device() the device's driver starts it again.
+ */
+void vendor_begin_reset(struct vendor_dev *dev);
+void vendor_end_reset(struct vendor_dev *dev);
+void vendor_start(struct vendor_dev *dev);
+
+/* Sends a page request and has it reported at once. A device that is stopped does not even send. */
 struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
 /* Only puts it into the hardware's ring; an interrupt thread will take it. */

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Resets: everything is answered before, dropped in between, and forgotten afterwards. The ledger
+ * fails a test in which an answer meets a device that has forgotten the question.
+ */
+#include "test.h"
+
+static struct vendor_dev *dev;
+static struct mm_struct *mm;
+static struct iommu_sva *sva;
+static struct vendor_request *requests[16];
+static unsigned int nr_requests;
+static u32 pasid;
+
+static void set_up(void)
+{
+	dev = test_dev();
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	nr_requests = 0;
+}
+
+static void tear_down(void)
+{
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static void reset_device(void *arg)
+{
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	sim_point("in reset");
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+}
+
+static void ask_some(void *arg)
+{
+	vendor_send(dev, pasid, 1, PAGE(0), READ, false);
+	for (u32 i = 0; i < 3; i++)
+		requests[nr_requests++] = vendor_ask(dev, pasid, i, PAGE(i));
+}
+
+static void post_some(void *arg)
+{
+	vendor_post(dev, pasid, 1, PAGE(0), READ, false);
+	for (u32 i = 0; i < 3; i++)
+		requests[nr_requests++] = vendor_post(dev, pasid, i, PAGE(i), READ, true);
+}
+
+TEST(quiesce_answers_everything)
+{
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	for (u32 i = 0; i < 8; i++)
+		requests[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	sim_settle();
+	iopf_quiesce_device(dev_of(dev));
+	for (u32 i = 0; i < 8; i++) {
+		SIM_EQ(requests[i]->answers, 1);
+		SIM_EQ(requests[i]->code, INVALID);
+	}
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	door.shut = false;
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+TEST(request_in_a_reset_is_dropped)
+{
+	struct vendor_request *r;
+	u64 counts[IOPF_NR_COUNTS];
+
+	set_up();
+	iopf_quiesce_device(dev_of(dev));
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	r = vendor_ask(dev, pasid, 0, PAGE(0));
+	SIM_EQ(r->error, 0);
+	test_unanswered(r);
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	SIM_EQ(counts[IOPF_FORGOTTEN], 1);
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	SIM_EQ(sim_nr_logged(), 0);
+	tear_down();
+}
+
+TEST(old_request_in_the_ring_is_dropped_by_resume)
+{
+	set_up();
+	iopf_quiesce_device(dev_of(dev));
+	post_some(NULL);
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	for (u32 i = 0; i < 3; i++)
+		test_answered(vendor_ask(dev, pasid, i, PAGE(i)), SUCCESS);
+	tear_down();
+}
+
+static struct vendor_request *refused;
+static unsigned int drains;
+
+static void ask_in_drain(struct vendor_dev *of, ioasid_t of_pasid)
+{
+	SIM_EQ(of_pasid, IOMMU_PASID_INVALID);
+	if (drains++)
+		return;
+	vendor_send(dev, pasid, 5, SLOT(1), READ, false);
+	refused = vendor_ask(dev, pasid, 5, PAGE(0));
+}
+
+/* It is too late for it, and too early to be dropped. */
+TEST(request_while_stopping_is_refused)
+{
+	set_up();
+	drains = 0;
+	vendor_hooks.draining = ask_in_drain;
+	reset_device(NULL);
+	SIM_EQ(drains, 2);
+	SIM_EQ(refused->answers, 1);
+	SIM_EQ(refused->code, INVALID);
+	SIM_EQ(refused->error, -ESHUTDOWN);
+	test_answered(vendor_ask(dev, pasid, 5, PAGE(0)), SUCCESS);
+	vendor_hooks.draining = NULL;
+	tear_down();
+}
+
+TEST(resume_has_the_atc_emptied_once)
+{
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	reset_device(NULL);
+	SIM_EQ(dev->flushes, 1);
+	iopf_resume_device(dev_of(dev));
+	SIM_EQ(dev->flushes, 1);
+	tear_down();
+}
+
+/* Translations that the device fetches before resume, while nobody tells it of invalidations */
+TEST(early_translations_do_not_outlive_resume)
+{
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	SIM_CHECK(vendor_dma(dev, pasid, PAGE(1), true));
+	sim_munmap(mm, BASE);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	tear_down();
+}
+
+TEST(reset_without_a_queue_is_nobody_s_business)
+{
+	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
+
+	iopf_quiesce_device(dev_of(plain));
+	SIM_CHECK(!iopf_device_in_reset(dev_of(plain)));
+	iopf_resume_device(dev_of(plain));
+	SIM_EQ(plain->flushes, 0);
+	plain->pdev.dev.iommu = NULL;
+	iopf_quiesce_device(dev_of(plain));
+	iopf_resume_device(dev_of(plain));
+	plain->pdev.dev.iommu = &plain->param;
+}
+
+TEST(reset_with_a_driver_that_does_not_drain)
+{
+	struct vendor_request *r;
+
+	dev = vendor_dev_new(vendor_iommu_new(VENDOR_NO_DRAIN), 16, 4);
+	vendor_enable(dev);
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	r = vendor_ask(dev, pasid, 0, PAGE(0));
+	reset_device(NULL);
+	SIM_EQ(r->answers, 1);
+	SIM_EQ(r->code, INVALID);
+	tear_down();
+}
+
+TEST(device_that_leaves_its_queue_in_a_reset_comes_back_without_one)
+{
+	set_up();
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	vendor_disable(dev);
+	vendor_end_reset(dev);
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	vendor_enable(dev);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+/* A handler that keeps its groups to itself and answers when it likes */
+static struct iopf_group *kept[4];
+static unsigned int nr_kept;
+
+static int keep(struct iopf_group *group)
+{
+	iopf_group_dequeue(group);
+	kept[nr_kept++] = group;
+	return 0;
+}
+
+TEST(answer_from_before_the_reset_comes_to_nothing)
+{
+	struct vendor_request *r[2];
+	u64 counts[IOPF_NR_COUNTS];
+
+	set_up();
+	nr_kept = 0;
+	vendor_domain_of(dev, pasid)->domain.iopf_handler = keep;
+	r[0] = vendor_ask(dev, pasid, 3, PAGE(0));
+	reset_device(NULL);
+	r[1] = vendor_ask(dev, pasid, 3, PAGE(0));
+	SIM_EQ(nr_kept, 2);
+	iopf_group_response(kept[0], SUCCESS);
+	iopf_free_group(kept[0]);
+	SIM_EQ(r[0]->answers + r[1]->answers, 0);
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	SIM_EQ(counts[IOPF_FORGOTTEN], 1);
+	iopf_group_response(kept[1], SUCCESS);
+	iopf_free_group(kept[1]);
+	SIM_EQ(r[1]->answers, 1);
+	tear_down();
+}
+
+/* Races */
+
+static void all_settled(void)
+{
+	sim_settle();
+	for (unsigned int i = 0; i < nr_requests; i++)
+		SIM_EQ(requests[i]->answers, !requests[i]->forgotten);
+}
+
+EXPLORE(reset_against_requests)
+{
+	set_up();
+	sim_spawn("device", post_some, NULL);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	tear_down();
+}
+
+EXPLORE(reset_against_service)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	for (u32 i = 0; i < 3; i++)
+		test_answered(vendor_ask(dev, pasid, i, PAGE(i)), SUCCESS);
+	tear_down();
+}
+
+static void unbind(void *arg)
+{
+	iommu_sva_unbind_device(sva);
+}
+
+EXPLORE(reset_against_unbind)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("unbind", unbind, NULL);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	mmput(mm);
+}
+
+static void bind_other(void *arg)
+{
+	struct mm_struct *other = test_mm();
+	struct iommu_sva *bond = test_bind(dev, other);
+
+	iommu_sva_unbind_device(bond);
+	mmput(other);
+}
+
+EXPLORE(reset_against_bind)
+{
+	set_up();
+	sim_spawn("bind", bind_other, NULL);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	tear_down();
+}
+
+static void unmap(void *arg)
+{
+	sim_munmap(mm, BASE);
+}
+
+EXPLORE(reset_against_munmap_and_dma)
+{
+	set_up();
+	sim_touch(mm, PAGE(1), true);
+	vendor_dma(dev, pasid, PAGE(1), true);
+	sim_spawn("munmap", unmap, NULL);
+	sim_spawn("reset", reset_device, NULL);
+	sim_settle();
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	tear_down();
+}
+
+static void put(void *arg)
+{
+	mmput(arg);
+}
+
+EXPLORE(reset_against_exit)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("exit", put, mm);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	iommu_sva_unbind_device(sva);
+}
+
+static void drain(void *arg)
+{
+	iopf_drain_pasid(dev_of(dev), pasid);
+}
+
+EXPLORE(reset_against_drain)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("drain", drain, NULL);
+	sim_spawn("reset", reset_device, NULL);
+	all_settled();
+	tear_down();
+}
+
+static vm_fault_t sometimes_slow(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	if (sim_random(3))
+		return sim_fault_map(vma, addr, flags);
+	sim_fault_unlocked(vma, flags, 0);
+	sim_point("slow fault");
+	return VM_FAULT_RETRY;
+}
+
+static void storm(void *arg)
+{
+	for (u32 i = 0; i < 12; i++) {
+		if (sim_random(3))
+			vendor_post(dev, pasid, sim_random(2), PAGE(sim_random(4)), READ, false);
+		vendor_post(dev, pasid, sim_random(2), PAGE(sim_random(PAGES)), READ, true);
+		vendor_dma(dev, pasid, PAGE(sim_random(4)), sim_random(2));
+	}
+}
+
+SHAKE(storm_with_resets)
+{
+	set_up();
+	mm->fault = sometimes_slow;
+	sim_spawn("device", storm, NULL);
+	for (unsigned int i = 0; i < 3; i++) {
+		reset_device(NULL);
+		if (!sim_random(3))
+			sim_zap(mm, PAGE(0), PAGE(4));
+	}
+	tear_down();
+}
