@@ -2,21 +2,24 @@
 #
 # What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
 
-export V JOBS FILTER
+export V JOBS FILTER MACHINE PAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kunit harness fuzz mutants coverage check patch kernel shell setup clean distclean
+.PHONY: help demo test test-pages kunit harness fuzz mutants coverage check patch kernel shell setup clean distclean
 
 help:		## list the targets
-	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
 	@echo
 	@echo '  V=1 shows the guest'\''s kernel log, JOBS=n limits parallel jobs.'
 
-demo:		## set up all it needs and show a device working in a process's own memory
+demo:		## set up all it needs and show a device working in a process's own memory (MACHINE=vtd|smmuv3)
 	@scripts/demo
 
-test:		## run all tests, or those of FILTER=scripts|harness|fuzz|kunit|qemu|vtd|iommufd|control|consumers, FILTER=vtd/CASE
+test:		## run all tests, or those of FILTER=scripts|harness|fuzz|kunit|qemu|vtd|smmuv3|stall|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/run-tests
+
+test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
+	@scripts/run-tests pages $(PAGES)
 
 kunit:		## unit tests on a software IOMMU, x86_64 and arm64 (FILTER=SUITE[.CASE] ARCH=... DEBUG=1)
 	@scripts/kunit $(ARCH:%=--arch %) $(if $(DEBUG),--debug) $(if $(FILTER),'$(FILTER)')

@@ -81,6 +81,7 @@ TEST_F(bonds, eventfd_tells_of_a_missing_mapping)
 
 TEST_F(bonds, eventfd_tells_of_access_that_the_mapping_forbids)
 {
+	NEEDS_PAGE_REQUESTS(&self->env);
 	ASSERT_EQ(0, mprotect(self->memory, BOND_LEN, PROT_READ));
 	refused(&self->q, sva_fill(self->memory + PAGE, 8, 1));
 	fault_is(&self->q, self->eventfd, self->memory + PAGE, SVA_DMA_FAULT_WRITE,
@@ -131,6 +132,7 @@ TEST_F(bonds, latest_faults_are_kept_and_the_others_counted)
 	struct sva_dma_fault fault;
 	uintptr_t i;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	/* One after the other: the answer to each comes after it was recorded. */
 	for (i = 0; i < 20; i++) {
 		raw_send(&self->q, self->q.info.pasid, (void *)(i * PAGE), RAW_READ | i);
@@ -175,6 +177,7 @@ TEST_F(bonds, requests_after_exit_are_refused_counted_and_not_logged)
 	struct gift gift;
 	int pidfd, i;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	peer_start(_metadata, &peer, give_queue_away, &self->env.sva[0]);
 	ASSERT_TRUE(hear(peer.line, &gift, sizeof(gift)));
 	pidfd = syscall(SYS_pidfd_open, peer.pid, 0);
@@ -232,7 +235,7 @@ static void stray_is_logged(struct __test_metadata *_metadata, struct sva_env *e
 	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
 	char wanted[64], line[256] = "";
 
-	snprintf(wanted, sizeof(wanted), "for %#lx with PASID %u,", (uintptr_t)addr, pasid);
+	snprintf(wanted, sizeof(wanted), "for 0x%lx with PASID %u,", (uintptr_t)addr, pasid);
 	while (!env_complaints(env, wanted, line, sizeof(line)) && sva_now_ms() < end)
 		sva_relax();
 	EXPECT_NE(NULL, strstr(line, env->sva[0].bdf)) {
@@ -293,6 +296,7 @@ TEST_F(bonds, stray_request_is_refused_logged_and_keeps_its_pasid_from_others)
 	__u32 pasid;
 	long stray;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	peer_start(_metadata, &peer, hold_queue_open, &self->env.sva[0]);
 	ASSERT_TRUE(hear(peer.line, &pasid, sizeof(pasid)));
 	post(peer.line);
@@ -345,6 +349,8 @@ static int be_used_after_unbind(struct line line, void *arg)
 TEST_F(bonds, dma_that_goes_on_after_unbind_ends_and_is_logged)
 {
 	struct bad_driver bad = { .device = &self->env.sva[0], .memory = self->memory };
+	/* SMMUv3 refuses a translation request without a context descriptor and records nothing. */
+	bool silent = env_has_smmu() && !self->env.sva[0].stall;
 	struct sva_queue q;
 	struct peer peer;
 	__u32 pasid;
@@ -362,11 +368,20 @@ TEST_F(bonds, dma_that_goes_on_after_unbind_ends_and_is_logged)
 
 	post(peer.line);
 	ASSERT_TRUE(await(peer.line));
-	EXPECT_EQ(SVA_DMA_ERR_PRI_INVALID, sva_wait(&q).status);
-	await_iopf_count(&self->env.sva[0], "stray", stray + 1);
-	EXPECT_EQ(1, strays_of(&self->env.sva[0], pasid));
-	stray_is_logged(_metadata, &self->env, pasid,
-			(void *)(uintptr_t)(sva_peek(&q).fault_addr & ~(PAGE - 1)));
+	if (silent) {
+		EXPECT_EQ(SVA_DMA_ERR_ATS, sva_wait(&q).status);
+	} else if (self->env.sva[0].stall) {
+		EXPECT_EQ(SVA_DMA_ERR_TRANSLATION, sva_wait(&q).status);
+		await_iopf_count(&self->env.sva[0], "stray", stray + 1);
+		EXPECT_EQ(1, strays_of(&self->env.sva[0], pasid));
+		stray_is_logged(_metadata, &self->env, pasid, NULL);
+	} else {
+		EXPECT_EQ(SVA_DMA_ERR_PRI_INVALID, sva_wait(&q).status);
+		await_iopf_count(&self->env.sva[0], "stray", stray + 1);
+		EXPECT_EQ(1, strays_of(&self->env.sva[0], pasid));
+		stray_is_logged(_metadata, &self->env, pasid,
+				(void *)(uintptr_t)(sva_peek(&q).fault_addr & ~(PAGE - 1)));
+	}
 
 	/* No byte of the process is written any more; with its own PASID the queue works. */
 	post(peer.line);
@@ -403,6 +418,8 @@ TEST_F(bonds, dma_fault_of_the_iommu_is_a_stray)
 	struct sva_queue q;
 	long stray;
 
+	if (env_has_smmu())
+		SKIP(return, "SMMUv3 records no event for a refused translation request");
 	long_quarantine(_metadata);
 	ASSERT_EQ(0, sva_open(&q, &self->env.sva[0]));
 	EXPECT_EQ(-EINVAL, sva_use_pasid(&q, 1 << 20));
@@ -438,7 +455,7 @@ TEST_F(bonds, time_limit_answers_a_fault_that_nobody_serves)
 	memset(page, 0x4c, PAGE);
 	self->env.noisy = true;
 	pci_write(device->bdf, LIMIT, "200");
-	EXPECT_EQ(SVA_DMA_ERR_PRI_INVALID, sva_run(&self->q, &job).status);
+	EXPECT_EQ(env_refusal(&self->env), sva_run(&self->q, &job).status);
 	fault_is(&self->q, self->eventfd, stuck, SVA_DMA_FAULT_WRITE, SVA_DMA_FAULT_TIMEOUT);
 	EXPECT_EQ(timed_out + 1, iopf_count(device, "timed-out"));
 	EXPECT_EQ(late, iopf_count(device, "late"));
@@ -473,7 +490,7 @@ TEST_F(bonds, time_limit_is_off_until_it_is_set_and_holds_for_what_is_pending)
 	self->env.noisy = true;
 	pci_write(device->bdf, LIMIT, "50");
 	EXPECT_EQ(50, read_number(path));
-	EXPECT_EQ(SVA_DMA_ERR_PRI_INVALID, sva_wait(&self->q).status);
+	EXPECT_EQ(env_refusal(&self->env), sva_wait(&self->q).status);
 	fault_is(&self->q, self->eventfd, stuck, SVA_DMA_FAULT_WRITE, SVA_DMA_FAULT_TIMEOUT);
 	pci_write(device->bdf, LIMIT, "0");
 	file = fopen(path, "re");
@@ -496,6 +513,7 @@ TEST_F(bonds, tags_are_used_again_after_a_reset)
 	long late = iopf_count(device, "late");
 	__u32 pasid = self->q.info.pasid;
 
+	NEEDS_PAGE_REQUESTS(&self->env);
 	ready.fd = uffd_register(_metadata, stuck, PAGE);
 	raw_send(&self->q, pasid, stuck, RAW_WRITE | 5);
 	raw_send(&self->q, pasid, self->memory, SVA_DMA_RAW_WRITE | 6);

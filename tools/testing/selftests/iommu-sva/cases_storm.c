@@ -275,8 +275,13 @@ static void storm_is_over(struct __test_metadata *_metadata, struct storm_site *
 	sva_close(&q);
 	ASSERT_EQ(0, munmap(memory, PAGE));
 
-	EXPECT_EQ(site->strays, iopf_count(&site->env.sva[0], "stray"));
 	EXPECT_EQ(SVA_DMA_RUNNING, sva_wait_progress(&site->bystander, STORM_LEN).status);
+	/* A stalled access that the SMMU was told to retry may do so after the unbind. */
+	if (site->env.sva[0].stall) {
+		env_complaints(&site->env, "which is not bound", line, sizeof(line));
+		return;
+	}
+	EXPECT_EQ(site->strays, iopf_count(&site->env.sva[0], "stray"));
 	EXPECT_EQ(0, env_complaints(&site->env, NULL, line, sizeof(line))) {
 		TH_LOG("%s", line);
 	}
@@ -335,6 +340,8 @@ TEST_F(storm, slot_is_powered_off_under_a_storm)
 	FILE *file;
 	size_t i;
 
+	if (site->env.spare.stall)
+		SKIP(return, "functions of the root complex have no slot");
 	ASSERT_NE('\0', site->env.spare.node[0]) {
 		TH_LOG("no third sva-dma device: this case uses it up");
 	}

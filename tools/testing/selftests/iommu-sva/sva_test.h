@@ -41,7 +41,7 @@
 
 #define KiB		1024UL
 #define MiB		(1024 * KiB)
-#define PAGE		4096UL
+#define PAGE		((unsigned long)getpagesize())
 #define HUGE_PAGE	(2 * MiB)
 #define ANYWHERE	NULL
 #define RW		(PROT_READ | PROT_WRITE)
@@ -102,6 +102,22 @@ static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
 		SKIP(return, "the device stalls: no page requests, no ATC");		\
 } while (0)
 
+/* Is the IOMMU an SMMUv3? */
+static bool env_has_smmu(void)
+{
+	glob_t units;
+	bool found = !glob("/sys/class/iommu/smmu3*", 0, NULL, &units);
+
+	globfree(&units);
+	return found;
+}
+
+/* How a job ends whose fault is answered Invalid Request. */
+static __u32 env_refusal(const struct sva_env *env)
+{
+	return env->sva[0].stall ? SVA_DMA_ERR_TRANSLATION : SVA_DMA_ERR_PRI_INVALID;
+}
+
 /* What counts how often the kernel has served the device */
 static int env_served(const struct sva_env *env)
 {
@@ -153,7 +169,7 @@ static int env_complaints(struct sva_env *env, const char *wanted, char *first, 
 		if (!text || (atoi(record) & 7) > 4)
 			continue;
 		if (wanted ? !strstr(text, wanted) :
-		    !strstr(text, "DMAR") && !strcasestr(text, "iommu") &&
+		    !strstr(text, "DMAR") && !strcasestr(text, "mmu") &&
 		    !strstr(text, "sva-dma") && !strstr(text, "iopf"))
 			continue;
 		if (!count++)
