@@ -295,6 +295,8 @@ static void resume_empties_the_atc(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
 
 	sva_poke(test, bond->proc, mem, 1);
+	/* Where the IOMMU has a root of its own, this tells it of the slot: by a page request. */
+	SVA_EXPECT_READS(test, bond->ep, bond->pasid, mem, 1);
 	iopf_begin_reset(bond->ep);
 	soft_endpoint_end_reset(bond->ep);
 	SVA_EXPECT_READS(test, bond->ep, bond->pasid, mem, 1);
