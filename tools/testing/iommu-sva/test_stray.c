@@ -261,7 +261,7 @@ TEST(stray_pasid_may_be_bound_elsewhere)
 TEST(pasid_comes_back_after_all_others)
 {
 	const char *binds = getenv("SVA_BINDS");
-	unsigned int nr = binds ? atoi(binds) : 10000;
+	unsigned int nr = binds ? atoi(binds) : 1000;
 
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 64, 4);
 	struct mm_struct *mm = test_mm();
