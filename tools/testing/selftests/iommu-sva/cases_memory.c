@@ -224,7 +224,8 @@ TEST_F(memory, sixty_four_megabytes_in_groups_of_32_pages)
 	struct sva_job job = sva_fill(anon(len), len, 0x66);
 	__u8 *memory = (__u8 *)job.dst;
 
-	NEEDS_PAGE_REQUESTS(&self->env);
+	if (self->env.sva[0].stall)
+		SKIP(return, NO_PAGE_REQUESTS);
 	job.op |= sva_group(32);
 	run_ok(&self->q, job);
 	EXPECT_EQ(-1, differs(memory, len, 0x66));
@@ -313,7 +314,8 @@ TEST_F(memory, locked_memory_needs_no_page_request)
 	__u64 before;
 	struct sva_queue q;
 
-	NEEDS_PAGE_REQUESTS(&self->env);
+	if (self->env.sva[0].stall)
+		SKIP(return, NO_PAGE_REQUESTS);
 	ASSERT_EQ(0, mlock(memory, len));
 	ASSERT_EQ(0, sva_open(&q, &self->env.sva[0]));
 	ASSERT_EQ(0, ioctl(q.fd, SVA_DMA_IOC_FLAGS, &no_pri));

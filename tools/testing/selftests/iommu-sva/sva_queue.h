@@ -17,7 +17,7 @@
 #include <linux/types.h>
 #include <misc/uacce/sva_dma_ioctl.h>
 
-#define SVA_TIMEOUT_MS	60000
+#define SVA_TIMEOUT_MS	150000
 #define SVA_MAX_DEVICES	8
 #define SVA_FOREVER	0xffffffffU	/* for sva_job.repeat */
 
