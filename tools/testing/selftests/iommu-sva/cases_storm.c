@@ -252,7 +252,7 @@ static void storm_comes_back(struct __test_metadata *_metadata, struct storm_sit
 	else
 		return;
 	ASSERT_EQ(0, error);
-	find_again(_metadata, &site->env, site->bdf);
+	find_again(_metadata, &site->env.sva[0], site->bdf);
 	/* A device starts with all counts at zero. */
 	memset(&site->env.before[0], 0, sizeof(site->env.before[0]));
 	site->strays = 0;
