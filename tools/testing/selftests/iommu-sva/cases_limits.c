@@ -174,12 +174,14 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	struct peer peer[HOLDERS + 1];
 	int error = 0, held, i;
 	struct sva_queue q;
-	__u32 stray;
+	__u32 stray = 0;
 
 	/* The second device's misuse of a number keeps it from the processes of the first. */
-	self->env.noisy = true;
-	long_quarantine(_metadata);
-	stray = make_stray(_metadata, &self->env.sva[1]);
+	if (!self->env.sva[1].stall) {
+		self->env.noisy = true;
+		long_quarantine(_metadata);
+		stray = make_stray(_metadata, &self->env.sva[1]);
+	}
 	held = fill_pasid_space(_metadata, peer, &error, &self->env.sva[0], stray);
 	EXPECT_EQ(-ENOSPC, error);
 	EXPECT_LT(200, held);
@@ -193,12 +195,14 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
 
 	/* The quarantine ends, and the number is the only one left. */
-	end_quarantine(_metadata, &self->env, 1, stray);
-	holding = start_holder(_metadata, &peer[held], &self->env.sva[0]);
-	EXPECT_EQ(0, holding.error);
-	EXPECT_EQ(stray, holding.pasid);
-	held++;
-	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
+	if (stray) {
+		end_quarantine(_metadata, &self->env, 1, stray);
+		holding = start_holder(_metadata, &peer[held], &self->env.sva[0]);
+		EXPECT_EQ(0, holding.error);
+		EXPECT_EQ(stray, holding.pasid);
+		held++;
+		EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
+	}
 
 	/* All go, and there is room again. */
 	for (i = 0; i < held; i++)
