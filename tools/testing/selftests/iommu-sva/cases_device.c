@@ -126,7 +126,8 @@ static int lose_the_driver(struct line line, void *arg)
 	return 0;
 }
 
-static void find_again(struct __test_metadata *_metadata, struct sva_env *env, const char *bdf)
+static void find_again(struct __test_metadata *_metadata, struct sva_device *device,
+		       const char *bdf)
 {
 	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
 	struct sva_device all[SVA_MAX_DEVICES];
@@ -138,7 +139,7 @@ static void find_again(struct __test_metadata *_metadata, struct sva_env *env, c
 		for (i = 0; i < n; i++) {
 			if (strcmp(all[i].bdf, bdf) || stat(all[i].node, &st))
 				continue;
-			env->sva[0] = all[i];
+			*device = all[i];
 			return;
 		}
 		sva_relax();
@@ -163,7 +164,7 @@ TEST_F(device, driver_is_unbound_under_a_running_job)
 		pci_write(address, "driver/unbind", address);
 		post(peer.line);
 		ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", address));
-		find_again(_metadata, &self->env, address);
+		find_again(_metadata, &self->env.sva[0], address);
 		start(&self->q, &self->env.sva[0]);
 		run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x63 + i));
 		EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x63 + i));
@@ -187,7 +188,7 @@ TEST_F(device, device_is_removed_under_a_running_job)
 	pci_write(address, "remove", "1");
 	post(peer.line);
 	ASSERT_EQ(0, write_text("/sys/bus/pci/rescan", "1"));
-	find_again(_metadata, &self->env, address);
+	find_again(_metadata, &self->env.sva[0], address);
 	start(&self->q, &self->env.sva[0]);
 	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x66));
 	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x66));

@@ -96,12 +96,18 @@ TEST_F(limits, thousand_bind_cycles_leave_nothing_behind)
 	}
 }
 
+struct holding {
+	int error;
+	__u32 pasid;
+};
+
 static int hold_pasid(struct line line, void *arg)
 {
 	struct sva_queue q;
-	int error = sva_open(&q, arg);
+	struct holding holding = { .error = sva_open(&q, arg) };
 
-	CHECK(tell(line, &error, sizeof(error)));
+	holding.pasid = q.info.pasid;
+	CHECK(tell(line, &holding, sizeof(holding)));
 	await(line);
 	return 0;
 }
@@ -115,41 +121,88 @@ static void let_go(struct __test_metadata *_metadata, struct peer *peer)
 
 #define HOLDERS	300
 
-static int fill_pasid_space(struct __test_metadata *_metadata, struct peer *peer, int *error,
-			    const struct sva_device *device)
+static struct holding start_holder(struct __test_metadata *_metadata, struct peer *peer,
+				   const struct sva_device *device)
 {
+	struct holding holding;
+
+	peer_start(_metadata, peer, hold_pasid, (void *)device);
+	ASSERT_TRUE(hear(peer->line, &holding, sizeof(holding)));
+	return holding;
+}
+
+/* Returns how many processes have got a PASID, none of them @never, until @error came. */
+static int fill_pasid_space(struct __test_metadata *_metadata, struct peer *peer, int *error,
+			    const struct sva_device *device, __u32 never)
+{
+	struct holding holding;
 	int n;
 
 	for (n = 0; n < HOLDERS; n++) {
-		peer_start(_metadata, &peer[n], hold_pasid, (void *)device);
-		ASSERT_TRUE(hear(peer[n].line, error, sizeof(*error)));
-		if (*error) {
+		holding = start_holder(_metadata, &peer[n], device);
+		*error = holding.error;
+		if (holding.error) {
 			let_go(_metadata, &peer[n]);
 			break;
 		}
+		EXPECT_NE(never, holding.pasid);
 	}
 	return n;
+}
+
+/* A device uses the PASID of a process that is gone. */
+static __u32 make_stray(struct __test_metadata *_metadata, struct sva_device *device)
+{
+	struct sva_queue q;
+	struct peer peer;
+	__u32 pasid;
+
+	peer_start(_metadata, &peer, tell_pasid, device);
+	ASSERT_TRUE(hear(peer.line, &pasid, sizeof(pasid)));
+	peer_ends_well(&peer);
+	ASSERT_EQ(0, sva_open(&q, device));
+	raw_send(&q, pasid, NULL, RAW_READ | 1);
+	raw_answer(&q, 1, PRI_INVALID);
+	sva_close(&q);
+	return pasid;
 }
 
 /* The space is 8 bits wide in the emulated IOMMU; with less than 20 bits it can be filled here. */
 TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 {
-	struct peer peer[HOLDERS];
+	struct holding holding;
+	struct peer peer[HOLDERS + 1];
 	int error = 0, held, i;
 	struct sva_queue q;
+	__u32 stray = 0;
 
-	held = fill_pasid_space(_metadata, peer, &error, &self->env.sva[0]);
+	/* The second device's misuse of a number keeps it from the processes of the first. */
+	if (!self->env.sva[1].stall) {
+		self->env.noisy = true;
+		long_quarantine(_metadata);
+		stray = make_stray(_metadata, &self->env.sva[1]);
+	}
+	held = fill_pasid_space(_metadata, peer, &error, &self->env.sva[0], stray);
 	EXPECT_EQ(-ENOSPC, error);
 	EXPECT_LT(200, held);
 	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[1]));
 
 	/* One goes, one fits in; then it is full again. */
 	let_go(_metadata, &peer[--held]);
-	peer_start(_metadata, &peer[held], hold_pasid, &self->env.sva[0]);
-	ASSERT_TRUE(hear(peer[held].line, &error, sizeof(error)));
-	EXPECT_EQ(0, error);
+	holding = start_holder(_metadata, &peer[held], &self->env.sva[0]);
+	EXPECT_EQ(0, holding.error);
 	held++;
 	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
+
+	/* The quarantine ends, and the number is the only one left. */
+	if (stray) {
+		end_quarantine(_metadata, &self->env, 1, stray);
+		holding = start_holder(_metadata, &peer[held], &self->env.sva[0]);
+		EXPECT_EQ(0, holding.error);
+		EXPECT_EQ(stray, holding.pasid);
+		held++;
+		EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[0]));
+	}
 
 	/* All go, and there is room again. */
 	for (i = 0; i < held; i++)

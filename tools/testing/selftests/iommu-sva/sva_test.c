@@ -15,9 +15,9 @@
 #include "cases_faults.c"
 #include "cases_requests.c"
 #include "cases_lifetime.c"
-#include "cases_limits.c"
 #include "cases_device.c"
 #include "cases_bonds.c"
+#include "cases_limits.c"
 #include "cases_storm.c"
 
 /* Takes the options of the storm, which the harness does not know, off the command line. */
