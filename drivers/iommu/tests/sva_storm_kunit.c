@@ -24,7 +24,7 @@
 /* What is only free after some RCU grace periods is looked at this often. */
 #define SETTLE	64
 
-static unsigned int rounds = 1000;
+static unsigned int rounds = 300;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "Rounds of the storm");
 static unsigned int seed = 20260;
