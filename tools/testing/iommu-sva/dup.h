@@ -216,15 +216,28 @@ static inline int list_is_last(const struct list_head *entry, const struct list_
 	return entry->next == head;
 }
 
-/* Readers may still stand on a removed entry: its way forward stays. */
+/*
+ * Readers may still stand on a removed entry: its way forward stays. Writers that have no lock meet
+ * between a look at the list and its change.
+ */
 static inline void list_del_rcu(struct list_head *entry)
 {
+	struct list_head *prev = entry->prev, *next = entry->next;
+
+	sim_point("list_del_rcu");
+	if (entry->prev != prev || entry->next != next)
+		sim_fail("list changed by two at once");
 	sim_list_remove(entry);
 	entry->prev = LIST_POISON;
 }
 
 static inline void list_add_rcu(struct list_head *new, struct list_head *head)
 {
+	struct list_head *next = head->next;
+
+	sim_point("list_add_rcu");
+	if (head->next != next)
+		sim_fail("list changed by two at once");
 	list_add(new, head);
 }
 
