@@ -952,7 +952,8 @@ static void dma_that_waits_is_aborted_by_a_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, soft_dma_read(bench->ep, bench->pasid, bench->addr, &word, 8));
 }
 
-static void old_answer_to_a_new_request_is_a_violation(struct kunit *test)
+/* Which of the two is answered first is the lanes' affair. */
+static void old_answer_after_a_reset_is_a_violation(struct kunit *test)
 {
 	struct bench *bench = &the_bench;
 
@@ -963,7 +964,7 @@ static void old_answer_to_a_new_request_is_a_violation(struct kunit *test)
 	soft_iommu_hold_prq(bench->iommu, false);
 	KUNIT_EXPECT_EQ(test, IOMMU_PAGE_RESP_SUCCESS, bench_wait(bench, 1));
 	KUNIT_EXPECT_EQ(test, 1, soft_iommu_check(bench->iommu));
-	bench_expect_violation(bench, "it meets a new one");
+	bench_expect_violation(bench, "that the device forgot in a reset");
 }
 
 static void endpoint_in_reset_does_nothing(struct kunit *test)
@@ -1255,7 +1256,7 @@ static struct kunit_case soft_iommu_cases[] = {
 	KUNIT_CASE(reset_forgets_what_was_asked),
 	KUNIT_CASE(reset_empties_the_atc),
 	KUNIT_CASE(dma_that_waits_is_aborted_by_a_reset),
-	KUNIT_CASE(old_answer_to_a_new_request_is_a_violation),
+	KUNIT_CASE(old_answer_after_a_reset_is_a_violation),
 	KUNIT_CASE(endpoint_in_reset_does_nothing),
 	KUNIT_CASE(atc_invalidation_in_a_reset_is_a_violation),
 #if SVA_CORE
