@@ -213,6 +213,8 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* Before the head: hardware must not be further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
 	dmar_writeq(iommu->reg + DMAR_PQH_REG, tail * sizeof(struct page_req_dsc));
+	/* Either a drain sees the count or this sees the drain. */
+	smp_mb();
 	wake_up_var(&iommu->prq_seq_number);
 	return true;
 }
@@ -244,6 +246,7 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
 		iopf_queue_discard_partial(iommu->iopf_queue);
 		intel_prq_clear_status(iommu, DMA_PRS_PRO);
+		smp_mb();	/* as above */
 		wake_up_var(&iommu->prq_seq_number);
 		handled = true;
 	}
