@@ -37,7 +37,7 @@
 #include "sva_queue.h"
 
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 180
+#define TEST_TIMEOUT_DEFAULT 600
 
 #define KiB		1024UL
 #define MiB		(1024 * KiB)
