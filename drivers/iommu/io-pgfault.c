@@ -953,9 +953,10 @@ static void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, 
 	bool noted = pasid_note_stray(idev->fp.dev, pasid);
 
 	iopf_count(idev, IOPF_STRAY);
-	if (!noted)
-		scoped_guard(spinlock, &idev->lock)
-			idev->unfit_until = pasid_quarantine_ends();
+	if (!noted) {
+		guard(spinlock)(&idev->lock);
+		idev->unfit_until = pasid_quarantine_ends();
+	}
 	dev_warn_ratelimited(idev->fp.dev,
 			     "%s for %#llx with PASID %u, which is not bound: %s\n", what, addr,
 			     pasid, noted ? "it stays in quarantine while this goes on" :
