@@ -492,7 +492,7 @@ bool arm_smmu_sva_supported(struct arm_smmu_device *smmu)
 
 	if (!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
 		lacks = "coherent table walks";
-	else if (!(smmu->pgsize_bitmap & PAGE_SIZE))
+	else if (!(smmu->pgsize_bitmap & BIT(PAGE_SHIFT)))
 		lacks = "the CPUs' page size";
 	/* With smaller pages 52 bits mean another format of descriptors. */
 	else if (vabits_actual == 52 && (!IS_ENABLED(CONFIG_ARM64_64K_PAGES) ||
