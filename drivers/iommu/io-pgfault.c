@@ -179,6 +179,8 @@ static struct iopf_device *iopf_device_get(struct device *dev)
 {
 	struct iommu_fault_param *fp;
 
+	if (!dev->iommu)
+		return NULL;
 	guard(rcu)();
 	fp = rcu_dereference(dev->iommu->fault_param);
 	if (!fp || !refcount_inc_not_zero(&fp->users))
@@ -798,11 +800,8 @@ static void iopf_set_flow(struct iopf_device *idev, enum iopf_flow flow)
  */
 void iopf_quiesce_device(struct device *dev)
 {
-	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 
-	if (!dev->iommu)
-		return;
-	idev = iopf_device_get(dev);
 	if (!idev)
 		return;
 
@@ -828,12 +827,9 @@ EXPORT_SYMBOL_GPL(iopf_quiesce_device);
  */
 void iopf_resume_device(struct device *dev)
 {
-	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 	const struct iommu_sva_ops *ops;
 
-	if (!dev->iommu)
-		return;
-	idev = iopf_device_get(dev);
 	if (!idev || READ_ONCE(idev->flow) == IOPF_RUNNING)
 		return;
 
@@ -927,11 +923,8 @@ static void iopf_watch(struct work_struct *work)
  */
 int iopf_set_time_limit(struct device *dev, unsigned int ms)
 {
-	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 
-	if (!dev->iommu)
-		return -ENODEV;
-	idev = iopf_device_get(dev);
 	if (!idev)
 		return -ENODEV;
 
@@ -1014,11 +1007,8 @@ bool iopf_device_is_fit(struct device *dev)
  */
 int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
 {
-	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 
-	if (!dev->iommu)
-		return -ENODEV;
-	idev = iopf_device_get(dev);
 	if (!idev)
 		return -ENODEV;
 	for (int i = 0; i < IOPF_NR_COUNTS; i++)

@@ -23,34 +23,7 @@ static struct sva_fixture *fixture(struct kunit *test)
 	return test->priv;
 }
 
-/* A process on an endpoint, with memory that takes as long as the test wants */
-struct slow {
-	struct iopf_bond *bond;
-	struct sva_gate *gate;
-	unsigned long mem;
-};
-
-static struct slow make_slow(struct kunit *test, unsigned int ep)
-{
-	struct slow s = {
-		.bond = iopf_bind(test, fixture(test)->ep[ep], NULL),
-		.gate = sva_gate(test),
-	};
-
-	s.mem = sva_gate_map(s.gate, s.bond->proc, 16 * PAGE_SIZE);
-	return s;
-}
-
-/* @nr groups; as many as there are workers wait in the gate, the others behind them. */
-static void ask_slow(struct slow *s, unsigned int nr)
-{
-	for (unsigned int i = 0; i < nr; i++)
-		iopf_last(s->bond, i, s->mem + i * PAGE_SIZE, IOPF_READ);
-	iopf_await(s->bond->test, s->gate, 1);
-	soft_iommu_sync_prq(fixture(s->bond->test)->iommu);
-}
-
-static void finish_slow(struct slow *s, unsigned int nr, int code)
+static void finish_slow(struct iopf_slow *s, unsigned int nr, int code)
 {
 	sva_gate_open(s->gate);
 	for (unsigned int i = 0; i < nr; i++)
@@ -195,10 +168,10 @@ static void drain_of_an_idle_pasid_costs_the_same_under_load(struct kunit *test)
 /* The other process has a fault that never ends on the very same device. */
 static void unbind_waits_for_no_other_process_of_its_device(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct iopf_bond *idle = iopf_bind(test, s.bond->ep, NULL);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	KUNIT_EXPECT_TRUE_MSG(test, sva_job_ends(iopf_unbind_job(idle)),
 			      "unbind waits for the faults of others");
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
@@ -207,10 +180,10 @@ static void unbind_waits_for_no_other_process_of_its_device(struct kunit *test)
 
 static void unbind_waits_for_no_other_device_of_its_process(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct iopf_bond *idle = iopf_bind(test, fixture(test)->ep[1], s.bond->proc);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	KUNIT_EXPECT_TRUE_MSG(test, sva_job_ends(iopf_unbind_job(idle)),
 			      "unbind waits for the faults of others");
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
@@ -221,9 +194,9 @@ static void unbind_waits_for_no_other_device_of_its_process(struct kunit *test)
 
 static void unbind_waits_for_no_fault_of_its_own(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	KUNIT_EXPECT_TRUE_MSG(test, sva_job_ends(iopf_unbind_job(s.bond)),
 			      "unbind waits for a fault that never ends");
 	finish_slow(&s, 1, BAD);
@@ -233,10 +206,10 @@ static void unbind_waits_for_no_fault_of_its_own(struct kunit *test)
 /* More groups than workers: some are at work, some wait for a worker. */
 static void unbind_answers_all_that_is_in_flight_once(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct sva_job *unbind;
 
-	ask_slow(&s, 12);
+	iopf_ask_slow(&s, 12);
 	unbind = iopf_unbind_job(s.bond);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
 	finish_slow(&s, 12, BAD);
@@ -246,11 +219,11 @@ static void unbind_answers_all_that_is_in_flight_once(struct kunit *test)
 /* The handler comes to its end when the answer has been given and the bond is gone. */
 static void result_after_the_drain_is_dropped(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct iopf_bond *next;
 	unsigned long mem;
 
-	ask_slow(&s, 4);
+	iopf_ask_slow(&s, 4);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(iopf_unbind_job(s.bond)));
 	next = iopf_bind(test, s.bond->ep, s.bond->proc);
 	mem = sva_proc_map(next->proc, PAGE_SIZE);
@@ -352,9 +325,9 @@ static void bonds_come_and_go_under_a_storm(struct kunit *test)
 
 static void drain_touches_its_pasid_only(struct kunit *test)
 {
-	struct slow a = make_slow(test, 0), b = make_slow(test, 0);
+	struct iopf_slow a = iopf_make_slow(test, 0), b = iopf_make_slow(test, 0);
 
-	ask_slow(&a, 2);
+	iopf_ask_slow(&a, 2);
 	iopf_last(b.bond, 8, b.mem, IOPF_READ);
 	iopf_await(test, b.gate, 1);
 	iopf_drain_pasid(soft_endpoint_dev(a.bond->ep), a.bond->pasid);
@@ -367,10 +340,10 @@ static void drain_touches_its_pasid_only(struct kunit *test)
 
 static void drain_touches_its_device_only(struct kunit *test)
 {
-	struct slow a = make_slow(test, 0);
+	struct iopf_slow a = iopf_make_slow(test, 0);
 	struct iopf_bond *b = iopf_bind(test, fixture(test)->ep[1], a.bond->proc);
 
-	ask_slow(&a, 1);
+	iopf_ask_slow(&a, 1);
 	iopf_last(b, 0, a.mem + PAGE_SIZE, IOPF_READ);
 	iopf_await(test, a.gate, 2);
 	iopf_drain_pasid(soft_endpoint_dev(a.bond->ep), a.bond->pasid);
@@ -383,7 +356,7 @@ static void drain_touches_its_device_only(struct kunit *test)
 /* Not before the request in work ends, and without asking for the rest of the group. */
 static void worker_stops_when_its_group_has_been_answered(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct percpu_counter *rss;
 
 	for (unsigned int i = 0; i < 15; i++)
@@ -480,10 +453,10 @@ static long flush_fn(void *ep)
 
 static void flush_waits_for_what_is_being_served(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct sva_job *flush;
 
-	ask_slow(&s, 6);
+	iopf_ask_slow(&s, 6);
 	flush = sva_job(test, flush_fn, s.bond->ep);
 	KUNIT_EXPECT_TRUE(test, sva_job_waits(flush));
 	finish_slow(&s, 6, OK);
@@ -493,13 +466,13 @@ static void flush_waits_for_what_is_being_served(struct kunit *test)
 
 static void flush_waits_for_no_later_request(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0), late = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0), late = iopf_make_slow(test, 0);
 	struct sva_job *flush;
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	flush = sva_job(test, flush_fn, s.bond->ep);
 	KUNIT_EXPECT_TRUE(test, sva_job_waits(flush));
-	ask_slow(&late, 1);
+	iopf_ask_slow(&late, 1);
 	finish_slow(&s, 1, OK);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(flush));
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(late.bond, 0));
@@ -508,10 +481,10 @@ static void flush_waits_for_no_later_request(struct kunit *test)
 
 static void flush_waits_for_no_other_device(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct sva_job *flush;
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	flush = sva_job(test, flush_fn, fixture(test)->ep[1]);
 	KUNIT_EXPECT_TRUE_MSG(test, sva_job_ends(flush),
 			      "flush waits for another device");

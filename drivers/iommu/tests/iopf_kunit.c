@@ -253,6 +253,30 @@ u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what)
 }
 #endif
 
+/* Memory that takes its time */
+
+struct iopf_slow iopf_make_slow(struct kunit *test, unsigned int ep)
+{
+	struct sva_fixture *fixture = test->priv;
+	struct iopf_slow s = {
+		.bond = iopf_bind(test, fixture->ep[ep], NULL),
+		.gate = sva_gate(test),
+	};
+
+	s.mem = sva_gate_map(s.gate, s.bond->proc, 16 * PAGE_SIZE);
+	return s;
+}
+
+void iopf_ask_slow(struct iopf_slow *s, unsigned int nr)
+{
+	struct sva_fixture *fixture = s->bond->test->priv;
+
+	for (unsigned int i = 0; i < nr; i++)
+		iopf_last(s->bond, i, s->mem + i * PAGE_SIZE, IOPF_READ);
+	iopf_await(s->bond->test, s->gate, 1);
+	soft_iommu_sync_prq(fixture->iommu);
+}
+
 /* The fixture */
 
 int iopf_fixture_init(struct kunit *test)

@@ -116,4 +116,21 @@ struct sva_job *iopf_resume_job(struct kunit *test, struct soft_endpoint *ep);
 u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what);
 #endif
 
+/**
+ * struct iopf_slow - a process on an endpoint, with memory that takes as long as the test wants
+ * @bond: the bond
+ * @gate: behind @mem
+ * @mem: 16 pages
+ */
+struct iopf_slow {
+	struct iopf_bond *bond;
+	struct sva_gate *gate;
+	unsigned long mem;
+};
+
+/* On endpoint @ep of the fixture; undone at exit. */
+struct iopf_slow iopf_make_slow(struct kunit *test, unsigned int ep);
+/* @nr groups; as many as there are workers wait in the gate, the others behind them. */
+void iopf_ask_slow(struct iopf_slow *s, unsigned int nr);
+
 #endif /* _DRIVERS_IOMMU_TESTS_IOPF_KUNIT_H */

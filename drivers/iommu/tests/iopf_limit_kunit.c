@@ -26,25 +26,7 @@ static void set_limit(struct iopf_bond *bond, unsigned int ms)
 	KUNIT_ASSERT_EQ(bond->test, iopf_set_time_limit(soft_endpoint_dev(bond->ep), ms), 0);
 }
 
-/* A process on an endpoint, with memory that takes as long as the test wants */
-struct slow {
-	struct iopf_bond *bond;
-	struct sva_gate *gate;
-	unsigned long mem;
-};
-
-static struct slow make_slow(struct kunit *test, unsigned int ep)
-{
-	struct slow s = {
-		.bond = iopf_bind(test, fixture(test)->ep[ep], NULL),
-		.gate = sva_gate(test),
-	};
-
-	s.mem = sva_gate_map(s.gate, s.bond->proc, 16 * PAGE_SIZE);
-	return s;
-}
-
-static void ask_slow(struct slow *s, u32 grpid)
+static void ask_slow(struct iopf_slow *s, u32 grpid)
 {
 	iopf_last(s->bond, grpid, s->mem + grpid * PAGE_SIZE, IOPF_READ);
 	soft_iommu_sync_prq(fixture(s->bond->test)->iommu);
@@ -76,7 +58,7 @@ static struct ear *listen(struct iopf_bond *bond)
 
 static void there_is_no_limit_by_default(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
 	ask_slow(&s, 0);
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
@@ -87,7 +69,7 @@ static void there_is_no_limit_by_default(struct kunit *test)
 /* Once; what the fault comes to in the end is for nobody. */
 static void stuck_fault_is_answered_once(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
 	ask_slow(&s, 3);
 	iopf_await(test, s.gate, 1);
@@ -125,7 +107,7 @@ static void userfaultfd_without_a_monitor_is_answered(struct kunit *test)
 /* More groups than lanes: those that nobody has begun to serve have waited as long. */
 static void group_that_waits_for_a_lane_is_answered_too(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
 	for (unsigned int i = 0; i < 10; i++)
 		ask_slow(&s, i);
@@ -140,7 +122,7 @@ static void group_that_waits_for_a_lane_is_answered_too(struct kunit *test)
 
 static void younger_group_keeps_its_time(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	unsigned long since, limit = msecs_to_jiffies(10 * SOON_MS);
 	struct sva_hold *hold;
 
@@ -161,7 +143,7 @@ static void younger_group_keeps_its_time(struct kunit *test)
 
 static void no_group_is_answered_before_its_time(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	unsigned long since, limit = msecs_to_jiffies(5 * SOON_MS);
 
 	set_limit(s.bond, 5 * SOON_MS);
@@ -175,7 +157,7 @@ static void no_group_is_answered_before_its_time(struct kunit *test)
 
 static void limit_holds_for_what_is_pending(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
 	ask_slow(&s, 0);
 	set_limit(s.bond, NEVER_MS);
@@ -186,7 +168,7 @@ static void limit_holds_for_what_is_pending(struct kunit *test)
 
 static void limit_that_is_raised_or_switched_off_answers_nothing(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
 	set_limit(s.bond, NEVER_MS);
 	ask_slow(&s, 0);
@@ -214,7 +196,7 @@ static void fault_that_is_served_in_time_is_not_counted(struct kunit *test)
 /* Other processes of the device, other devices of the process */
 static void other_bonds_are_unharmed(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct iopf_bond *beside = iopf_bind(test, s.bond->ep, NULL);
 	struct iopf_bond *elsewhere = iopf_bind(test, fixture(test)->ep[1], s.bond->proc);
 	unsigned long mem = sva_proc_map(beside->proc, PAGE_SIZE);
@@ -235,7 +217,7 @@ static void other_bonds_are_unharmed(struct kunit *test)
 
 static void listener_is_told_of_the_timeout(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct ear *ear = listen(s.bond);
 
 	ask_slow(&s, 5);
@@ -255,7 +237,7 @@ static void listener_is_told_of_the_timeout(struct kunit *test)
 /* The late result would have been a failure, too: it is not told. */
 static void late_failure_is_told_to_nobody(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct ear *ear = listen(s.bond);
 
 	ask_slow(&s, 0);
@@ -308,7 +290,7 @@ static void group_that_a_handler_has_dequeued_is_not(struct kunit *test)
 
 static void removal_with_an_armed_limit(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct device *dev = soft_endpoint_dev(s.bond->ep);
 	struct iopf_queue *queue = soft_iommu_iopf_queue(fixture(test)->iommu);
 
@@ -330,7 +312,7 @@ static void removal_with_an_armed_limit(struct kunit *test)
 /* The limit has claimed the group and is sending the answer. */
 static void unbind_waits_for_the_answer_of_the_limit(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	struct sva_job *unbind;
 	struct sva_hold *hold;
 
@@ -350,7 +332,7 @@ static void unbind_waits_for_the_answer_of_the_limit(struct kunit *test)
 /* Each is answered by the one or by the other. */
 static void limit_and_drain_race_for_the_answer(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	u64 drained, late;
 
 	set_limit(s.bond, 1);

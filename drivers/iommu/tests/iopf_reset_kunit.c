@@ -32,40 +32,14 @@ static u64 atc_commands(struct kunit *test)
 	return stats.cmd_atc;
 }
 
-/* A process on an endpoint, with memory that takes as long as the test wants */
-struct slow {
-	struct iopf_bond *bond;
-	struct sva_gate *gate;
-	unsigned long mem;
-};
-
-static struct slow make_slow(struct kunit *test, unsigned int ep)
-{
-	struct slow s = {
-		.bond = iopf_bind(test, fixture(test)->ep[ep], NULL),
-		.gate = sva_gate(test),
-	};
-
-	s.mem = sva_gate_map(s.gate, s.bond->proc, 16 * PAGE_SIZE);
-	return s;
-}
-
-static void ask_slow(struct slow *s, unsigned int nr)
-{
-	for (unsigned int i = 0; i < nr; i++)
-		iopf_last(s->bond, i, s->mem + i * PAGE_SIZE, IOPF_READ);
-	iopf_await(s->bond->test, s->gate, 1);
-	soft_iommu_sync_prq(fixture(s->bond->test)->iommu);
-}
-
 /* What is outstanding when the reset comes */
 
 /* More groups than lanes; what their lanes find out later is for nobody. */
 static void quiesce_answers_what_is_being_served(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 
-	ask_slow(&s, 12);
+	iopf_ask_slow(&s, 12);
 	iopf_quiesce_device(soft_endpoint_dev(s.bond->ep));
 	for (unsigned int i = 0; i < 12; i++)
 		KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, i), BAD);
@@ -169,10 +143,10 @@ static void answer_of_a_handler_after_the_reset_comes_to_nothing(struct kunit *t
 
 static void old_index_meets_no_old_answer(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	unsigned long mem = sva_proc_map(s.bond->proc, PAGE_SIZE);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	for (unsigned int i = 0; i < 8; i++) {
 		reset(s.bond->ep);
 		KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 0, mem, IOPF_READ), OK);
@@ -387,10 +361,10 @@ static void process_exits_during_a_reset(struct kunit *test)
 
 static void bond_ends_during_a_reset(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	u64 before;
 
-	ask_slow(&s, 2);
+	iopf_ask_slow(&s, 2);
 	iopf_begin_reset(s.bond->ep);
 	before = atc_commands(test);
 	iopf_unbind(s.bond);
@@ -428,11 +402,11 @@ static void bonds_outlast_a_reset(struct kunit *test)
 
 static void other_device_notices_nothing_of_a_reset(struct kunit *test)
 {
-	struct slow s = make_slow(test, 1);
+	struct iopf_slow s = iopf_make_slow(test, 1);
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 	unsigned long mem = sva_proc_map(s.bond->proc, PAGE_SIZE);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	iopf_begin_reset(bond->ep);
 	KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 1, mem, IOPF_READ), OK);
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
@@ -489,10 +463,10 @@ static void device_on_no_queue_needs_no_quiesce(struct kunit *test)
 
 static void resume_alone_does_nothing(struct kunit *test)
 {
-	struct slow s = make_slow(test, 0);
+	struct iopf_slow s = iopf_make_slow(test, 0);
 	u64 before = atc_commands(test);
 
-	ask_slow(&s, 1);
+	iopf_ask_slow(&s, 1);
 	iopf_resume_device(soft_endpoint_dev(s.bond->ep));
 	KUNIT_EXPECT_EQ(test, atc_commands(test), before);
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));

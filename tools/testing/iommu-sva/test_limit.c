@@ -277,6 +277,16 @@ static void each_is_answered_once(void)
 		SIM_EQ(asked[i]->answers, 1);
 }
 
+/* The limit ends while somebody else, too, answers or ends the bond. */
+static void limit_against(const char *name, void (*fn)(void *arg))
+{
+	set_up(100);
+	ask_some();
+	sim_spawn("time", time_is_over, NULL);
+	sim_spawn(name, fn, NULL);
+	each_is_answered_once();
+}
+
 EXPLORE(limit_against_service)
 {
 	set_up(100);
@@ -294,11 +304,7 @@ static void drain(void *arg)
 
 EXPLORE(limit_against_drain)
 {
-	set_up(100);
-	ask_some();
-	sim_spawn("time", time_is_over, NULL);
-	sim_spawn("drain", drain, NULL);
-	each_is_answered_once();
+	limit_against("drain", drain);
 	tear_down();
 }
 
@@ -310,11 +316,7 @@ static void remove_and_return(void *arg)
 
 EXPLORE(limit_against_removal)
 {
-	set_up(100);
-	ask_some();
-	sim_spawn("time", time_is_over, NULL);
-	sim_spawn("removal", remove_and_return, NULL);
-	each_is_answered_once();
+	limit_against("removal", remove_and_return);
 	tear_down();
 }
 
@@ -325,11 +327,7 @@ static void unbind(void *arg)
 
 EXPLORE(limit_against_unbind)
 {
-	set_up(100);
-	ask_some();
-	sim_spawn("time", time_is_over, NULL);
-	sim_spawn("unbind", unbind, NULL);
-	each_is_answered_once();
+	limit_against("unbind", unbind);
 	mmput(mm);
 }
 
