@@ -29,8 +29,10 @@ TEST(requests_after_exit_are_refused_without_work_or_log)
 	struct mm_struct *mm = test_mm();
 	struct iommu_sva *sva = test_bind(dev, mm);
 	struct vendor_request *r;
+	unsigned int allocs;
 
 	mmput(mm);
+	allocs = sim_nr_allocs();
 	for (u32 i = 0; i < 100; i++) {
 		vendor_send(dev, 1, i, BASE, READ, false);
 		r = vendor_ask(dev, 1, i, BASE);
@@ -39,6 +41,7 @@ TEST(requests_after_exit_are_refused_without_work_or_log)
 		SIM_EQ(r->error, 0);
 		SIM_EQ(sim_nr_works(), 0);
 	}
+	SIM_EQ(sim_nr_allocs(), allocs);
 	SIM_EQ(sim_nr_logged(), 0);
 	iommu_sva_unbind_device(sva);
 }
