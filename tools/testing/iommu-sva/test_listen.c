@@ -106,6 +106,29 @@ TEST(each_reason_is_told)
 	mmput(mm);
 }
 
+static vm_fault_t exit_meanwhile(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	sim_fault_unlocked(vma, flags, 0);
+	if (!(flags & FAULT_FLAG_VMA_LOCK))
+		mmput(mm);
+	return VM_FAULT_RETRY;
+}
+
+/* The fault has come to nothing, which is nobody's mistake: only the exit is told. */
+TEST(fault_of_a_process_that_goes_meanwhile_is_not_told)
+{
+	struct ear *ear;
+
+	set_up();
+	ear = listen(sva);
+	mm->fault = exit_meanwhile;
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), INVALID);
+	expect_told(ear, 1, IOMMU_SVA_FAULT_EXITED, 0, 0);
+	unlisten(sva, ear);
+	kfree(ear);
+	iommu_sva_unbind_device(sva);
+}
+
 /* With mmap_lock in the place of the VMA's lock */
 TEST(access_is_refused_by_both_ways_to_a_vma)
 {

@@ -276,6 +276,37 @@ EXPLORE(reset_against_service)
 	tear_down();
 }
 
+static struct sim_door door;
+
+static void answer_slowly(struct vendor_request *r, u32 code)
+{
+	sim_pass(&door);
+}
+
+static void answer_kept(void *arg)
+{
+	iopf_group_response(kept[0], SUCCESS);
+	iopf_free_group(kept[0]);
+}
+
+/* It is either on its way, and the reset waits, or comes to nothing. */
+EXPLORE(reset_against_the_answer_of_a_handler)
+{
+	set_up();
+	nr_kept = 0;
+	vendor_domain_of(dev, pasid)->domain.iopf_handler = keep;
+	requests[nr_requests++] = vendor_ask(dev, pasid, 3, PAGE(0));
+	door.shut = true;
+	vendor_hooks.responding = answer_slowly;
+	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("answer", answer_kept, NULL);
+	sim_settle();
+	door.shut = false;
+	all_settled();
+	vendor_hooks.responding = NULL;
+	tear_down();
+}
+
 static void unbind(void *arg)
 {
 	iommu_sva_unbind_device(sva);

@@ -136,7 +136,9 @@ static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long
 	SIM_CHECK(rcu_read_lock_held());
 	if (iopf_device_in_reset(&dev->pdev.dev))
 		return;
+	dev->invalidating++;
 	sim_point("ATC invalidation");
+	dev->invalidating--;
 	if (dev->in_reset)
 		sim_fail("an ATC invalidation for a device that is in a reset");
 	forget(dev, pasid, start, last);
@@ -531,6 +533,8 @@ static void vendor_drain(struct device *dev, ioasid_t pasid)
 void vendor_begin_reset(struct vendor_dev *dev)
 {
 	SIM_CHECK(!dev->in_reset);
+	if (dev->invalidating)
+		sim_fail("a reset begins while an ATC invalidation is on its way");
 	dev->in_reset = true;
 	dev->stopped = true;
 	memset(dev->cached, 0, sizeof(dev->cached));

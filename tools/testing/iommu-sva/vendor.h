@@ -94,6 +94,7 @@ struct vendor_cached {
  * @requests: all it ever sent, latest first
  * @shut: iopf_queue_remove_device() has returned: no answers
  * @in_reset: it does nothing, and no invalidation may be sent to it
+ * @invalidating: ATC invalidations that are on their way to it
  * @stopped: it has not been started since the reset, and sends no page requests
  * @flushes: how often it was told to forget all translations
  * @attach_error: what set_dev_pasid() returns
@@ -105,6 +106,7 @@ struct vendor_dev {
 	struct iommu_group alone;
 	struct vendor_request *requests;
 	bool on_queue, shut, in_reset, stopped;
+	unsigned int invalidating;
 	unsigned int flushes;
 	int attach_error;
 	struct vendor_entry entries[VENDOR_PASIDS];
