@@ -185,8 +185,8 @@ static void soft_walk_unfold(struct soft_walk *walk)
 	}
 }
 
-/* Finds where to begin: below the deepest cached entry, or at the root. */
-static void soft_walk_begin(struct soft_iommu *iommu, struct soft_walk *walk)
+/* Finds where to begin: below the deepest cached entry, or at @root. */
+static void soft_walk_begin(struct soft_iommu *iommu, struct soft_walk *walk, pgd_t *root)
 {
 	struct soft_line line;
 
@@ -204,7 +204,7 @@ static void soft_walk_begin(struct soft_iommu *iommu, struct soft_walk *walk)
 	}
 
 	walk->level = SOFT_PGD;
-	walk->ptr = pgd_offset_pgd(walk->entry->root, walk->addr);
+	walk->ptr = pgd_offset_pgd(root, walk->addr);
 	walk->rights = SOFT_ALL_PERMS;
 	walk->from_root = true;
 	soft_walk_unfold(walk);
@@ -287,15 +287,17 @@ int soft_walk(struct soft_iommu *iommu, const struct soft_pasid_entry *entry, io
 	      unsigned long addr, unsigned int perm, struct soft_line *line)
 {
 	struct soft_walk walk = { .entry = entry, .pasid = pasid, .addr = addr, .perm = perm };
+	/* The exit of the process may take it from the entry at any time. */
+	pgd_t *root = READ_ONCE(entry->root);
 	struct soft_view view = { };
 
 	lockdep_assert_held(&iommu->traffic);
 
 	soft_count(iommu, walks);
-	if (!entry->root || !soft_hw_reaches(addr))
+	if (!root || !soft_hw_reaches(addr))
 		return -EFAULT;
 
-	soft_walk_begin(iommu, &walk);
+	soft_walk_begin(iommu, &walk, root);
 	for (;;) {
 		if (!walk.from_root && soft_check_table(iommu, &walk))
 			return -EFAULT;
