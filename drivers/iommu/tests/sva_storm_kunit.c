@@ -5,7 +5,7 @@
  * A round: a process is bound, its memory comes and goes under DMA and page requests, and then one
  * of these happens in the middle of it: exit, SIGKILL, all memory unmapped, reset, unbind, surprise
  * removal. After each round all must be answered and nothing left. Which it is comes from a
- * pseudo-random sequence; its seed is printed.
+ * pseudo-random sequence; its seed is printed. A case has some hundreds of rounds.
  *
  * The storm of a driver that unbinds without stopping it first is a stray: there is no quarantine
  * here, so that the PASIDs do not run out.
@@ -21,6 +21,8 @@
 
 #define PAGES	32
 #define LEN	(PAGES * PAGE_SIZE)
+/* Rounds of one case at most: KUnit ends a case after five minutes. */
+#define CHUNK	500
 /* What is only free after some RCU grace periods is looked at this often. */
 #define SETTLE	64
 
@@ -199,8 +201,21 @@ static void verify(struct storm *s, unsigned int round, enum storm_end how)
 				      "round %u, end %d: SVA domains", round, how);
 }
 
+/* The parameter of a case is the number of its first round, and 1. */
+static const void *storm_gen_params(const void *prev, char *desc)
+{
+	uintptr_t first = prev ? (uintptr_t)prev - 1 + CHUNK : 0;
+
+	if (first >= rounds)
+		return NULL;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "from round %lu", first);
+	return (void *)(first + 1);
+}
+
 static void bonds_end_in_a_storm(struct kunit *test)
 {
+	unsigned int first = (uintptr_t)test->param_value - 1;
+	unsigned int nr = min(rounds - first, CHUNK);
 	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 	struct sva_fixture *fix = test->priv;
 	unsigned long start = jiffies;
@@ -210,9 +225,9 @@ static void bonds_end_in_a_storm(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	s->test = test;
 	s->iommu = fix->iommu;
-	prandom_seed_state(&s->random, seed);
+	prandom_seed_state(&s->random, seed + first);
 	sva_quarantine(test, 0);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < nr; i++) {
 		begin(s);
 		rage(s);
 		how = pick(s, NR_ENDS);
@@ -222,14 +237,15 @@ static void bonds_end_in_a_storm(struct kunit *test)
 	}
 	kunit_info(test,
 		   "seed %u: %u rounds in %u s: %u exits, %u kills, %u unmapped, %u resets, %u unbinds, %u removals\n",
-		   seed, i, jiffies_to_msecs(jiffies - start) / 1000, s->ended[END_EXIT],
+		   seed + first, i, jiffies_to_msecs(jiffies - start) / 1000, s->ended[END_EXIT],
 		   s->ended[END_KILL], s->ended[END_UNMAP], s->ended[END_RESET],
 		   s->ended[END_UNBIND], s->ended[END_UNPLUG]);
-	KUNIT_EXPECT_EQ(test, i, rounds);
+	KUNIT_EXPECT_EQ(test, i, nr);
 }
 
 static struct kunit_case sva_storm_cases[] = {
-	KUNIT_CASE_SLOW(bonds_end_in_a_storm),
+	KUNIT_CASE_PARAM_ATTR(bonds_end_in_a_storm, storm_gen_params,
+			      { .speed = KUNIT_SPEED_SLOW }),
 	{}
 };
 
