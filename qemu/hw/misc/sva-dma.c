@@ -1336,7 +1336,7 @@ static void sva_dma_tick(void *opaque)
 {
     SvaDma *s = opaque;
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
-    int64_t next = INT64_MAX;
+    int64_t next = INT64_MAX, rest;
 
     stalls_retry(s);
     for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
@@ -1352,6 +1352,9 @@ static void sva_dma_tick(void *opaque)
     }
     s->next_channel = (s->next_channel + 1) % s->nr_channels;
 
+    /* CPUs need QEMU's lock too: it is left to them for as long as this took. */
+    rest = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) - now;
+    now += rest + MIN(MAX(rest, TICK_NS), SCALE_MS);
     for (unsigned i = 0; i < s->nr_channels; i++) {
         Channel *c = &s->channel[i];
 
@@ -1362,7 +1365,7 @@ static void sva_dma_tick(void *opaque)
             }
         }
         if (c->state == CHANNEL_RUNNING && sva_dma_may_run(s)) {
-            next = MIN(next, MAX(now + TICK_NS, c->not_before));
+            next = MIN(next, MAX(now, c->not_before));
         }
     }
     if (next != INT64_MAX) {
