@@ -446,18 +446,31 @@ static long iopf_count_at(struct __test_metadata *_metadata, int line,
 
 #define iopf_count(...)	iopf_count_at(_metadata, __LINE__, __VA_ARGS__)
 
+static long await_iopf_count_from(struct __test_metadata *_metadata, int line,
+				  const struct sva_device *device, const char *name, long least)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	long count;
+
+	while ((count = iopf_count_at(_metadata, line, device, name)) < least &&
+	       sva_now_ms() < end)
+		sva_relax();
+	ASSERT_LE(least, count) {
+		TH_LOG("line %d: groups or requests '%s'", line, name);
+	}
+	return count;
+}
+
 static void await_iopf_count_at(struct __test_metadata *_metadata, int line,
 				const struct sva_device *device, const char *name, long wanted)
 {
-	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
-
-	while (iopf_count_at(_metadata, line, device, name) < wanted && sva_now_ms() < end)
-		sva_relax();
-	ASSERT_EQ(wanted, iopf_count_at(_metadata, line, device, name)) {
+	ASSERT_EQ(wanted, await_iopf_count_from(_metadata, line, device, name, wanted)) {
 		TH_LOG("line %d: groups or requests '%s'", line, name);
 	}
 }
 
+#define await_iopf_count_above(device, name, count)					\
+	await_iopf_count_from(_metadata, __LINE__, device, name, (count) + 1)
 #define await_iopf_count(...)	await_iopf_count_at(_metadata, __LINE__, __VA_ARGS__)
 
 static void pci_write_at(struct __test_metadata *_metadata, int line, const char *bdf,
