@@ -1894,6 +1894,33 @@ static void dma_of_an_unknown_function_is_nobodys(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0) + vtd_strays(vtd, 1), 0);
 }
 
+/* Its registers are memory, and its interrupt never comes. */
+static void queue_is_set_up_and_taken_down(struct kunit *test)
+{
+	struct intel_iommu *hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
+	struct vtd *vtd = test->priv;
+
+	KUNIT_ASSERT_NOT_NULL(test, hw);
+	hw->reg = vtd->hw->reg;
+	hw->node = NUMA_NO_NODE;
+	hw->seq_id = 1;
+	raw_spin_lock_init(&hw->register_lock);
+	dmar_writeq(hw->reg + DMAR_PQH_REG, 0x20);
+
+	KUNIT_ASSERT_EQ(test, intel_iommu_enable_prq(hw), 0);
+	KUNIT_EXPECT_NE(test, hw->pr_irq, 0);
+	KUNIT_EXPECT_NOT_NULL(test, hw->iopf_queue);
+	KUNIT_EXPECT_EQ(test, dmar_readq(hw->reg + DMAR_PQH_REG), 0);
+	KUNIT_EXPECT_EQ(test, dmar_readq(hw->reg + DMAR_PQA_REG),
+			virt_to_phys(hw->prq) | PRQ_ORDER);
+
+	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(hw), 0);
+	KUNIT_EXPECT_EQ(test, dmar_readq(hw->reg + DMAR_PQA_REG), 0);
+	KUNIT_EXPECT_EQ(test, hw->pr_irq, 0);
+	KUNIT_EXPECT_NULL(test, hw->iopf_queue);
+	KUNIT_EXPECT_NULL(test, hw->prq);
+}
+
 static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE_PARAM(each_missing_capability_is_named, vtd_lack_gen_params),
 	KUNIT_CASE(nothing_else_is_asked_for),
@@ -1983,6 +2010,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(dma_with_a_pasid_that_is_not_bound_is_counted),
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
+	KUNIT_CASE(queue_is_set_up_and_taken_down),
 	{}
 };
 

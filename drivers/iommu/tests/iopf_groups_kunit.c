@@ -778,6 +778,17 @@ static void bad_addresses_leave_no_log(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, log_records(), before);
 }
 
+#if SVA_CORE
+static void what_is_no_page_request_is_not_taken(struct kunit *test)
+{
+	struct iopf_fault evt = { };
+
+	KUNIT_EXPECT_EQ(test, iommu_report_device_fault(fixture(test)->dev[0], &evt), -EINVAL);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 0);
+	KUNIT_EXPECT_EQ(test, iopf_counted(fixture(test)->ep[0], IOPF_REQUESTS), 0);
+}
+#endif
+
 static struct kunit_case iopf_groups_cases[] = {
 	KUNIT_CASE(one_request_is_answered),
 	KUNIT_CASE_PARAM(whole_group_is_served, order_gen_params),
@@ -814,6 +825,9 @@ static struct kunit_case iopf_groups_cases[] = {
 #endif
 	KUNIT_CASE(malformed_requests_leave_a_bounded_log),
 	KUNIT_CASE(bad_addresses_leave_no_log),
+#if SVA_CORE
+	KUNIT_CASE(what_is_no_page_request_is_not_taken),
+#endif
 	{}
 };
 

@@ -6,6 +6,7 @@
  * ledger of the software IOMMU notes each answer that comes after the reset began, and each ATC
  * invalidation that reaches the device before its end.
  */
+#include <kunit/device.h>
 #include <linux/mman.h>
 
 #include "iopf_kunit.h"
@@ -512,6 +513,18 @@ static void resets_in_a_storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, soft_pri_outstanding(bond->ep), 0);
 }
 
+static void device_behind_no_iommu_is_no_matter(struct kunit *test)
+{
+	struct device *dev = kunit_device_register(test, "no-iommu");
+	u64 counts[IOPF_NR_COUNTS];
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	iopf_quiesce_device(dev);
+	iopf_resume_device(dev);
+	KUNIT_EXPECT_EQ(test, iopf_set_time_limit(dev, 1), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_read_counts(dev, counts), -ENODEV);
+}
+
 static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(quiesce_answers_what_is_being_served),
 	KUNIT_CASE(quiesce_answers_what_is_in_the_ring),
@@ -538,6 +551,7 @@ static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(resume_alone_does_nothing),
 	KUNIT_CASE(quiesce_and_resume_may_come_twice),
 	KUNIT_CASE(resets_in_a_storm),
+	KUNIT_CASE(device_behind_no_iommu_is_no_matter),
 	{}
 };
 
