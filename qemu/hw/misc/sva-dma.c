@@ -69,6 +69,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(SvaDma, SVA_DMA)
 #define DMA_PAGE_MASK (~(DMA_PAGE_SIZE - 1))
 
 #define CLASS_PROCESSING_ACCELERATOR 0x1200
+/* Global Invalidate Supported (ATS Capability register) */
+#define ATS_CAP_GLOBAL_INVALIDATE 0x40
 
 #define TICK_NS 5000
 #define STEPS_PER_TICK 16
@@ -1748,6 +1750,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     }
     if (s->ats) {
         pcie_ats_init(pdev, cap, true);
+        pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
     if (s->pri) {
