@@ -120,6 +120,33 @@ void intel_iommu_page_response(struct device *dev, struct iopf_fault *evt,
 	prq_respond(info->iommu, PCI_DEVID(info->bus, info->devfn), &evt->fault.prm, msg->code);
 }
 
+/**
+ * intel_iommu_page_responses() - Answer page request groups of one device
+ * @dev: the device that asked
+ * @responses: the answers
+ * @nr: how many
+ *
+ * As intel_iommu_page_response() for each, with one wait for as many as fit on the stack.
+ *
+ * Context: process or atomic; spins until hardware has taken the descriptors.
+ */
+void intel_iommu_page_responses(struct device *dev, const struct iopf_response *responses,
+				unsigned int nr)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	u16 rid = PCI_DEVID(info->bus, info->devfn);
+	struct qi_desc desc[PRQ_MAX_RESPONSES];
+	unsigned int n;
+
+	for (; nr; nr -= n, responses += n) {
+		n = min(nr, PRQ_MAX_RESPONSES);
+		for (unsigned int i = 0; i < n; i++)
+			intel_prq_make_response(&desc[i], rid, &responses[i].last->fault.prm,
+						responses[i].resp.code);
+		intel_svm_submit(info->iommu, desc, n, 0);
+	}
+}
+
 VISIBLE_IF_KUNIT bool intel_prq_is_stop_marker(const struct page_req_dsc *req)
 {
 	return (req->qw[1] & (PRQ_1_READ | PRQ_1_WRITE | PRQ_1_LAST)) == PRQ_1_LAST;

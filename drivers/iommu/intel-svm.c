@@ -521,6 +521,7 @@ const struct iommu_sva_ops intel_sva_ops = {
 	.invalidate_range = intel_svm_invalidate_range,
 	.release = intel_svm_release,
 	.drain = intel_iommu_drain_pasid_prq,
+	.page_responses = intel_iommu_page_responses,
 	.flush_atc = intel_svm_flush_atc,
 };
 

@@ -61,10 +61,14 @@ struct page_req_dsc {
 #define PRQ_ENTRIES		((PRQ_RING_MASK / sizeof(struct page_req_dsc)) + 1)
 /* Descriptors of a drain */
 #define PRQ_MAX_PUSH		3
+/* Answers between two waits; on the stack, too */
+#define PRQ_MAX_RESPONSES	16U
 
 int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options);
 bool intel_svm_has_atc(const struct device_domain_info *info);
+void intel_iommu_page_responses(struct device *dev, const struct iopf_response *responses,
+				unsigned int nr);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g, bool cpu_has_la57);

@@ -90,14 +90,19 @@ enum iopf_flow {
 /**
  * struct iopf_slot - room for one group, or for one partial in group.last_fault
  * @group: what handlers see
- * @node: in &iopf_device.free or &iopf_device.partials
- * @hash: of a partial, by (PASID, PRG index)
+ * @node: in &iopf_device.free, &iopf_device.partials, or among the answers that somebody sends
+ * @hash: of a partial, by (PASID, PRG index); of a group in &iopf_service.pages
+ * @same: groups that ask for the same page, through &iopf_group.node. With @hash guarded by the
+ *	service's lock.
  * @seq: of a group: its number, for waiting until all older ones are answered
  * @since: of a group: when it was complete, in jiffies
  * @resets: of a group: &iopf_device.resets then
  * @state: of a group
+ * @code: of a group that is not PENDING, or that a lane is done with: its answer
+ * @why: and how it is counted
  * @svc: the service that serves the group, with a reference; NULL for other handlers
- * @lane: the lane that works on the group
+ * @lane: the lane that works on the group; guarded by the service's lock
+ * @waits: in &iopf_service.waiting; same guard
  * @orphan: the group's handler has let go of it, the responder frees it
  * @suspect: of a partial: its last page may have been lost in an overflow
  */
@@ -105,12 +110,16 @@ struct iopf_slot {
 	struct iopf_group group;
 	struct list_head node;
 	struct hlist_node hash;
+	struct list_head same;
 	u64 seq;
 	unsigned long since;
 	unsigned int resets;
 	enum iopf_state state;
+	enum iommu_page_response_code code;
+	enum iopf_count why;
 	struct iopf_service *svc;
 	struct iopf_lane *lane;
+	bool waits;
 	bool orphan;
 	bool suspect;
 };
@@ -232,6 +241,7 @@ static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
 	slot->lane = NULL;
 	slot->orphan = false;
 	slot->suspect = false;
+	INIT_LIST_HEAD(&slot->same);
 	return slot;
 }
 
@@ -256,87 +266,266 @@ static void iopf_put_refs(struct iopf_device *idev, struct iopf_service *svc)
 	iopf_device_put(idev);
 }
 
+static void iopf_set_answer(struct iopf_slot *slot, enum iommu_page_response_code code,
+			    enum iopf_count why)
+{
+	slot->code = code;
+	slot->why = why;
+}
+
 /* Services */
 
-static struct iopf_group *iopf_service_next(struct iopf_lane *lane)
+static bool iopf_asks_same(const struct iopf_group *a, const struct iopf_group *b)
+{
+	const struct iommu_fault_page_request *x = &a->last_fault.fault.prm;
+	const struct iommu_fault_page_request *y = &b->last_fault.fault.prm;
+
+	return !((x->addr ^ y->addr) & PAGE_MASK) && x->perm == y->perm;
+}
+
+static struct hlist_head *iopf_page_bucket(struct iopf_service *svc, const struct iopf_group *group)
+{
+	u64 page = group->last_fault.fault.prm.addr >> PAGE_SHIFT;
+
+	return &svc->pages[hash_64(page, IOPF_PAGE_HASH_BITS)];
+}
+
+static void iopf_service_line_up(struct iopf_service *svc, struct iopf_group *group,
+				 struct list_head *before)
+{
+	lockdep_assert_held(&svc->lock);
+	list_move_tail(&group->node, before);
+	group_slot(group)->waits = true;
+	svc->nr_waiting++;
+}
+
+static void iopf_service_step_out(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct iopf_slot *slot = group_slot(group);
+
+	lockdep_assert_held(&svc->lock);
+	list_del_init(&group->node);
+	svc->nr_waiting -= slot->waits;
+	slot->waits = false;
+}
+
+/* Has the group wait for what another one asks for. False if there is none: it is the first. */
+static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct hlist_head *bucket = iopf_page_bucket(svc, group);
+	struct iopf_slot *first;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (group->fault_count > 1)
+		return false;
+	hlist_for_each_entry(first, bucket, hash) {
+		if (iopf_asks_same(&first->group, group)) {
+			list_add_tail(&group->node, &first->same);
+			return true;
+		}
+	}
+	hlist_add_head(&group_slot(group)->hash, bucket);
+	return false;
+}
+
+/* Lanes that get on with something. */
+static unsigned int iopf_lanes_running(const struct iopf_service *svc)
+{
+	return IOPF_LANES - hweight_long(svc->idle | svc->away);
+}
+
+/*
+ * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
+ * process that floods the queue shall not slow them down.
+ */
+static void iopf_service_kick(struct iopf_service *svc, struct workqueue_struct *wq)
+{
+	unsigned int running = iopf_lanes_running(svc);
+	unsigned long lane = find_first_bit(&svc->idle, IOPF_LANES);
+
+	lockdep_assert_held(&svc->lock);
+
+	if (lane >= IOPF_LANES || !svc->nr_waiting)
+		return;
+	if (running && (svc->nr_waiting <= running * IOPF_BATCH ||
+			running + 1 >= num_online_cpus()))
+		return;
+	__clear_bit(lane, &svc->idle);
+	refcount_inc(&svc->users);
+	queue_work(wq, &svc->lanes[lane].work);
+}
+
+/* Groups that hung on one that is not waited for any more line up themselves, behind one of them. */
+static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *first)
+{
+	struct iopf_group *group;
+	struct iopf_slot *slot;
+
+	lockdep_assert_held(&svc->lock);
+
+	hlist_del_init(&first->hash);
+	group = list_first_entry_or_null(&first->same, struct iopf_group, node);
+	if (!group)
+		return;
+	slot = group_slot(group);
+	iopf_service_line_up(svc, group, svc->waiting.next);
+	list_splice_init(&first->same, &slot->same);
+	hlist_add_head(&slot->hash, iopf_page_bucket(svc, group));
+	iopf_service_kick(svc, group->fault_param->queue->wq);
+}
+
+static void iopf_lane_keep(struct iopf_lane *lane, struct iopf_group *group)
+{
+	iopf_set_answer(group_slot(group), lane->code, lane->why);
+	list_move_tail(&group->node, &lane->done);
+}
+
+/* The group in work, unless it has been taken away, is done; and so are those that ask the same. */
+static void iopf_lane_finish(struct iopf_lane *lane)
+{
+	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group = lane->group, *same, *next;
+	struct list_head *first;
+	struct iopf_slot *slot;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (lane->away)
+		__clear_bit(lane - svc->lanes, &svc->away);
+	lane->away = false;
+	if (!group)
+		return;
+	slot = group_slot(group);
+	slot->lane = NULL;
+	WRITE_ONCE(lane->group, NULL);
+
+	hlist_del_init(&slot->hash);
+	if (list_empty(&lane->done))
+		lane->since = jiffies;
+	iopf_lane_keep(lane, group);
+	first = svc->waiting.next;
+	list_for_each_entry_safe(same, next, &slot->same, node) {
+		/* Of a failure each bond is told apart. */
+		if (lane->code == IOMMU_PAGE_RESP_SUCCESS)
+			iopf_lane_keep(lane, same);
+		else
+			iopf_service_line_up(svc, same, first);
+	}
+}
+
+static void iopf_lane_copy(struct iopf_lane *lane)
+{
+	lockdep_assert_held(&lane->svc->lock);
+	lane->prm = lane->pos->fault.prm;
+	lane->suspect = fault_slot(lane->pos)->suspect;
+	lane->has_next = !list_is_last(&lane->pos->list, &lane->group->faults);
+	lane->is_new = true;
+}
+
+static bool iopf_lane_start(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
 	struct iopf_group *group;
 
-	guard(spinlock)(&svc->lock);
+	lockdep_assert_held(&svc->lock);
+
 	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-	if (group)
-		list_del_init(&group->node);
-	else
-		__set_bit(lane - svc->lanes, &svc->idle);
-	return group;
-}
-
-/* Fails if the group has been answered between the list and here; then it only has to be freed. */
-static bool iopf_lane_take(struct iopf_lane *lane, struct iopf_group *group)
-{
-	struct iopf_device *idev = group_device(group);
-	struct iopf_slot *slot = group_slot(group);
-
-	guard(spinlock)(&idev->lock);
-	if (slot->state != IOPF_PENDING)
+	if (!group || lane->taken == IOPF_BATCH)
 		return false;
-	slot->lane = lane;
+	lane->taken++;
+	iopf_service_step_out(svc, group);
+	group_slot(group)->lane = lane;
 	lane->group = group;
-	lane->pos = list_entry(&group->faults, struct iopf_fault, list);
-	refcount_inc(&idev->fp.users);
+	lane->pos = list_first_entry(&group->faults, struct iopf_fault, list);
+	lane->why = IOPF_SERVED;
+	iopf_lane_copy(lane);
 	return true;
 }
 
-/* Returns the group to the caller, or NULL if it has been taken away. */
-static struct iopf_group *iopf_lane_leave(struct iopf_lane *lane, struct iopf_device *idev)
-{
-	struct iopf_group *group;
+static void iopf_lane_answer(struct iopf_lane *lane);
 
-	guard(spinlock)(&idev->lock);
-	group = lane->group;
-	if (group)
-		group_slot(group)->lane = NULL;
-	else
-		iopf_count(idev, IOPF_LATE);
-	lane->group = NULL;
-	return group;
+/**
+ * iopf_lane_next_group - The next group of the batch that a lane works on
+ * @lane: the lane, as passed to &iopf_service_ops.serve
+ *
+ * The group before gets the answer in &iopf_lane.code: when &iopf_service_ops.serve returns, or
+ * sooner if the batch takes long.
+ *
+ * Context: process, inside &iopf_service_ops.serve, no locks held.
+ * Return: true if there is one, whose requests iopf_lane_next() returns; false when the batch is
+ * over.
+ */
+bool iopf_lane_next_group(struct iopf_lane *lane)
+{
+	struct iopf_device *late;
+	bool started, due;
+
+	scoped_guard(spinlock, &lane->svc->lock) {
+		late = lane->late;
+		lane->late = NULL;
+		iopf_lane_finish(lane);
+		started = iopf_lane_start(lane);
+		due = started && !list_empty(&lane->done) && lane->since != jiffies;
+	}
+	if (late)
+		iopf_count(late, IOPF_LATE);
+	iopf_device_put(late);
+	if (due)
+		iopf_lane_answer(lane);
+	return started;
 }
 
-static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code code,
-			enum iopf_count why);
-
-static void iopf_lane_serve(struct iopf_lane *lane, struct iopf_group *group)
+/**
+ * iopf_lane_may_wait - A lane is about to do something that may take long
+ * @lane: the lane, as passed to &iopf_service_ops.serve
+ *
+ * So that nobody has to wait for it, what the lane has done is answered now, and another lane goes
+ * on with what there is to do.
+ *
+ * Context: process, inside &iopf_service_ops.serve, no locks held.
+ */
+void iopf_lane_may_wait(struct iopf_lane *lane)
 {
-	struct iopf_device *idev = group_device(group);
-	enum iommu_page_response_code code;
+	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group;
 
-	if (!iopf_lane_take(lane, group)) {
-		iopf_free_group(group);
+	if (lane->away)
 		return;
+	lane->away = true;
+	scoped_guard(spinlock, &svc->lock) {
+		__set_bit(lane - svc->lanes, &svc->away);
+		group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
+		if (group)
+			iopf_service_kick(svc, group->fault_param->queue->wq);
 	}
+	iopf_lane_answer(lane);
+}
 
-	lane->idev = idev;
-	lane->why = IOPF_NR_COUNTS;
-	code = lane->svc->ops->serve(lane);
-	group = iopf_lane_leave(lane, idev);
-	if (group) {
-		iopf_answer(group, code, lane->why);
-		iopf_free_group(group);
-	}
-	iopf_device_put(idev);
+/* False if there is nothing left to do: then the lane is idle. */
+static bool iopf_lane_goes_on(struct iopf_lane *lane)
+{
+	struct iopf_service *svc = lane->svc;
+
+	guard(spinlock)(&svc->lock);
+	lane->taken = 0;
+	if (!list_empty(&svc->waiting))
+		return true;
+	__set_bit(lane - svc->lanes, &svc->idle);
+	return false;
 }
 
 static void iopf_lane_work(struct work_struct *work)
 {
 	struct iopf_lane *lane = container_of(work, struct iopf_lane, work);
 	struct iopf_service *svc = lane->svc;
-	struct iopf_group *group;
 
-	while ((group = iopf_service_next(lane))) {
-		iopf_lane_serve(lane, group);
+	do {
+		svc->ops->serve(lane);
+		/* Without what it held: an answer that takes long must not delay an exit. */
+		iopf_lane_answer(lane);
 		cond_resched();
-	}
+	} while (iopf_lane_goes_on(lane));
 	iopf_service_put(svc);
 }
 
@@ -350,13 +539,17 @@ static void iopf_lane_work(struct work_struct *work)
  */
 const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane)
 {
-	guard(spinlock)(&lane->idev->lock);
-	if (!lane->group || list_is_last(&lane->pos->list, &lane->group->faults))
-		return NULL;
-	lane->pos = list_next_entry(lane->pos, list);
-	lane->prm = lane->pos->fault.prm;
-	lane->suspect = fault_slot(lane->pos)->suspect;
-	return &lane->prm;
+	if (!lane->is_new) {
+		if (!lane->has_next)
+			return NULL;
+		guard(spinlock)(&lane->svc->lock);
+		if (!lane->group)
+			return NULL;
+		lane->pos = list_next_entry(lane->pos, list);
+		iopf_lane_copy(lane);
+	}
+	lane->is_new = false;
+	return iopf_lane_is_wanted(lane) ? &lane->prm : NULL;
 }
 
 /**
@@ -385,7 +578,7 @@ bool iopf_lane_is_wanted(struct iopf_lane *lane)
  */
 struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane)
 {
-	guard(spinlock)(&lane->idev->lock);
+	guard(spinlock)(&lane->svc->lock);
 	return lane->group ? lane->group->attach_handle : NULL;
 }
 
@@ -405,6 +598,7 @@ void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *
 	svc->ops = ops;
 	for (int i = 0; i < IOPF_LANES; i++) {
 		INIT_WORK(&svc->lanes[i].work, iopf_lane_work);
+		INIT_LIST_HEAD(&svc->lanes[i].done);
 		svc->lanes[i].svc = svc;
 	}
 }
@@ -448,90 +642,157 @@ void iopf_service_put(struct iopf_service *svc)
 void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
 {
 	struct iopf_device *idev = group_device(group);
-	struct workqueue_struct *wq = group->fault_param->queue->wq;
-	unsigned long lane;
+	struct iopf_slot *slot = group_slot(group);
 
-	guard(spinlock)(&idev->lock);
-	refcount_inc(&svc->users);
-	group_slot(group)->svc = svc;
+	scoped_guard(spinlock, &idev->lock) {
+		/* The time limit may have come first. */
+		if (slot->state == IOPF_PENDING) {
+			refcount_inc(&svc->users);
+			slot->svc = svc;
 
-	guard(spinlock)(&svc->lock);
-	list_add_tail(&group->node, &svc->waiting);
-	lane = find_first_bit(&svc->idle, IOPF_LANES);
-	if (lane < IOPF_LANES) {
-		__clear_bit(lane, &svc->idle);
-		refcount_inc(&svc->users);
-		queue_work(wq, &svc->lanes[lane].work);
+			guard(spinlock)(&svc->lock);
+			if (!iopf_service_merge(svc, group)) {
+				iopf_service_line_up(svc, group, &svc->waiting);
+				iopf_service_kick(svc, idev->fp.queue->wq);
+			}
+			return;
+		}
 	}
-}
-
-/* Takes a group back that no lane has started on. */
-static bool iopf_service_cancel(struct iopf_service *svc, struct iopf_group *group)
-{
-	guard(spinlock)(&svc->lock);
-	if (list_empty(&group->node))
-		return false;
-	list_del_init(&group->node);
-	return true;
+	iopf_free_group(group);
 }
 
 /* Takes a group away from its service. True if nobody but the caller has it now. */
-static bool iopf_take_back(struct iopf_slot *slot)
+static bool iopf_take_back(struct iopf_device *idev, struct iopf_slot *slot)
 {
-	lockdep_assert_held(&group_device(&slot->group)->lock);
+	struct iopf_service *svc = slot->svc;
 
+	lockdep_assert_held(&idev->lock);
+
+	if (!svc)
+		return false;
+	guard(spinlock)(&svc->lock);
 	if (slot->lane) {
 		WRITE_ONCE(slot->lane->group, NULL);
+		refcount_inc(&idev->fp.users);
+		slot->lane->late = idev;
 		slot->lane = NULL;
-		return true;
+	} else {
+		iopf_service_step_out(svc, &slot->group);
 	}
-	return slot->svc && iopf_service_cancel(slot->svc, &slot->group);
+	iopf_service_promote(svc, slot);
+	return true;
 }
 
 /* Answering */
 
-static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot)
+/*
+ * Whoever claims a group puts it on a list of its own, by &iopf_slot.node, and sends the answer.
+ * @orphan: the group's handler does not have it any more: it is freed after the answer
+ */
+static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool orphan,
+		       struct list_head *mine)
 {
 	lockdep_assert_held(&idev->lock);
 	slot->state = IOPF_RESPONDING;
+	slot->orphan = orphan;
 	list_move_tail(&slot->group.pending_node, &idev->answering);
+	list_add_tail(&slot->node, mine);
 }
 
-static void iopf_send(struct device *dev, struct iopf_fault *last,
-		      enum iommu_page_response_code code, enum iopf_count why)
+/* For one that is not in a group, see iopf_respond(). */
+static void iopf_refuse_last(struct device *dev, struct iopf_fault *last, enum iopf_count why)
 {
 	struct iommu_page_response resp = {
 		.pasid = last->fault.prm.pasid,
 		.grpid = last->fault.prm.grpid,
-		.code = code,
+		.code = IOMMU_PAGE_RESP_INVALID,
 	};
 
 	trace_iopf_response(dev, &resp, why);
 	dev_iommu_ops(dev)->page_response(dev, last, &resp);
 }
 
-/* Sends the answer to a claimed group. The group may be gone on return. */
-static void iopf_respond(struct iopf_device *idev, struct iopf_slot *slot,
-			 enum iommu_page_response_code code, enum iopf_count why)
+static void iopf_send(struct device *dev, struct iopf_response *batch, unsigned int nr)
 {
-	struct iopf_service *svc = NULL;
-	bool orphan;
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
 
-	iopf_count(idev, why);
-	iopf_send(idev->fp.dev, &slot->group.last_fault, code, why);
-
-	scoped_guard(spinlock, &idev->lock) {
-		slot->state = IOPF_ANSWERED;
-		list_del_init(&slot->group.pending_node);
-		orphan = slot->orphan;
-		if (orphan)
-			svc = iopf_put_slots(idev, slot);
+	if (ops->sva_ops && ops->sva_ops->page_responses) {
+		ops->sva_ops->page_responses(dev, batch, nr);
+		return;
 	}
+	for (unsigned int i = 0; i < nr; i++)
+		ops->page_response(dev, batch[i].last, &batch[i].resp);
+}
 
+/* References that go with answered groups: of services in runs, of their device all at once. */
+struct iopf_refs {
+	struct iopf_service *svc[IOPF_BATCH];
+	unsigned int nr;
+};
+
+static void iopf_put_all(struct iopf_device *idev, const struct iopf_refs *refs)
+{
+	for (unsigned int i = 0; i < refs->nr; i++)
+		if (refs->svc[i])
+			iopf_service_put(refs->svc[i]);
+	if (refs->nr && refcount_sub_and_test(refs->nr, &idev->fp.users))
+		kvfree_rcu(idev, fp.rcu);
+}
+
+static void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot,
+			     struct iopf_refs *refs)
+{
+	lockdep_assert_held(&idev->lock);
+	list_del_init(&slot->node);
+	list_del_init(&slot->group.pending_node);
+	slot->state = IOPF_ANSWERED;
+	if (slot->orphan)
+		refs->svc[refs->nr++] = iopf_put_slots(idev, slot);
+}
+
+/* Sends the answers to the first IOPF_BATCH of the claimed groups in @mine. */
+static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
+{
+	struct iopf_response batch[IOPF_BATCH];
+	struct iopf_refs refs = {};
+	struct iopf_slot *slot;
+	unsigned int nr = 0;
+
+	list_for_each_entry(slot, mine, node) {
+		struct iopf_fault *last = &slot->group.last_fault;
+
+		iopf_count(idev, slot->why);
+		batch[nr].last = last;
+		batch[nr].resp.pasid = last->fault.prm.pasid;
+		batch[nr].resp.grpid = last->fault.prm.grpid;
+		batch[nr].resp.code = slot->code;
+		trace_iopf_response(idev->fp.dev, &batch[nr].resp, slot->why);
+		if (++nr == IOPF_BATCH)
+			break;
+	}
+	iopf_send(idev->fp.dev, batch, nr);
+
+	scoped_guard(spinlock, &idev->lock)
+		while (nr--)
+			iopf_finish_slot(idev, list_first_entry(mine, struct iopf_slot, node),
+					 &refs);
 	if (wq_has_sleeper(&idev->wait))
 		wake_up_all(&idev->wait);
-	if (orphan)
-		iopf_put_refs(idev, svc);
+	iopf_put_all(idev, &refs);
+}
+
+/* The caller keeps @idev: the groups' references go. */
+static void iopf_respond(struct iopf_device *idev, struct list_head *mine)
+{
+	while (!list_empty(mine))
+		iopf_respond_batch(idev, mine);
+}
+
+/* After a reset, or its removal, a device must not hear of what it asked before. */
+static bool iopf_is_forgotten(struct iopf_device *idev, const struct iopf_slot *slot)
+{
+	lockdep_assert_held(&idev->lock);
+	return idev->gone || slot->resets != idev->resets;
 }
 
 static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code code,
@@ -539,22 +800,75 @@ static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code 
 {
 	struct iopf_device *idev = group_device(group);
 	struct iopf_slot *slot = group_slot(group);
-
-	if (why == IOPF_NR_COUNTS)
-		why = code == IOMMU_PAGE_RESP_SUCCESS ? IOPF_SERVED : IOPF_FAILED;
+	LIST_HEAD(mine);
 
 	scoped_guard(spinlock, &idev->lock) {
 		if (slot->state != IOPF_PENDING)
 			return;
-		if (idev->gone || slot->resets != idev->resets) {
+		if (iopf_is_forgotten(idev, slot)) {
 			iopf_count(idev, IOPF_FORGOTTEN);
 			slot->state = IOPF_ANSWERED;
 			list_del_init(&group->pending_node);
 			return;
 		}
-		iopf_claim(idev, slot);
+		iopf_set_answer(slot, code, why);
+		iopf_claim(idev, slot, false, &mine);
 	}
-	iopf_respond(idev, slot, code, why);
+	iopf_respond(idev, &mine);
+}
+
+static struct iopf_device *iopf_lane_done_device(struct iopf_lane *lane)
+{
+	struct iopf_device *idev;
+
+	guard(spinlock)(&lane->svc->lock);
+	if (list_empty(&lane->done))
+		return NULL;
+	idev = group_device(list_first_entry(&lane->done, struct iopf_group, node));
+	refcount_inc(&idev->fp.users);
+	return idev;
+}
+
+/* Claims what a lane has done for a device, as much as one batch takes. */
+static void iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
+			    struct list_head *mine)
+{
+	struct iopf_group *group, *next;
+	struct iopf_refs refs = {};
+
+	scoped_guard(spinlock, &idev->lock) {
+		unsigned int room = IOPF_BATCH;
+
+		guard(spinlock)(&lane->svc->lock);
+		list_for_each_entry_safe(group, next, &lane->done, node) {
+			struct iopf_slot *slot = group_slot(group);
+
+			if (group_device(group) != idev)
+				continue;
+			if (!room--)
+				break;
+			list_del_init(&group->node);
+			iopf_claim(idev, slot, true, mine);
+			if (iopf_is_forgotten(idev, slot)) {
+				iopf_count(idev, IOPF_FORGOTTEN);
+				iopf_finish_slot(idev, slot, &refs);
+			}
+		}
+	}
+	iopf_put_all(idev, &refs);
+}
+
+/* Answers what a lane has done. */
+static void iopf_lane_answer(struct iopf_lane *lane)
+{
+	struct iopf_device *idev;
+	LIST_HEAD(mine);
+
+	while ((idev = iopf_lane_done_device(lane))) {
+		iopf_lane_claim(lane, idev, &mine);
+		iopf_respond(idev, &mine);
+		iopf_device_put(idev);
+	}
 }
 
 /**
@@ -569,7 +883,7 @@ static void iopf_answer(struct iopf_group *group, enum iommu_page_response_code 
  */
 void iopf_group_response(struct iopf_group *group, enum iommu_page_response_code status)
 {
-	iopf_answer(group, status, IOPF_NR_COUNTS);
+	iopf_answer(group, status, status == IOMMU_PAGE_RESP_SUCCESS ? IOPF_SERVED : IOPF_FAILED);
 }
 EXPORT_SYMBOL_GPL(iopf_group_response);
 
@@ -630,25 +944,12 @@ static bool iopf_is_answering(struct iopf_device *idev, ioasid_t pasid)
 	return false;
 }
 
-/* Claims a group in the place of its handler and puts it on @mine, by &iopf_slot.node. */
-static void iopf_seize(struct iopf_device *idev, struct iopf_group *group, struct list_head *mine)
+/* Claims a group in the place of its handler. */
+static void iopf_seize(struct iopf_device *idev, struct iopf_slot *slot, enum iopf_count why,
+		       struct list_head *mine)
 {
-	struct iopf_slot *slot = group_slot(group);
-
-	iopf_claim(idev, slot);
-	slot->orphan = iopf_take_back(slot);
-	list_add_tail(&slot->node, mine);
-}
-
-static void iopf_respond_all(struct iopf_device *idev, struct list_head *mine,
-			     enum iopf_count why)
-{
-	struct iopf_slot *slot, *next;
-
-	list_for_each_entry_safe(slot, next, mine, node) {
-		list_del_init(&slot->node);
-		iopf_respond(idev, slot, IOMMU_PAGE_RESP_INVALID, why);
-	}
+	iopf_set_answer(slot, IOMMU_PAGE_RESP_INVALID, why);
+	iopf_claim(idev, slot, iopf_take_back(idev, slot), mine);
 }
 
 /*
@@ -671,11 +972,11 @@ static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool go
 		list_for_each_entry_safe(group, next, &idev->fp.faults, pending_node) {
 			if (!iopf_of_pasid(&group->last_fault, pasid))
 				continue;
-			iopf_seize(idev, group, &mine);
+			iopf_seize(idev, group_slot(group), IOPF_DRAINED, &mine);
 		}
 		idev->gone |= gone;
 	}
-	iopf_respond_all(idev, &mine, IOPF_DRAINED);
+	iopf_respond(idev, &mine);
 }
 
 /* The same, and waits until answers that others are just sending have left. */
@@ -894,7 +1195,7 @@ static void iopf_watch(struct work_struct *work)
 				mod_delayed_work(idev->fp.queue->wq, &idev->watch, end - now);
 				break;
 			}
-			iopf_seize(idev, group, &mine);
+			iopf_seize(idev, group_slot(group), IOPF_TIMED_OUT, &mine);
 		}
 	}
 
@@ -905,7 +1206,7 @@ static void iopf_watch(struct work_struct *work)
 				     slot->group.last_fault.fault.prm.pasid);
 		iopf_tell_timeout(slot);
 	}
-	iopf_respond_all(idev, &mine, IOPF_TIMED_OUT);
+	iopf_respond(idev, &mine);
 }
 
 /**
@@ -1188,7 +1489,7 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
 		ret = iopf_take(idev, evt, &why);
 	}
 	if (ret && iopf_is_last(evt))
-		iopf_send(idev->fp.dev, evt, IOMMU_PAGE_RESP_INVALID, why);
+		iopf_refuse_last(idev->fp.dev, evt, why);
 	return ret;
 }
 
@@ -1224,7 +1525,7 @@ int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 	if (idev)
 		return iopf_collect(idev, evt);
 	if (iopf_is_last(evt))
-		iopf_send(dev, evt, IOMMU_PAGE_RESP_INVALID, IOPF_DRAINED);
+		iopf_refuse_last(dev, evt, IOPF_DRAINED);
 	return -ENODEV;
 }
 EXPORT_SYMBOL_GPL(iommu_report_device_fault);

@@ -60,6 +60,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 #include <linux/workqueue.h>
 #include <trace/events/iommu_sva.h>
 
@@ -449,17 +450,28 @@ static struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long a
 	return NULL;
 }
 
+/* Others decide how long it takes: a file server, a monitor of page faults. */
+static bool sva_may_wait(struct vm_area_struct *vma)
+{
+	return !vma_is_anonymous(vma) || userfaultfd_armed(vma);
+}
+
 /*
  * One try, as the CPU's fault handler does it: with the VMA's lock if that is to be had, else with
  * mmap_lock. No lock is held on return. VM_FAULT_RETRY: something was waited for, try again.
  */
-static vm_fault_t sva_try_fault(struct mm_struct *mm, unsigned long addr, u32 perm,
-				unsigned int flags)
+static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, unsigned long addr,
+				u32 perm, unsigned int flags)
 {
 	struct vm_area_struct *vma;
 	vm_fault_t fault;
 
 	vma = lock_vma_under_rcu(mm, addr);
+	if (vma && !lane->away && sva_may_wait(vma)) {
+		vma_end_read(vma);
+		iopf_lane_may_wait(lane);
+		vma = lock_vma_under_rcu(mm, addr);
+	}
 	if (vma) {
 		if (!sva_vma_allows(vma, perm)) {
 			vma_end_read(vma);
@@ -474,6 +486,7 @@ static vm_fault_t sva_try_fault(struct mm_struct *mm, unsigned long addr, u32 pe
 			flags |= FAULT_FLAG_TRIED;
 	}
 
+	iopf_lane_may_wait(lane);
 	mmap_read_lock(mm);
 	vma = sva_find_vma(mm, addr);
 	if (!vma)
@@ -524,8 +537,11 @@ static enum iommu_sva_fault_reason sva_serve_page(struct mm_struct *mm, struct i
 		flags |= FAULT_FLAG_INSTRUCTION;
 
 	for (;;) {
-		fault = sva_try_fault(mm, prm->addr, prm->perm, flags);
+		fault = sva_try_fault(mm, lane, prm->addr, prm->perm, flags);
 
+		/* Where that came from there may be more: swap. */
+		if (fault & VM_FAULT_MAJOR)
+			iopf_lane_may_wait(lane);
 		/* cgroup v1 leaves it to the fault handler to wait; a worker serves others too. */
 		if (task_in_memcg_oom(current))
 			mem_cgroup_oom_synchronize(false);
@@ -550,39 +566,55 @@ static void sva_tell_unserved(struct iopf_lane *lane, const struct iommu_fault_p
 		sva_tell_fault(handle, prm, reason);
 }
 
-static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane)
+static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, struct io_mm *io_mm)
+{
+	const struct iommu_fault_page_request *prm;
+	enum iommu_sva_fault_reason reason;
+
+	while ((prm = iopf_lane_next(lane))) {
+		reason = sva_serve_page(io_mm->notifier.mm, lane, prm);
+		if (!reason) {
+			io_mm_mirror(io_mm, prm->addr, prm->addr);
+		} else if (!lane->suspect) {
+			sva_tell_unserved(lane, prm, reason);
+			return IOMMU_PAGE_RESP_INVALID;
+		}
+	}
+	return IOMMU_PAGE_RESP_SUCCESS;
+}
+
+static void sva_refuse(struct iopf_lane *lane)
+{
+	while (iopf_lane_next_group(lane)) {
+		lane->code = IOMMU_PAGE_RESP_INVALID;
+		lane->why = IOPF_EXITED;
+	}
+}
+
+static void sva_serve(struct iopf_lane *lane)
 {
 	struct io_mm *io_mm = container_of(lane->svc, struct io_mm, svc);
-	enum iommu_page_response_code code = IOMMU_PAGE_RESP_SUCCESS;
-	const struct iommu_fault_page_request *prm;
 	struct mm_struct *mm = io_mm->notifier.mm;
-	enum iommu_sva_fault_reason reason;
 	struct mem_cgroup *memcg, *old;
 
 	if (!mmget_not_zero(mm)) {
-		lane->why = IOPF_EXITED;
-		return IOMMU_PAGE_RESP_INVALID;
+		sva_refuse(lane);
+		return;
 	}
 
 	/* Page-cache pages too are charged to the process's group, not to the worker's. */
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
-	while ((prm = iopf_lane_next(lane))) {
-		reason = sva_serve_page(mm, lane, prm);
-		if (!reason) {
-			io_mm_mirror(io_mm, prm->addr, prm->addr);
-		} else if (!lane->suspect) {
-			sva_tell_unserved(lane, prm, reason);
-			code = IOMMU_PAGE_RESP_INVALID;
-			break;
-		}
+	while (iopf_lane_next_group(lane)) {
+		lane->code = sva_serve_group(lane, io_mm);
+		if (lane->code != IOMMU_PAGE_RESP_SUCCESS)
+			lane->why = IOPF_FAILED;
 	}
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 
 	/* The last reference would run exit_mmap() here, and delay everybody behind us. */
 	mmput_async(mm);
-	return code;
 }
 
 /* The last user of the service is gone. */
@@ -592,7 +624,7 @@ static void sva_put_notifier(struct iopf_service *svc)
 }
 
 static const struct iopf_service_ops sva_service_ops = {
-	.serve = sva_serve_group,
+	.serve = sva_serve,
 	.timed_out = sva_timed_out,
 	.free = sva_put_notifier,
 };

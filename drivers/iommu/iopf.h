@@ -14,11 +14,14 @@
 struct seq_file;
 
 /*
- * How many groups of one service may be in work at the same time. More would let one process with
- * faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the devices
- * and channels of an ordinary one.
+ * The most groups of one service that may be in work at the same time. More would let one process
+ * with faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the
+ * devices and channels of an ordinary one.
  */
-#define IOPF_LANES	4
+#define IOPF_LANES		4
+/* Groups that a lane serves with one reference to the mm, and answers with one submission. */
+#define IOPF_BATCH		32
+#define IOPF_PAGE_HASH_BITS	5
 
 struct iopf_device;
 struct iopf_service;
@@ -27,37 +30,51 @@ struct iopf_service;
  * struct iopf_lane - one of the workers of a service, and what it works on
  * @work: queued on the workqueue of the fault queue that the first group came from
  * @svc: the service it works for
- * @idev: the device that the group in work came from, with a reference
- * @group: the group in work; NULL when somebody else has answered it. Guarded by @idev's lock.
+ * @group: the group in work; NULL when somebody else has answered it. Guarded by @svc's lock.
  * @pos: the request of @group in work; same guard
- * @prm: a copy of it, which stays when @group goes
+ * @late: the device whose group has been taken away, with a reference; same guard
+ * @done: groups that are served and not answered, through &iopf_group.node; same guard
+ * @taken: how many groups this batch has had
+ * @since: when the first group of @done was put there, in jiffies
+ * @prm: a copy of the request in work, which stays when @group goes
+ * @has_next: there is a request behind @prm
+ * @away: it does something that may take long
+ * @is_new: @prm has not been returned by iopf_lane_next() yet
  * @suspect: the request may belong to a group that the device has given up: after an overflow of
  *	the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
- * @why: how the group is to be counted
+ * @code: set by &iopf_service_ops.serve: the answer to the group in work
+ * @why: set with @code: how the group is counted; IOPF_SERVED to begin with
  */
 struct iopf_lane {
 	struct work_struct work;
 	struct iopf_service *svc;
-	struct iopf_device *idev;
 	struct iopf_group *group;
 	struct iopf_fault *pos;
+	struct iopf_device *late;
+	struct list_head done;
+	unsigned int taken;
+	unsigned long since;
 	struct iommu_fault_page_request prm;
+	bool has_next;
+	bool away;
+	bool is_new;
 	bool suspect;
+	enum iommu_page_response_code code;
 	enum iopf_count why;
 };
 
 /**
  * struct iopf_service_ops - what a service does
- * @serve: handles the requests that iopf_lane_next() returns and returns the answer; may set
- *	&iopf_lane.why, which is IOPF_SERVED or IOPF_FAILED otherwise. In process context, may
- *	sleep, no locks held.
+ * @serve: for each group of a batch, as iopf_lane_next_group() hands them out, handles the requests
+ *	that iopf_lane_next() returns and sets &iopf_lane.code. In process context, may sleep, no
+ *	locks held.
  * @timed_out: the time limit has answered a group in the place of @serve. Atomic, inside an RCU
  *	read-side section in which the attachment stays.
  * @free: called when the last user is gone, from any context that may take a spinlock
  */
 struct iopf_service_ops {
-	enum iommu_page_response_code (*serve)(struct iopf_lane *lane);
+	void (*serve)(struct iopf_lane *lane);
 	void (*timed_out)(struct iommu_attach_handle *handle,
 			  const struct iommu_fault_page_request *prm);
 	void (*free)(struct iopf_service *svc);
@@ -67,17 +84,24 @@ struct iopf_service_ops {
  * struct iopf_service - groups that workers serve, with an upper bound on the workers
  * @users: those who said so with iopf_service_use(), each group handed to it and not yet freed,
  *	each lane at work
- * @lock: guards @waiting and @idle; nests inside the fault queue's device lock
+ * @lock: guards all below and the lanes; nests inside the fault queue's device lock
  * @waiting: groups that no lane has taken yet, oldest first, through &iopf_group.node
+ * @nr_waiting: how many these are
  * @idle: bit n: lane n has no work queued
+ * @away: bit n: lane n may be waiting for somebody
+ * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for the
+ *	same hang on the first one.
  * @ops: what it does
  * @lanes: the workers
  */
 struct iopf_service {
 	refcount_t users;
-	spinlock_t lock;	/* of waiting and idle */
+	spinlock_t lock;	/* of all below, and the lanes */
 	struct list_head waiting;
+	unsigned int nr_waiting;
 	unsigned long idle;
+	unsigned long away;
+	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
 	const struct iopf_service_ops *ops;
 	struct iopf_lane lanes[IOPF_LANES];
 };
@@ -87,7 +111,9 @@ bool iopf_service_use(struct iopf_service *svc);
 void iopf_service_put(struct iopf_service *svc);
 void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
 
+bool iopf_lane_next_group(struct iopf_lane *lane);
 const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
+void iopf_lane_may_wait(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
 struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
 

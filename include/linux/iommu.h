@@ -51,6 +51,16 @@
  */
 
 /**
+ * struct iopf_response - an answer to a group of page requests
+ * @last: the group's last page, which is what a device knows the group by
+ * @resp: the answer
+ */
+struct iopf_response {
+	struct iopf_fault *last;
+	struct iommu_page_response resp;
+};
+
+/**
  * struct iommu_sva_ops - what the SVA core asks of a vendor driver
  *
  * Found through &iommu_ops.sva_ops. A driver with this table registers no MMU notifier of its own:
@@ -92,6 +102,16 @@ struct iommu_sva_ops {
 	 * Context: Process, may sleep; the core holds the mutex of the io_mm and of the group.
 	 */
 	void (*drain)(struct device *dev, ioasid_t pasid);
+
+	/**
+	 * @page_responses: Answer @nr groups of @dev with as few submissions to the hardware as can
+	 * be. As &iommu_ops.page_response for each of them, which is called instead if this is
+	 * NULL, and for single refusals.
+	 *
+	 * Context: Process, may sleep.
+	 */
+	void (*page_responses)(struct device *dev, const struct iopf_response *responses,
+			       unsigned int nr);
 
 	/**
 	 * @flush_atc: Make @dev forget all translations of all PASIDs. Called when it comes out of

@@ -335,11 +335,23 @@ static void soft_sva_flush_atc(struct device *dev)
 	soft_cmdq_end(ep->iommu);
 }
 
+static void soft_page_responses(struct device *dev, const struct iopf_response *responses,
+				unsigned int nr)
+{
+	struct soft_endpoint *ep = dev_iommu_priv_get(dev);
+
+	soft_count(ep->iommu, response_batches);
+	for (unsigned int i = 0; i < nr; i++)
+		soft_pri_response(ep, &responses[i].resp,
+				  responses[i].last->fault.prm.private_data[0]);
+}
+
 static const struct iommu_sva_ops soft_sva_ops = {
 	.walks_io_mm_root = true,
 	.invalidate_range = soft_sva_invalidate,
 	.release = soft_sva_release,
 	.drain = soft_sva_drain,
+	.page_responses = soft_page_responses,
 	.flush_atc = soft_sva_flush_atc,
 };
 

@@ -89,6 +89,7 @@ struct soft_iommu_stats {
 	u64 prq_lost;		/* requests thrown away by a full ring */
 	u64 prq_stop_markers;
 	u64 responses[16];	/* by code, as they left the core */
+	u64 response_batches;	/* submissions that these came in */
 	u64 auto_responses;	/* given by the IOMMU itself (overflow, no PASID entry) */
 	u64 drain_turns;	/* times that a drain looked for its requests in the ring */
 	u64 drain_looked;	/* requests in the ring that it looked at */

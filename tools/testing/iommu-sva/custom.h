@@ -25,6 +25,7 @@ bool sim_warn(bool condition, const char *what);
 
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define PAGE_MASK		(~(PAGE_SIZE - 1))
 #define GFP_KERNEL		1U
 #define GFP_ATOMIC		2U
 #define GFP_KERNEL_ACCOUNT	(GFP_KERNEL | 4U)
@@ -74,6 +75,11 @@ struct task_struct {
 };
 
 extern struct task_struct *current;
+
+static inline unsigned int num_online_cpus(void)
+{
+	return 4;
+}
 
 static inline unsigned long task_rlimit(const struct task_struct *task, int limit)
 {
@@ -249,6 +255,15 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 	if (r->refs <= 0)
 		sim_fail("reference dropped at count %d", r->refs);
 	return !--r->refs;
+}
+
+static inline bool refcount_sub_and_test(int n, refcount_t *r)
+{
+	sim_point("refcount");
+	if (r->refs < n)
+		sim_fail("%d references dropped at count %d", n, r->refs);
+	r->refs -= n;
+	return !r->refs;
 }
 
 /* Time: a jiffy is a millisecond, and none passes but by sim_advance() */
@@ -577,6 +592,17 @@ struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long ad
 void vma_end_read(struct vm_area_struct *vma);
 vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsigned int flags,
 			   void *regs);
+
+static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
+{
+	return true;
+}
+
+/* Whoever serves faults in the place of handle_mm_fault() may take its time. */
+static inline bool userfaultfd_armed(const struct vm_area_struct *vma)
+{
+	return vma->vm_mm->fault;
+}
 
 static inline bool vma_is_accessible(const struct vm_area_struct *vma)
 {

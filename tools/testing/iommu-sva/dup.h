@@ -102,6 +102,16 @@ static inline u32 hash_32(u32 value, unsigned int bits)
 	return (u32)((value * 2654435769ULL) & 0xffffffffU) >> (32 - bits);
 }
 
+static inline u32 hash_64(u64 value, unsigned int bits)
+{
+	return (value * 0x9e3779b97f4a7c15ULL) >> (64 - bits);
+}
+
+static inline unsigned int hweight_long(unsigned long word)
+{
+	return __builtin_popcountl(word);
+}
+
 static inline void __set_bit(unsigned long nr, unsigned long *word)
 {
 	word[nr / BITS_PER_LONG] |= 1UL << nr % BITS_PER_LONG;
@@ -216,6 +226,12 @@ static inline int list_is_last(const struct list_head *entry, const struct list_
 	return entry->next == head;
 }
 
+static inline void list_splice_init(struct list_head *list, struct list_head *head)
+{
+	while (!list_empty(list))
+		list_move(list->prev, head);
+}
+
 /*
  * Readers may still stand on a removed entry: its way forward stays. Writers that have no lock meet
  * between a look at the list and its change.
@@ -284,6 +300,10 @@ static inline void hlist_del_init(struct hlist_node *node)
 
 #define sim_hlist_entry(ptr, pos, member) \
 	((ptr) ? container_of(ptr, __typeof__(*(pos)), member) : NULL)
+
+#define hlist_for_each_entry(pos, head, member) \
+	for (pos = sim_hlist_entry((head)->first, pos, member); \
+	     pos; pos = sim_hlist_entry(pos->member.next, pos, member))
 
 #define hlist_for_each_entry_safe(pos, n, head, member) \
 	for (pos = sim_hlist_entry((head)->first, pos, member); \

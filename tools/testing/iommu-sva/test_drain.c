@@ -276,7 +276,7 @@ TEST(stuck_fault_delays_no_other_process)
 
 	test_shut(stuck, &door);
 	for (u32 i = 0; i < 8; i++)
-		vendor_ask(dev, 1, i, BASE);
+		vendor_ask(dev, 1, i, PAGE(i));
 	sim_settle();
 	SIM_EQ(door.waiting, 4);
 	sva = test_bind(dev, mm);
@@ -462,9 +462,9 @@ TEST(flush_does_not_wait_for_later_groups)
 	test_shut(mm, &door);
 	later = vendor_ask(dev, 1, 1, PAGE(1));
 	sim_settle();
-	SIM_EQ(door.waiting, 1);
 	response_door.shut = false;
 	sim_settle();
+	SIM_EQ(door.waiting, 1);
 	SIM_CHECK(call.done);
 	SIM_EQ(r->answers, 1);
 	SIM_EQ(later->answers, 0);

@@ -69,6 +69,7 @@ TEST(answered_when_the_time_is_over_and_not_before)
 	door.shut = false;
 	sim_settle();
 	SIM_EQ(counted(IOPF_LATE), 1);
+	SIM_EQ(counted(IOPF_SERVED), 0);
 	tear_down();
 }
 

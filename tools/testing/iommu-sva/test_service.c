@@ -16,7 +16,7 @@ TEST(faults_of_one_process_hold_so_many_lanes_and_no_more)
 
 	test_shut(mm, &door);
 	for (u32 i = 0; i < ARRAY_SIZE(r); i++) {
-		r[i] = vendor_ask(dev, 1, i, BASE);
+		r[i] = vendor_ask(dev, 1, i, PAGE(i));
 		sim_settle();
 		SIM_EQ(door.waiting, min(i + 1, IOPF_LANES));
 	}
@@ -51,14 +51,18 @@ TEST(lanes_go_to_rest_and_come_back)
 	mmput(mm);
 }
 
-static u64 order[16];
-static unsigned int nr_order;
+static u64 order[2][16];
+static unsigned int nr_order[2];
+static struct vendor_dev *second_dev;
 
 static void note_answer(struct vendor_request *request, u32 code)
 {
-	order[nr_order++ % ARRAY_SIZE(order)] = request->id;
+	unsigned int of = request->dev == second_dev;
+
+	order[of][nr_order[of]++ % ARRAY_SIZE(order[of])] = request->id;
 }
 
+/* Each device gets its answers in the order of its questions. */
 TEST(groups_are_taken_in_the_order_of_their_arrival)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
@@ -66,13 +70,15 @@ TEST(groups_are_taken_in_the_order_of_their_arrival)
 	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
 	struct vendor_request *r[12];
 
+	second_dev = b;
 	vendor_hooks.responding = note_answer;
 	for (u32 i = 0; i < 12; i++)
-		r[i] = vendor_ask(i & 1 ? a : b, 1, i, BASE);
+		r[i] = vendor_ask(i & 1 ? b : a, 1, i, PAGE(i));
 	sim_settle();
-	SIM_EQ(nr_order, 12);
+	SIM_EQ(nr_order[0], 6);
+	SIM_EQ(nr_order[1], 6);
 	for (u32 i = 0; i < 12; i++)
-		SIM_EQ(order[i], r[i]->id);
+		SIM_EQ(order[i & 1][i / 2], r[i]->id);
 	iommu_sva_unbind_device(first);
 	iommu_sva_unbind_device(second);
 	mmput(mm);
@@ -89,8 +95,8 @@ TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
 
 	test_shut(mm, &door);
 	for (u32 i = 0; i < 3; i++) {
-		ra[i] = vendor_ask(a, 1, i, BASE);
-		rb[i] = vendor_ask(b, 1, i, BASE);
+		ra[i] = vendor_ask(a, 1, i, PAGE(2 * i));
+		rb[i] = vendor_ask(b, 1, i, PAGE(2 * i + 1));
 	}
 	sim_settle();
 	SIM_EQ(door.waiting, IOPF_LANES);
@@ -114,8 +120,8 @@ TEST(group_that_is_drained_before_a_lane_takes_it)
 
 	test_shut(mm, &door);
 	for (u32 i = 0; i < 8; i++)
-		waiting[i] = vendor_ask(i & 1 ? a : b, 1, i, BASE);
-	r = vendor_ask(a, 1, 8, BASE);
+		waiting[i] = vendor_ask(i & 1 ? a : b, 1, i, PAGE(i));
+	r = vendor_ask(a, 1, 8, PAGE(8));
 	sim_settle();
 	/* Out of the middle of the line, too */
 	iopf_drain_pasid(dev_of(a), 1);
