@@ -2,10 +2,10 @@
 #
 # What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
 
-export V JOBS FILTER MACHINE PAGES
+export V JOBS FILTER MACHINE PAGES ROUNDS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pages kunit harness fuzz mutants coverage check patch kernel shell setup clean distclean
+.PHONY: help demo test test-pages kunit harness fuzz mutants coverage bench check patch kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
@@ -35,6 +35,9 @@ mutants:	## do the harness and KUnit notice when the core is wrong? (FILTER=WORD
 
 coverage:	## lines and branches that KUnit and end-to-end tests execute, as HTML
 	@scripts/coverage
+
+bench:		## what page requests cost, beside the base's core and the CPU's own faults (ROUNDS=n)
+	@scripts/bench
 
 check:		## style and static checks of all files
 	@scripts/check

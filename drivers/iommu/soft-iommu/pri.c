@@ -229,9 +229,12 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 		.grpid = resp->grpid,
 		.code = resp->code,
 	};
+	u64 begin;
 
+	soft_meter_response(iommu);
 	soft_hook(iommu, &event);
 
+	begin = soft_silicon_begin();
 	soft_count(iommu, responses[resp->code & 15]);
 	/* In numbers: a base kernel's names for them may be wrong. */
 	if (resp->code != 0 && resp->code != 1 && resp->code != 15)
@@ -239,6 +242,7 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 			       soft_endpoint_name(ep), resp->pasid, resp->code);
 	if (soft_pri_book(ep, resp, epoch) && !soft_pri_hold(ep, resp, epoch))
 		soft_pri_deliver(ep, resp->pasid, resp->grpid, epoch, resp->code);
+	soft_silicon_end(iommu, begin);
 }
 
 static bool soft_pri_holds(struct soft_endpoint *ep, ioasid_t pasid)

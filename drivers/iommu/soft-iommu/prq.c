@@ -15,6 +15,7 @@
 #include <linux/kthread.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
+#include <linux/timex.h>
 
 #include "soft-priv.h"
 
@@ -86,23 +87,32 @@ static bool soft_prq_has_work(struct soft_prq *prq)
 }
 
 /* Takes the oldest request in hand; it stays in the ring. */
-static bool soft_prq_take(struct soft_prq *prq, struct soft_request *req)
+static bool soft_prq_take(struct soft_iommu *iommu, struct soft_request *req)
 {
-	guard(spinlock)(&prq->lock);
-	if (prq->hold || prq->head == prq->tail)
-		return false;
-	*req = *soft_prq_at(prq, prq->head);
-	prq->busy = true;
+	struct soft_prq *prq = &iommu->prq;
+	u64 now = get_cycles();
+
+	scoped_guard(spinlock, &prq->lock) {
+		if (prq->hold || prq->head == prq->tail)
+			return false;
+		*req = *soft_prq_at(prq, prq->head);
+		prq->busy = true;
+	}
+	soft_meter_request(iommu, now);
 	return true;
 }
 
-static void soft_prq_done(struct soft_prq *prq)
+static void soft_prq_done(struct soft_iommu *iommu)
 {
+	struct soft_prq *prq = &iommu->prq;
+	u64 begin = soft_silicon_begin();
+
 	scoped_guard(spinlock, &prq->lock) {
 		prq->head++;
 		prq->busy = false;
 	}
 	wake_up_all(&prq->idle);
+	soft_silicon_end(iommu, begin);
 }
 
 static struct soft_endpoint *soft_find_endpoint(struct soft_iommu *iommu, u32 rid)
@@ -127,6 +137,9 @@ static void soft_prq_hook(struct soft_iommu *iommu, const struct soft_request *r
 	};
 	struct soft_endpoint *ep;
 
+	/* What is set before a request is sent is seen. */
+	if (!READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn))
+		return;
 	scoped_guard(mutex, &iommu->lock) {
 		ep = soft_find_endpoint(iommu, req->rid);
 		if (!ep)
@@ -184,9 +197,9 @@ static int soft_prq_thread(void *data)
 
 	while (!kthread_should_stop()) {
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
-		while (soft_prq_take(prq, &req)) {
+		while (soft_prq_take(iommu, &req)) {
 			soft_prq_report(iommu, &req);
-			soft_prq_done(prq);
+			soft_prq_done(iommu);
 		}
 		soft_prq_end_overflow(iommu);
 	}

@@ -610,6 +610,7 @@ static struct soft_iommu *soft_iommu_alloc(const struct soft_iommu_config *confi
 	kref_init(&iommu->ref);
 	mutex_init(&iommu->lock);
 	INIT_LIST_HEAD(&iommu->endpoints);
+	soft_meter_init(iommu);
 	rwlock_init(&iommu->traffic);
 	spin_lock_init(&iommu->held_lock);
 	INIT_LIST_HEAD(&iommu->held);

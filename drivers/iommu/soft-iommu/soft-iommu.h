@@ -181,6 +181,14 @@ void soft_iommu_sync_prq(struct soft_iommu *iommu);
 void soft_iommu_take_all(struct soft_iommu *iommu, bool on);
 
 /*
+ * What requests cost. Armed, the meter runs from the first request that is read out of the ring to
+ * the last one of so many responses; soft_meter_wait() returns the ticks of get_cycles() that were
+ * not spent on what hardware would do itself, or 0 if these responses never came.
+ */
+void soft_meter_arm(struct soft_iommu *iommu, unsigned int responses);
+u64 soft_meter_wait(struct soft_iommu *iommu);
+
+/*
  * The endpoint is a platform device behind the IOMMU: probed, with IOMMU_DEV_FEAT_IOPF and
  * IOMMU_DEV_FEAT_SVA still disabled. Returns an ERR_PTR.
  */

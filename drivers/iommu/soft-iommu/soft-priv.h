@@ -20,6 +20,7 @@
 #ifndef _DRIVERS_IOMMU_SOFT_IOMMU_PRIV_H
 #define _DRIVERS_IOMMU_SOFT_IOMMU_PRIV_H
 
+#include <linux/completion.h>
 #include <linux/hashtable.h>
 #include <linux/iommu.h>
 #include <linux/kref.h>
@@ -184,6 +185,32 @@ void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 		  struct soft_endpoint *ep);
 void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid);
 
+/* meter.c */
+
+/**
+ * struct soft_meter - see the head of meter.c
+ * @lock: guards all below but @done
+ * @left: responses until the end; 0: not armed
+ * @began: ticks, when the first request was read; 0: not yet
+ * @ended: ticks, when the last response was written
+ * @silicon: ticks, between these, for what hardware would do
+ * @done: the last response was written
+ */
+struct soft_meter {
+	spinlock_t lock;	/* of all below but done */
+	unsigned int left;
+	u64 began;
+	u64 ended;
+	u64 silicon;
+	struct completion done;
+};
+
+void soft_meter_init(struct soft_iommu *iommu);
+void soft_meter_request(struct soft_iommu *iommu, u64 began);
+void soft_meter_response(struct soft_iommu *iommu);
+u64 soft_silicon_begin(void);
+void soft_silicon_end(struct soft_iommu *iommu, u64 begin);
+
 /* ledger.c */
 
 #define SOFT_VIOLATIONS		64
@@ -240,6 +267,7 @@ struct soft_hook {
  * @psc: entries that name page tables
  * @cmdq: invalidation queue
  * @prq: page request ring
+ * @meter: what requests cost
  * @held_lock: guards @hold_responses, @held, @delivering and &soft_group.held
  * @hold_responses: responses wait on @held
  * @held: struct soft_group, in order of sending
@@ -260,6 +288,7 @@ struct soft_iommu {
 	struct soft_cache *psc;
 	struct soft_cmdq cmdq;
 	struct soft_prq prq;
+	struct soft_meter meter;
 	spinlock_t held_lock;	/* of hold_responses, held, delivering */
 	bool hold_responses;
 	struct list_head held;
