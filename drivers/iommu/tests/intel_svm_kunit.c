@@ -1339,6 +1339,38 @@ static void request_is_served_and_answered_with_its_names(struct kunit *test)
 	vtd_detach_plain(vtd);
 }
 
+/* Answers to many groups: in order, and waited for once for as many as there is room. */
+static void answers_to_many_groups_share_a_submission(struct kunit *test)
+{
+	struct iopf_response *responses;
+	struct iopf_fault *last;
+	struct vtd *vtd = test->priv;
+	const unsigned int nr = PRQ_MAX_RESPONSES + 3;
+
+	responses = kunit_kcalloc(test, nr, sizeof(*responses), GFP_KERNEL);
+	last = kunit_kcalloc(test, nr, sizeof(*last), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, responses && last);
+	for (unsigned int i = 0; i < nr; i++) {
+		last[i].fault.prm.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+		last[i].fault.prm.pasid = VTD_PASID + i;
+		last[i].fault.prm.grpid = 0x100 + i;
+		responses[i].last = &last[i];
+		responses[i].resp.code = i & 1 ? IOMMU_PAGE_RESP_INVALID : IOMMU_PAGE_RESP_SUCCESS;
+	}
+
+	intel_iommu_page_responses(&vtd->dev[0]->pdev.dev, responses, nr);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), nr);
+	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), 2);
+	KUNIT_EXPECT_EQ(test, vtd->events[PRQ_MAX_RESPONSES].kind, VTD_SUBMITTED);
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct qi_desc *desc = &vtd_find(vtd, VTD_RESPONSE, i)->desc;
+
+		vtd_expect_response(vtd, i, 0x100 + i, i & 1);
+		KUNIT_EXPECT_EQ(test, FIELD_GET(GENMASK_ULL(51, 32), desc->qw0), VTD_PASID + i);
+		KUNIT_EXPECT_EQ(test, FIELD_GET(GENMASK_ULL(31, 16), desc->qw0), VTD_RID);
+	}
+}
+
 static void failure_leaves_as_fifteen(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
@@ -1978,6 +2010,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(only_lrw_100_is_a_stop_marker),
 	KUNIT_CASE_PARAM(response_descriptor_has_the_code_of_pcie, vtd_code_gen_params),
 	KUNIT_CASE(response_without_pasid_names_none),
+	KUNIT_CASE(answers_to_many_groups_share_a_submission),
 	KUNIT_CASE(request_is_served_and_answered_with_its_names),
 	KUNIT_CASE(failure_leaves_as_fifteen),
 	KUNIT_CASE(stop_marker_is_not_answered),

@@ -363,6 +363,18 @@ static void vendor_page_response(struct device *dev, struct iopf_fault *evt,
 	r->answering = false;
 }
 
+static void vendor_page_responses(struct device *dev, const struct iopf_response *responses,
+				  unsigned int nr)
+{
+	struct iommu_page_response resp;
+
+	to_dev(dev)->submissions++;
+	for (unsigned int i = 0; i < nr; i++) {
+		resp = responses[i].resp;
+		vendor_page_response(dev, responses[i].last, &resp);
+	}
+}
+
 static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 					  unsigned long addr, u32 perm, bool last)
 {
@@ -571,6 +583,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.invalidate_range = vendor_invalidate_range,
 		.release = vendor_release,
 		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
+		.page_responses = vendor_page_responses,
 		.flush_atc = vendor_flush_atc,
 	};
 	iommu->ops = (struct iommu_ops){

@@ -96,6 +96,7 @@ struct vendor_cached {
  * @in_reset: it does nothing, and no invalidation may be sent to it
  * @invalidating: ATC invalidations that are on their way to it
  * @stopped: it has not been started since the reset, and sends no page requests
+ * @submissions: page_responses() for it
  * @flushes: how often it was told to forget all translations
  * @attach_error: what set_dev_pasid() returns
  */
@@ -107,6 +108,7 @@ struct vendor_dev {
 	struct vendor_request *requests;
 	bool on_queue, shut, in_reset, stopped;
 	unsigned int invalidating;
+	unsigned int submissions;
 	unsigned int flushes;
 	int attach_error;
 	struct vendor_entry entries[VENDOR_PASIDS];

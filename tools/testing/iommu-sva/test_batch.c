@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Batches: groups that are served and answered together, and requests for the same page.
+ */
+#include <iopf.h>
+
+#include "test.h"
+
+static struct vendor_dev *dev, *beside;
+static struct mm_struct *mm;
+static struct iommu_sva *sva, *other;
+static u32 pasid;
+
+static void set_up(void)
+{
+	dev = test_dev();
+	beside = test_dev_beside(dev);
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	other = test_bind(beside, mm);
+	pasid = iommu_sva_get_pasid(sva);
+}
+
+static void tear_down(void)
+{
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+}
+
+TEST(batch_is_answered_with_one_submission)
+{
+	struct vendor_request *r[PAGES];
+
+	set_up();
+	for (u32 i = 0; i < PAGES; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	for (u32 i = 0; i < PAGES; i++)
+		test_answered(r[i], SUCCESS);
+	SIM_EQ(dev->submissions, 1);
+	SIM_EQ(mm->faults, PAGES);
+	tear_down();
+}
+
+TEST(batch_is_no_longer_than_it_may)
+{
+	struct vendor_request *r[IOPF_BATCH + 1];
+
+	set_up();
+	/* Each page in three ways: none is the same as another. */
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		r[i] = vendor_send(dev, pasid, i, PAGE(i / 3), 1 + i % 3, true);
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		test_answered(r[i], SUCCESS);
+	SIM_EQ(dev->submissions, 2);
+	tear_down();
+}
+
+TEST(each_device_of_a_batch_has_its_own_submission)
+{
+	struct vendor_request *r[8];
+
+	set_up();
+	for (u32 i = 0; i < 8; i++)
+		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(i));
+	for (u32 i = 0; i < 8; i++)
+		test_answered(r[i], SUCCESS);
+	SIM_EQ(dev->submissions, 1);
+	SIM_EQ(beside->submissions, 1);
+	tear_down();
+}
+
+TEST(driver_without_batches_gets_answers_one_by_one)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(VENDOR_NO_DRAIN);
+	struct vendor_request *r[4];
+
+	iommu->sva_ops.page_responses = NULL;
+	dev = vendor_dev_new(iommu, 16, CREDITS);
+	vendor_enable(dev);
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	for (u32 i = 0; i < 4; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	for (u32 i = 0; i < 4; i++)
+		test_answered(r[i], SUCCESS);
+	SIM_EQ(dev->submissions, 0);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(requests_for_one_page_are_served_once)
+{
+	struct vendor_request *r[CREDITS + SPARE];
+
+	set_up();
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(3) + i);
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		test_answered(r[i], SUCCESS);
+	SIM_EQ(mm->faults, 1);
+	tear_down();
+}
+
+TEST(request_that_comes_during_the_service_of_its_page_waits_for_it)
+{
+	struct vendor_request *r[3];
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	for (u32 i = 0; i < 3; i++) {
+		r[i] = vendor_ask(dev, pasid, i, PAGE(0));
+		sim_settle();
+		SIM_EQ(door.waiting, 1);
+	}
+	door.shut = false;
+	for (u32 i = 0; i < 3; i++)
+		test_answered(r[i], SUCCESS);
+	/* The door makes it two tries. */
+	SIM_EQ(mm->faults, 2);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	SIM_EQ(mm->faults, 3);
+	tear_down();
+}
+
+TEST(requests_for_different_access_are_served_apart)
+{
+	struct vendor_request *reading, *writing;
+
+	set_up();
+	reading = vendor_send(dev, pasid, 0, PAGE(0), READ, true);
+	writing = vendor_send(dev, pasid, 1, PAGE(0), WRITE, true);
+	test_answered(reading, SUCCESS);
+	test_answered(writing, SUCCESS);
+	SIM_EQ(mm->faults, 2);
+	tear_down();
+}
+
+TEST(group_of_many_pages_stands_for_no_other)
+{
+	struct vendor_request *r[2];
+
+	set_up();
+	for (u32 i = 0; i < 2; i++) {
+		vendor_send(dev, pasid, i, PAGE(i), READ, false);
+		r[i] = vendor_ask(dev, pasid, i, PAGE(2));
+	}
+	test_answered(r[0], SUCCESS);
+	test_answered(r[1], SUCCESS);
+	SIM_EQ(mm->faults, 4);
+	tear_down();
+}
+
+/* The first one goes, while it is in work or before; those that hung on it do not. */
+TEST(drain_leaves_those_who_want_the_same_page)
+{
+	struct vendor_request *first, *rest[4];
+	struct sim_door door;
+
+	for (unsigned int in_work = 0; in_work < 2; in_work++) {
+		set_up();
+		test_shut(mm, &door);
+		first = vendor_ask(dev, pasid, 0, PAGE(0));
+		if (in_work)
+			sim_settle();
+		for (u32 i = 0; i < 4; i++)
+			rest[i] = vendor_ask(beside, pasid, i, PAGE(0));
+		iopf_drain_pasid(dev_of(dev), pasid);
+		SIM_EQ(first->answers, 1);
+		SIM_EQ(first->code, INVALID);
+		sim_settle();
+		SIM_EQ(door.waiting, 1 + in_work);
+		door.shut = false;
+		for (u32 i = 0; i < 4; i++)
+			test_answered(rest[i], SUCCESS);
+		tear_down();
+	}
+}
+
+TEST(drain_takes_those_who_hang_on_another)
+{
+	struct vendor_request *first, *rest[4];
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	first = vendor_ask(dev, pasid, 0, PAGE(0));
+	for (u32 i = 0; i < 4; i++)
+		rest[i] = vendor_ask(beside, pasid, i, PAGE(0));
+	sim_settle();
+	iopf_drain_pasid(dev_of(beside), pasid);
+	for (u32 i = 0; i < 4; i++)
+		SIM_EQ(rest[i]->code, INVALID);
+	test_unanswered(first);
+	door.shut = false;
+	test_answered(first, SUCCESS);
+	tear_down();
+}
+
+static unsigned int told;
+
+static void hear(struct iommu_sva_listener *listener, const struct iommu_sva_fault *fault)
+{
+	told++;
+}
+
+TEST(refusal_of_a_page_is_told_for_each_request)
+{
+	struct iommu_sva_listener mine = { .notify = hear }, theirs = { .notify = hear };
+	struct vendor_request *r[6];
+
+	told = 0;
+	set_up();
+	SIM_EQ(iommu_sva_listen(sva, &mine), 0);
+	SIM_EQ(iommu_sva_listen(other, &theirs), 0);
+	for (u32 i = 0; i < 6; i++)
+		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(PAGES));
+	for (u32 i = 0; i < 6; i++)
+		test_answered(r[i], INVALID);
+	SIM_EQ(told, 6);
+	iommu_sva_unlisten(sva, &mine);
+	iommu_sva_unlisten(other, &theirs);
+	tear_down();
+}
+
+static vm_fault_t slow_second_page(struct vm_area_struct *vma, unsigned long addr,
+				   unsigned int flags)
+{
+	return addr == PAGE(1) ? test_fault_at_door(vma, addr, flags) :
+				 sim_fault_map(vma, addr, flags);
+}
+
+TEST(answers_do_not_wait_for_a_later_page_of_their_batch)
+{
+	struct vendor_request *r[3];
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	mm->fault = slow_second_page;
+	for (u32 i = 0; i < 3; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	test_answered(r[0], SUCCESS);
+	test_answered(r[2], SUCCESS);
+	test_unanswered(r[1]);
+	door.shut = false;
+	test_answered(r[1], SUCCESS);
+	tear_down();
+}
+
+static vm_fault_t slow_clock(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	jiffies++;
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(long_batch_is_answered_as_it_goes)
+{
+	struct vendor_request *r[8];
+
+	set_up();
+	mm->fault = slow_clock;
+	for (u32 i = 0; i < 8; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	for (u32 i = 0; i < 8; i++)
+		test_answered(r[i], SUCCESS);
+	SIM_CHECK(dev->submissions > 1);
+	tear_down();
+}
+
+/* Served and not answered yet: a drain answers it, and the lane does not. */
+static vm_fault_t drain_meanwhile(struct vm_area_struct *vma, unsigned long addr,
+				  unsigned int flags)
+{
+	if (addr == PAGE(1))
+		sim_point("drain comes");
+	return sim_fault_map(vma, addr, flags);
+}
+
+static void drain(void *arg)
+{
+	iopf_drain_pasid(dev_of(arg), pasid);
+}
+
+static void ask_for_two(void *arg)
+{
+	for (u32 i = 0; i < 2; i++) {
+		vendor_ask(arg, pasid, 2 * i, PAGE(0));
+		vendor_ask(arg, pasid, 2 * i + 1, PAGE(1));
+	}
+}
+
+SHAKE(drains_against_batches)
+{
+	set_up();
+	mm->fault = sim_random(2) ? drain_meanwhile : NULL;
+	sim_spawn("device", ask_for_two, dev);
+	sim_spawn("device", ask_for_two, beside);
+	sim_spawn("drain", drain, dev);
+	sim_spawn("drain", drain, beside);
+	sim_settle();
+	vendor_check_answered(dev, IOMMU_PASID_INVALID, vendor_nr_requests());
+	vendor_check_answered(beside, IOMMU_PASID_INVALID, vendor_nr_requests());
+	SIM_EQ(sim_nr_tasks(), 0);
+	tear_down();
+}
