@@ -45,15 +45,12 @@
 #include <linux/wait_bit.h>
 
 #include "arm-smmu-v3-sva.h"
+#include "iopf.h"
 
 /* Events that name no address */
 #define EVT_C_BAD_SUBSTREAMID	0x08
 #define EVT_C_BAD_CD		0x0a
 
-/* Of a PRI queue, one entry in this many is kept for stop markers. */
-#define PRIQ_MARKER_SHARE	8
-/* What a device gets of a queue that has been given away */
-#define PRIQ_MIN_CREDITS	8U
 /* Entries that are taken out at a time */
 #define PRIQ_BATCH		16U
 
@@ -363,10 +360,8 @@ void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
 /* Takes up to @wanted of what is left. */
 VISIBLE_IF_KUNIT u32 arm_smmu_grant_credits(struct arm_smmu_device *smmu, u32 wanted)
 {
-	u32 entries = BIT(smmu->priq.q.llq.max_n_shift);
-	u32 all = entries - entries / PRIQ_MARKER_SHARE;
-	u32 left = all - min(all, smmu->priq.granted);
-	u32 granted = min(wanted, max(left / 2, PRIQ_MIN_CREDITS));
+	u32 granted = iopf_credit_share(BIT(smmu->priq.q.llq.max_n_shift), smmu->priq.granted,
+					wanted);
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 

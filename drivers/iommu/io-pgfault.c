@@ -136,6 +136,7 @@ struct iopf_slot {
  * @seq: number of the latest group
  * @gone: removed from its queue: no more responses
  * @resets: how many resets there have been
+ * @credits: what iopf_grant_credits() has given it; guarded by the queue's lock
  * @limit: how long a group may be pending, in jiffies; 0: for ever
  * @unfit_until: the device may not be bound until then (get_jiffies_64())
  * @flow: guarded by fp.lock instead
@@ -154,6 +155,7 @@ struct iopf_device {
 	u64 seq;
 	bool gone;
 	unsigned int resets;
+	u32 credits;
 	unsigned long limit;
 	u64 unfit_until;
 	enum iopf_flow flow;
@@ -1641,6 +1643,36 @@ int iopf_queue_add_device(struct iopf_queue *queue, struct device *dev)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iopf_queue_add_device);
+
+/**
+ * iopf_grant_credits - How many page requests a device may have outstanding
+ * @dev: on a fault queue, with page requests not enabled yet
+ * @entries: of the hardware queue that @dev shares with the others on the fault queue
+ *
+ * Each device gets what it can use, but no more than half of what is left, so that together they
+ * do not overflow the hardware queue; and a latecomer gets a few all the same. The credits come
+ * back when the device leaves the fault queue.
+ *
+ * Context: process, may sleep.
+ * Return: the number for the device's Outstanding Page Request Allocation (PCIe 6.0, section
+ * 10.5.2.5), at least 1; 0 if @dev is on no queue.
+ */
+u32 iopf_grant_credits(struct device *dev, u32 entries)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	struct iommu_fault_param *fp;
+	u32 granted = 0;
+
+	if (!idev)
+		return 0;
+	guard(mutex)(&idev->fp.queue->lock);
+	idev->credits = 0;
+	list_for_each_entry(fp, &idev->fp.queue->devices, queue_list)
+		granted += container_of(fp, struct iopf_device, fp)->credits;
+	idev->credits = iopf_credit_share(entries, granted, iopf_credits(dev));
+	return idev->credits;
+}
+EXPORT_SYMBOL_GPL(iopf_grant_credits);
 
 static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 {

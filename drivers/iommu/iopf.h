@@ -7,6 +7,7 @@
 
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/minmax.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -116,6 +117,20 @@ const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
 void iopf_lane_may_wait(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
 struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
+
+/* Of a hardware queue, one entry in this many is kept for stop markers, which need no credit. */
+#define IOPF_MARKER_SHARE	8
+/* What a device gets of a queue that has been given away */
+#define IOPF_MIN_CREDITS	8U
+
+/* Of a queue of @entries, @granted of them given away: up to @wanted, and half of what is left. */
+static inline u32 iopf_credit_share(u32 entries, u32 granted, u32 wanted)
+{
+	u32 all = entries - entries / IOPF_MARKER_SHARE;
+	u32 left = all - min(all, granted);
+
+	return min(wanted, max(left / 2, IOPF_MIN_CREDITS));
+}
 
 /* Answers all of a (device, PASID) through hardware and software, as the vendor driver does it. */
 void iopf_drain_through(struct device *dev, ioasid_t pasid);

@@ -217,6 +217,7 @@ void iopf_drain_pasid(struct device *dev, ioasid_t pasid);
 void iopf_quiesce_device(struct device *dev);
 void iopf_resume_device(struct device *dev);
 bool iopf_device_in_reset(struct device *dev);
+u32 iopf_grant_credits(struct device *dev, u32 entries);
 void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr);
 int iopf_set_time_limit(struct device *dev, unsigned int ms);
 int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS]);
@@ -240,6 +241,11 @@ static inline bool iopf_device_in_reset(struct device *dev)
 
 static inline void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
 {
+}
+
+static inline u32 iopf_grant_credits(struct device *dev, u32 entries)
+{
+	return 0;
 }
 
 static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)

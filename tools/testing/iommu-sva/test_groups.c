@@ -273,6 +273,35 @@ TEST(absurd_credits_are_bounded)
 	check_slots(dev, 2048 + SPARE);
 }
 
+/* Together less than the ring holds: stop markers need room, too. */
+TEST(devices_of_a_ring_share_its_credits)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(0);
+	struct vendor_dev *greedy[4], *modest = vendor_dev_new(iommu, 16, 3);
+	u32 before = ~0U, sum = 0;
+
+	SIM_EQ(iopf_grant_credits(dev_of(modest), 2048), 0);
+	vendor_enable(modest);
+	SIM_EQ(iopf_grant_credits(dev_of(modest), 2048), 3);
+	for (unsigned int i = 0; i < ARRAY_SIZE(greedy); i++) {
+		u32 got;
+
+		greedy[i] = vendor_dev_new(iommu, 16, 4096);
+		vendor_enable(greedy[i]);
+		got = iopf_grant_credits(dev_of(greedy[i]), 2048);
+		SIM_CHECK(got < before);
+		before = got;
+		sum += got;
+	}
+	SIM_CHECK(sum + 3 <= 2048 - 2048 / 8);
+	/* Whoever asks again has given back what it had; and so has one that has left. */
+	SIM_EQ(iopf_grant_credits(dev_of(modest), 2048), 3);
+	SIM_EQ(iopf_grant_credits(dev_of(greedy[3]), 2048), before);
+	vendor_disable(greedy[0]);
+	SIM_CHECK(iopf_grant_credits(dev_of(greedy[3]), 2048) > before);
+	SIM_EQ(iopf_grant_credits(dev_of(greedy[2]), 16), 8);
+}
+
 TEST(request_with_a_pasid_that_is_not_bound)
 {
 	struct vendor_dev *dev = test_dev();
