@@ -518,6 +518,7 @@ struct iommu_domain *intel_svm_domain_alloc(struct device *dev, struct mm_struct
 
 const struct iommu_sva_ops intel_sva_ops = {
 	.walks_io_mm_root = true,
+	.sets_accessed = true,
 	.invalidate_range = intel_svm_invalidate_range,
 	.release = intel_svm_release,
 	.drain = intel_iommu_drain_pasid_prq,

@@ -585,6 +585,24 @@ struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane)
 }
 
 /**
+ * iopf_lane_count - Count for the device that a lane works for
+ * @lane: the lane, as passed to &iopf_service_ops.serve
+ * @what: what is counted
+ * @nr: how much of that
+ *
+ * Context: inside &iopf_service_ops.serve.
+ */
+void iopf_lane_count(struct iopf_lane *lane, enum iopf_count what, u64 nr)
+{
+	struct iopf_device *idev;
+
+	guard(spinlock)(&lane->svc->lock);
+	idev = lane->group ? group_device(lane->group) : lane->late;
+	if (idev)
+		atomic64_add(nr, &idev->counts[what]);
+}
+
+/**
  * iopf_service_init - Prepare a service
  * @svc: the service, in memory that &iopf_service_ops.free gives back
  * @ops: what it does
@@ -1319,6 +1337,22 @@ int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iopf_read_counts);
+
+/**
+ * iopf_device_count - Count for a device
+ * @dev: the device; nothing happens if it is on no queue
+ * @what: what is counted
+ * @nr: how much of that
+ *
+ * Context: any.
+ */
+void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (idev)
+		atomic64_add(nr, &idev->counts[what]);
+}
 
 /* Collecting */
 

@@ -27,6 +27,9 @@ static const char * const count_names[IOPF_NR_COUNTS] = {
 	[IOPF_LOST] = "lost",
 	[IOPF_LATE] = "late",
 	[IOPF_FORGOTTEN] = "forgotten",
+	[IOPF_AHEAD] = "ahead",
+	[IOPF_AHEAD_USED] = "ahead-used",
+	[IOPF_AHEAD_UNUSED] = "ahead-unused",
 };
 
 static int counts_show(struct seq_file *m, void *v)

@@ -65,6 +65,7 @@
 #include <trace/events/iommu_sva.h>
 
 #include "iommu-priv.h"
+#include "iommu-sva-around.h"
 #include "iopf.h"
 
 /* A fault that the mm cannot serve for want of memory is tried again this many times. */
@@ -84,6 +85,7 @@
  * @exited: the mm is gone, @root stays empty
  * @svc: serves page requests. Used by bonds, groups and lanes; without users it has given back its
  *	reference to @notifier, and the io_mm goes unless somebody is about to bind.
+ * @around: what is mapped ahead of devices that stream
  */
 struct io_mm {
 	struct mmu_notifier notifier;
@@ -95,6 +97,7 @@ struct io_mm {
 	pgd_t *root;
 	bool exited;
 	struct iopf_service svc;
+	struct sva_around around;
 };
 
 /**
@@ -414,7 +417,15 @@ EXPORT_SYMBOL_GPL(iommu_sva_unlisten);
 
 /* Serving page requests */
 
-static bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
+/**
+ * sva_vma_allows() - May a device access that memory?
+ * @vma: the memory
+ * @perm: how, IOMMU_FAULT_PERM_*
+ *
+ * Context: the VMA or its mm is locked.
+ * Return: true if the process could.
+ */
+bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
 {
 	if ((perm & IOMMU_FAULT_PERM_WRITE) && !(vma->vm_flags & VM_WRITE))
 		return false;
@@ -501,8 +512,14 @@ static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, un
 	return fault;
 }
 
-/* Nobody will see the result: the process is gone or being killed, or the group was answered. */
-static bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
+/**
+ * sva_fault_is_moot() - Will nobody see the result?
+ * @mm: whose memory; the caller has a reference to mm_users
+ * @lane: the lane that serves the request
+ *
+ * Return: true if the process is gone or being killed, or the group was answered.
+ */
+bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
 {
 	return !iopf_lane_is_wanted(lane) || atomic_read(&mm->mm_users) == 1 ||
 	       test_bit(MMF_UNSTABLE, &mm->flags);
@@ -568,13 +585,14 @@ static void sva_tell_unserved(struct iopf_lane *lane, const struct iommu_fault_p
 
 static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, struct io_mm *io_mm)
 {
+	struct mm_struct *mm = io_mm->notifier.mm;
 	const struct iommu_fault_page_request *prm;
 	enum iommu_sva_fault_reason reason;
 
 	while ((prm = iopf_lane_next(lane))) {
-		reason = sva_serve_page(io_mm->notifier.mm, lane, prm);
+		reason = sva_serve_page(mm, lane, prm);
 		if (!reason) {
-			io_mm_mirror(io_mm, prm->addr, prm->addr);
+			io_mm_mirror(io_mm, prm->addr, sva_around(&io_mm->around, mm, lane, prm));
 		} else if (!lane->suspect) {
 			sva_tell_unserved(lane, prm, reason);
 			return IOMMU_PAGE_RESP_INVALID;
@@ -676,8 +694,10 @@ static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		if (ops)
 			ops->release(sdom->domain);
 	}
-	list_for_each_entry_rcu(bond, &io_mm->bonds, node)
+	list_for_each_entry_rcu(bond, &io_mm->bonds, node) {
+		sva_around_forget(&io_mm->around, mm, &bond->sva);
 		bond_tell(bond, &exited);
+	}
 }
 
 static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
@@ -695,6 +715,7 @@ static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
 	io_mm->pasid = IOMMU_PASID_INVALID;
 	io_mm->notifier.mm = mm;
 	iopf_service_init(&io_mm->svc, &sva_service_ops);
+	sva_around_init(&io_mm->around);
 	if (io_mm_alloc_root(io_mm)) {
 		kfree(io_mm);
 		return ERR_PTR(-ENOMEM);
@@ -765,6 +786,8 @@ static struct sva_domain *io_mm_add_domain(struct io_mm *io_mm, struct device *d
 		kfree(sdom);
 		return ERR_PTR(ret);
 	}
+	if (!sdom->domain->owner->sva_ops || !sdom->domain->owner->sva_ops->sets_accessed)
+		WRITE_ONCE(io_mm->around.keeps_accessed, true);
 	INIT_RCU_WORK(&sdom->free, sva_domain_free);
 	list_add_rcu(&sdom->node, &io_mm->domains);
 	return sdom;
@@ -827,6 +850,19 @@ static void bond_drain(struct sva_bond *bond)
 	iommu_group_for_each_dev(bond->sva.dev->iommu_group, &bond->pasid, sva_drain_device);
 }
 
+/* Its requests are answered: who still serves one does not begin a stream any more. */
+static void bond_forget_streams(struct sva_bond *bond)
+{
+	struct io_mm *io_mm = bond->io_mm;
+	struct mm_struct *mm = io_mm->notifier.mm;
+
+	/* At its exit the mm has done so itself. */
+	if (!mmget_not_zero(mm))
+		return;
+	sva_around_forget(&io_mm->around, mm, &bond->sva);
+	mmput_async(mm);
+}
+
 /*
  * Drained twice: before, what the device asked while it might, which is nobody's mistake; after,
  * what it has asked since, so that nothing is left when the PASID gets a new owner.
@@ -838,6 +874,7 @@ static void bond_detach(struct sva_bond *bond)
 	bond_drain(bond);
 	iommu_detach_device_pasid(bond->sdom->domain, bond->sva.dev, bond->pasid);
 	bond_drain(bond);
+	bond_forget_streams(bond);
 
 	bond->sdom->bonds--;
 	io_mm_put_domain(bond->io_mm, bond->sdom);

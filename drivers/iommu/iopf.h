@@ -117,6 +117,8 @@ const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
 void iopf_lane_may_wait(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
 struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
+void iopf_lane_count(struct iopf_lane *lane, enum iopf_count what, u64 nr);
+void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr);
 
 /* Of a hardware queue, one entry in this many is kept for stop markers, which need no credit. */
 #define IOPF_MARKER_SHARE	8

@@ -74,6 +74,12 @@ struct iommu_sva_ops {
 	bool walks_io_mm_root;
 
 	/**
+	 * @sets_accessed: The IOMMU sets the accessed flag of a page-table entry that it uses. Then
+	 * the core clears that of pages that it has mapped ahead, and learns whether they are used.
+	 */
+	bool sets_accessed;
+
+	/**
 	 * @invalidate_range: Make the IOMMU and all devices of the domain forget the translations
 	 * of [@start, @end), and every page-table page cached on the way to them. When it returns,
 	 * no device can use a stale one. @start 0 and @end ~0UL mean everything.
@@ -179,6 +185,10 @@ struct iommu_sva_listener {
  * @IOPF_LOST: partials thrown away to make room
  * @IOPF_LATE: results that came after somebody else had answered
  * @IOPF_FORGOTTEN: requests and answers dropped because a reset made the device forget them
+ * @IOPF_AHEAD: pages mapped that the device had not asked for yet, since it streams
+ * @IOPF_AHEAD_USED: of these, pages that were used
+ * @IOPF_AHEAD_UNUSED: of these, pages that were not used before the stream had got past them, or
+ *	before the bond or the process ended
  * @IOPF_NR_COUNTS: how many there are
  */
 enum iopf_count {
@@ -193,6 +203,9 @@ enum iopf_count {
 	IOPF_LOST,
 	IOPF_LATE,
 	IOPF_FORGOTTEN,
+	IOPF_AHEAD,
+	IOPF_AHEAD_USED,
+	IOPF_AHEAD_UNUSED,
 	IOPF_NR_COUNTS,
 };
 

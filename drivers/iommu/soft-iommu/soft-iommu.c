@@ -348,6 +348,7 @@ static void soft_page_responses(struct device *dev, const struct iopf_response *
 
 static const struct iommu_sva_ops soft_sva_ops = {
 	.walks_io_mm_root = true,
+	.sets_accessed = IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_ARM64),
 	.invalidate_range = soft_sva_invalidate,
 	.release = soft_sva_release,
 	.drain = soft_sva_drain,

@@ -46,6 +46,7 @@
 
 #include "sva_kunit.h"
 #if SVA_CORE
+#include "../iommu-sva-around.h"
 #include "../iopf.h"
 #endif
 
@@ -106,6 +107,7 @@ struct sva_proc {
  * @clerk: a process for system calls of the fixture itself, if there were any
  * @swap: swap space is on
  * @pasids: PASIDs were in use before the test
+ * @around: the largest window of fault-around before the test
  */
 struct bench {
 	struct sva_fixture fx;
@@ -118,6 +120,7 @@ struct bench {
 	struct sva_proc *clerk;
 	bool swap;
 	bool pasids;
+	unsigned int around;
 };
 
 struct bench_iommu {
@@ -888,6 +891,11 @@ static void sva_check_pasids(struct bench *bench)
 		KUNIT_FAIL(bench->fx.test, "a PASID is left");
 }
 #else
+static unsigned int sva_around_limit(unsigned int pages)
+{
+	return 0;
+}
+
 static bool iommu_pasids_in_use(void)
 {
 	return false;
@@ -1008,6 +1016,7 @@ int sva_fixture_init(struct kunit *test)
 
 	bench->fx.test = test;
 	bench->pasids = iommu_pasids_in_use();
+	bench->around = sva_around_limit(0);
 	mutex_init(&bench->lock);
 	INIT_LIST_HEAD(&bench->procs);
 	INIT_LIST_HEAD(&bench->iommus);
@@ -1017,6 +1026,7 @@ int sva_fixture_init(struct kunit *test)
 	if (IS_ERR(bench->spawner)) {
 		int ret = PTR_ERR(bench->spawner);
 
+		sva_around_limit(bench->around);
 		kfree(bench);
 		return ret;
 	}
@@ -1056,6 +1066,7 @@ void sva_fixture_exit(struct kunit *test)
 	sva_check_pasids(bench);
 	sva_free_procs(bench);
 	kthread_destroy_worker(bench->spawner);
+	sva_around_limit(bench->around);
 	kfree(bench);
 	test->priv = NULL;
 }

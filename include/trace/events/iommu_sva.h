@@ -124,6 +124,29 @@ DEFINE_EVENT(iopf_request, iopf_stray,
 	TP_ARGS(dev, prm)
 );
 
+/* A window was opened for a stream: how many pages were wanted, and how many were mapped. */
+TRACE_EVENT(iommu_sva_ahead,
+	TP_PROTO(const struct iommu_fault_page_request *prm, unsigned int wanted,
+		 unsigned int mapped),
+	TP_ARGS(prm, wanted, mapped),
+	TP_STRUCT__entry(
+		__field(u32, pasid)
+		__field(u32, perm)
+		__field(u64, addr)
+		__field(unsigned int, wanted)
+		__field(unsigned int, mapped)
+	),
+	TP_fast_assign(
+		__entry->pasid = prm->pasid;
+		__entry->perm = prm->perm;
+		__entry->addr = prm->addr;
+		__entry->wanted = wanted;
+		__entry->mapped = mapped;
+	),
+	TP_printk("pasid=%u addr=%#llx perm=%#x wanted=%u mapped=%u", __entry->pasid,
+		  __entry->addr, __entry->perm, __entry->wanted, __entry->mapped)
+);
+
 /* Each answer, just before it is sent. */
 TRACE_EVENT(iopf_response,
 	TP_PROTO(struct device *dev, const struct iommu_page_response *resp, enum iopf_count why),

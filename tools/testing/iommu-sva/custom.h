@@ -223,6 +223,11 @@ static inline void atomic64_inc(atomic64_t *v)
 	v->counter++;
 }
 
+static inline void atomic64_add(long long n, atomic64_t *v)
+{
+	v->counter += n;
+}
+
 static inline void refcount_set(refcount_t *r, int n)
 {
 	r->refs = n;

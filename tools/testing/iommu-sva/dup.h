@@ -88,7 +88,12 @@ static inline void *ERR_CAST(const void *ptr)
 #define BITS_PER_LONG		((int)(8 * sizeof(long)))
 #define BITS_PER_TYPE(t)	(8 * sizeof(t))
 #define GENMASK(high, low)	((~0UL >> (BITS_PER_LONG - 1 - (high))) & (~0UL << (low)))
+#define IS_ALIGNED(x, a)	(!((x) & ((a) - 1)))
+#define SZ_64K			0x10000
+#define SZ_2M			0x200000
+#define SZ_4M			0x400000
 #define min(a, b)		((a) < (b) ? (a) : (b))
+#define min3(a, b, c)		min(min(a, b), c)
 #define max(a, b)		((a) > (b) ? (a) : (b))
 #define clamp(v, low, high)	((v) < (low) ? (low) : (v) > (high) ? (high) : (v))
 
@@ -125,6 +130,31 @@ static inline void __clear_bit(unsigned long nr, unsigned long *word)
 static inline bool test_bit(unsigned long nr, const unsigned long *word)
 {
 	return word[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG & 1;
+}
+
+static inline bool __test_and_clear_bit(unsigned long nr, unsigned long *word)
+{
+	bool was = test_bit(nr, word);
+
+	__clear_bit(nr, word);
+	return was;
+}
+
+#define BITMAP_WORDS(bits)	(((bits) + BITS_PER_LONG - 1) / BITS_PER_LONG)
+#define DECLARE_BITMAP(name, bits)	unsigned long name[BITMAP_WORDS(bits)]
+
+static inline void bitmap_zero(unsigned long *bitmap, unsigned int bits)
+{
+	memset(bitmap, 0, BITMAP_WORDS(bits) * sizeof(*bitmap));
+}
+
+static inline unsigned int bitmap_weight(const unsigned long *bitmap, unsigned int bits)
+{
+	unsigned int weight = 0;
+
+	for (unsigned int nr = 0; nr < bits; nr++)
+		weight += test_bit(nr, bitmap);
+	return weight;
 }
 
 static inline unsigned long find_first_bit(const unsigned long *word, unsigned long size)

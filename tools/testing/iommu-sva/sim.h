@@ -45,6 +45,9 @@ void sim_nosched(bool on);
 unsigned int sim_nr_tasks(void);
 unsigned int sim_nr_works(void);
 
+/* The largest window of fault-around; 0, as at the begin of a test: there is none. */
+extern unsigned int sim_around_pages;
+
 /* A door: who passes it while it is shut waits. */
 struct sim_door {
 	bool shut;

@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fault-around: map what a device that streams will ask for next
+ *
+ * A device that works its way through memory asks for every single page, and waits for each answer.
+ * When a page request has been served and continues a stream (iommu-sva-stream.c), a window of
+ * pages behind it is mapped too, as faults of the same kind would map them.
+ *
+ * When. Before the request is answered: the device goes on at once, and would ask for the next page
+ * while that is being mapped. What the answer is delayed by, a window, saves as many round trips
+ * of the device as the window has pages; and a window is only as large as the stream has proved
+ * to be long. Somebody who has not streamed so far waits for a few pages at most.
+ *
+ * What. Nothing that a process could tell from a faster device. A window ends at the end of its
+ * VMA, and there is none in memory
+ *
+ *	that is locked, also on fault only: what is not touched must stay out of it
+ *	that userfaultfd watches: it would be told of accesses that nobody made
+ *	whose user has said that access is random
+ *	that grows (stacks), that may vanish (droppable), huge pages of hugetlbfs, DAX
+ *	of drivers: only anonymous memory and the page cache are known not to mind
+ *	that is a file's own and would be made dirty; shared memory (shmem) has no file behind it
+ *
+ * Of a file only pages are mapped that are in the page cache, up to date, and do not ask for
+ * read-ahead: nothing is read, and a file system is not made to find blocks. Fresh anonymous
+ * pages, private or shared, are allocated while the process's memory groups stay below memory.high
+ * and memory.max and an allocation would not have to reclaim. So mapping ahead
+ * neither reclaims nor kills. Where a huge page could be had, a window ends: the request for
+ * that place will bring it, and one request for a huge page is what fault-around wants to achieve.
+ * Only entries that are empty are filled: what is swapped out, migrating, or mapped for less access
+ * is left to requests.
+ *
+ * How. Per-VMA locks cannot be used: handle_mm_fault() must not wait (FAULT_FLAG_RETRY_NOWAIT),
+ * and with a VMA lock nobody could tell from its answer whether that is still held. So each chunk
+ * of a window takes mmap_lock for reading if it is free, and the VMA is looked up again. A request
+ * that continues no stream does not take it. What goes wrong ends the window; the request that
+ * comes then is served in full. Between chunks it is asked whether the answer is still wanted.
+ *
+ * Was it worth it? Where the IOMMU sets accessed flags, those of pages mapped ahead are cleared, and
+ * looked at when the stream moves on to its next window, and at the end of the bond and of the mm.
+ * No TLB is flushed for that: nobody has used the pages. On an IOMMU that does not set them (SMMUv3
+ * without HTTU) a cleared flag would cost the page request that was to be saved: the flags stay and
+ * pages count as neither used nor unused. Pages that are gone again are not counted
+ * either, nor those of a stream that had to make room for another device's.
+ *
+ * Locks: mmap_lock, by trylock, outside of page-table locks; sva_around.lock inside of nothing and
+ * outside of nothing.
+ */
+#include <linux/memcontrol.h>
+#include <linux/mempolicy.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/moduleparam.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/userfaultfd_k.h>
+#include <trace/events/iommu_sva.h>
+
+#include "iommu-sva-around.h"
+#include "iopf.h"
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX	"iommu_sva."
+
+/* Pages that are mapped under one hold of mmap_lock; a power of two. */
+#define AROUND_CHUNK	32
+/* Room that a chunk may need beside its pages: tables, and what CPUs charge in advance. */
+#define AROUND_SPARE	(2 * MEMCG_CHARGE_BATCH)
+
+#define AROUND_NO_VMAS	(VM_LOCKED | VM_LOCKONFAULT | VM_IO | VM_PFNMAP | VM_MIXEDMAP |	\
+			 VM_HUGETLB | VM_RAND_READ | VM_GROWSDOWN | VM_GROWSUP | VM_DROPPABLE)
+
+static unsigned int fault_around_pages = SVA_WINDOW_DEFAULT;
+
+static int fault_around_pages_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, SVA_WINDOW_MAX);
+}
+
+static const struct kernel_param_ops fault_around_pages_ops = {
+	.set = fault_around_pages_set,
+	.get = param_get_uint,
+};
+module_param_cb(fault_around_pages, &fault_around_pages_ops, &fault_around_pages, 0644);
+MODULE_PARM_DESC(fault_around_pages,
+		 "Most pages to map ahead of a device that asks for consecutive ones, 0: none");
+
+/**
+ * struct around_job - a window being mapped
+ * @mm: whose memory; the caller keeps it alive
+ * @lane: who works on it
+ * @stream: whose window it is
+ * @memcg: what its pages are charged to
+ * @perm: access that was asked for
+ * @next: address of the next page
+ * @end: where the window ends
+ * @mapped: pages mapped ahead so far
+ */
+struct around_job {
+	struct mm_struct *mm;
+	struct iopf_lane *lane;
+	struct sva_stream *stream;
+	struct mem_cgroup *memcg;
+	u32 perm;
+	unsigned long next;
+	unsigned long end;
+	unsigned int mapped;
+};
+
+/* Room */
+
+#ifdef CONFIG_MEMCG
+static bool counter_has_room(struct page_counter *counter, unsigned long limit, unsigned int nr)
+{
+	return page_counter_read(counter) + nr <= limit;
+}
+
+static bool memcg_has_room(struct mem_cgroup *memcg, unsigned int nr)
+{
+	bool v1 = !cgroup_subsys_on_dfl(memory_cgrp_subsys);
+
+	for (; memcg && !mem_cgroup_is_root(memcg); memcg = parent_mem_cgroup(memcg)) {
+		unsigned long limit = min(READ_ONCE(memcg->memory.max),
+					  READ_ONCE(memcg->memory.high));
+
+		if (!counter_has_room(&memcg->memory, limit, nr))
+			return false;
+		if (v1 && !counter_has_room(&memcg->memsw, READ_ONCE(memcg->memsw.max), nr))
+			return false;
+	}
+	return true;
+}
+#else
+static bool memcg_has_room(struct mem_cgroup *memcg, unsigned int nr)
+{
+	return true;
+}
+#endif
+
+/* Would an allocation be served without reclaim, not even by kswapd? */
+static bool node_has_room(int nid, unsigned int nr)
+{
+	enum zone_type highest = gfp_zone(GFP_HIGHUSER_MOVABLE);
+	struct zoneref *z;
+	struct zone *zone;
+
+	for_each_zone_zonelist(zone, z, node_zonelist(nid, GFP_HIGHUSER_MOVABLE), highest)
+		if (zone_watermark_ok(zone, 0, low_wmark_pages(zone) + nr, highest, 0))
+			return true;
+	return false;
+}
+
+static bool around_has_room(const struct around_job *job, struct vm_area_struct *vma,
+			    unsigned int nr)
+{
+	int nid;
+
+	/* Nobody else is kept from taking it meanwhile; the spare is for that, too. */
+	nr += AROUND_SPARE;
+	if (!memcg_has_room(job->memcg, nr))
+		return false;
+	if (!vma_policy(vma))
+		return node_has_room(numa_mem_id(), nr);
+	/* Whatever nodes the policy names */
+	for_each_node_state(nid, N_MEMORY)
+		if (!node_has_room(nid, nr))
+			return false;
+	return true;
+}
+
+/* Memory that fault-around is for */
+
+static bool around_is_for(struct vm_area_struct *vma, u32 perm)
+{
+	if ((vma->vm_flags & AROUND_NO_VMAS) || userfaultfd_armed(vma) || vma_is_dax(vma) ||
+	    !sva_vma_allows(vma, perm))
+		return false;
+	if (vma_is_anonymous(vma))
+		return true;
+	/* What can map the page cache without sleeping has nothing else in mind. */
+	if (!vma->vm_file || !vma->vm_ops->map_pages)
+		return false;
+	return vma_is_shmem(vma) || !(perm & IOMMU_FAULT_PERM_WRITE) ||
+	       !(vma->vm_flags & VM_SHARED);
+}
+
+/* Not of a mounted tmpfs, whose user has set its size: shared anonymous memory, memfd. */
+static bool around_may_fill(struct address_space *mapping)
+{
+	return shmem_mapping(mapping) && (mapping->host->i_sb->s_flags & SB_KERNMOUNT) &&
+	       !READ_ONCE(mapping->host->i_private);	/* no hole is being punched */
+}
+
+/* Can the page be mapped without I/O, and without a change to the file? */
+static bool around_is_cached(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	pgoff_t index = linear_page_index(vma, addr);
+	struct folio *folio;
+	bool fit;
+
+	folio = filemap_get_folio(mapping, index);
+	if (IS_ERR(folio))
+		return around_may_fill(mapping) && !xa_load(&mapping->i_pages, index);
+	fit = folio_test_uptodate(folio) && !folio_test_readahead(folio);
+	folio_put(folio);
+	return fit;
+}
+
+/* Page tables */
+
+enum around_state { AROUND_EMPTY, AROUND_PRESENT, AROUND_OTHER };
+
+static enum around_state around_entry_state(pte_t pte)
+{
+	if (pte_none(pte))
+		return AROUND_EMPTY;
+	return pte_present(pte) ? AROUND_PRESENT : AROUND_OTHER;
+}
+
+/* NULL: there is no such table, or a huge page in its place. */
+static pmd_t *around_find_pmd(struct mm_struct *mm, unsigned long addr, bool *huge)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud, pudval;
+	pmd_t *pmd, pmdval;
+
+	*huge = false;
+	if (pgd_none(READ_ONCE(*pgd)))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(READ_ONCE(*p4d)))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	pudval = READ_ONCE(*pud);
+	if (pud_none(pudval))
+		return NULL;
+	*huge = pud_leaf(pudval);
+	if (*huge)
+		return NULL;
+	pmd = pmd_offset(pud, addr);
+	pmdval = pmdp_get_lockless(pmd);
+	if (pmd_none(pmdval))
+		return NULL;
+	*huge = !pmd_present(pmdval) || pmd_leaf(pmdval) || pmd_devmap(pmdval);
+	return *huge ? NULL : pmd;
+}
+
+/*
+ * Of the @nr pages from @addr on, which one table holds: bit n of @empty says that page n has an
+ * empty entry, or that there is no table; bit n of @other that it has one that is neither empty nor
+ * present. Of a huge page neither is said.
+ */
+static void around_scan(struct mm_struct *mm, unsigned long addr, unsigned int nr,
+			unsigned long *empty, unsigned long *other)
+{
+	pte_t *start, *pte;
+	bool huge;
+	pmd_t *pmd;
+
+	*empty = 0;
+	*other = 0;
+	pmd = around_find_pmd(mm, addr, &huge);
+	if (!pmd && !huge)
+		*empty = GENMASK(nr - 1, 0);
+	if (!pmd)
+		return;
+	start = pte_offset_map(pmd, addr);
+	if (!start) {
+		*other = 1;
+		return;
+	}
+	pte = start;
+	for (unsigned int i = 0; i < nr; i++, pte++) {
+		enum around_state state = around_entry_state(ptep_get_lockless(pte));
+
+		if (state == AROUND_EMPTY)
+			*empty |= BIT(i);
+		else if (state == AROUND_OTHER)
+			*other |= BIT(i);
+	}
+	pte_unmap(start);
+}
+
+/* Which of the pages @mask, from @addr on, are mapped now? Clears their accessed flags. */
+static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
+				 unsigned long mask, bool keeps_accessed)
+{
+	unsigned long marked = 0;
+	pte_t *start;
+	spinlock_t *ptl;
+	unsigned int i;
+	bool huge;
+	pmd_t *pmd;
+
+	pmd = around_find_pmd(vma->vm_mm, addr, &huge);
+	start = pmd ? pte_offset_map_lock(vma->vm_mm, pmd, addr, &ptl) : NULL;
+	if (!start)
+		return 0;
+	for_each_set_bit(i, &mask, AROUND_CHUNK) {
+		if (!pte_present(ptep_get(start + i)))
+			continue;
+		marked |= BIT(i);
+		if (!keeps_accessed)
+			ptep_test_and_clear_young(vma, addr + i * PAGE_SIZE, start + i);
+	}
+	pte_unmap_unlock(start, ptl);
+	return marked;
+}
+
+/* How the pages of a window were used that were mapped ahead. */
+static void around_look(struct mm_struct *mm, const struct sva_stream *stream, unsigned int *used,
+			unsigned int *unused)
+{
+	unsigned long i;
+
+	for_each_set_bit(i, stream->ahead, SVA_WINDOW_MAX) {
+		unsigned long addr = (stream->first + i) << PAGE_SHIFT;
+		pte_t *pte, val = __pte(0);
+		bool huge;
+		pmd_t *pmd;
+
+		pmd = around_find_pmd(mm, addr, &huge);
+		pte = pmd ? pte_offset_map(pmd, addr) : NULL;
+		if (pte) {
+			val = ptep_get_lockless(pte);
+			pte_unmap(pte);
+		}
+		if (!pte_present(val))
+			continue;
+		if (pte_young(val))
+			(*used)++;
+		else
+			(*unused)++;
+	}
+}
+
+/* Mapping */
+
+static bool around_fault(struct vm_area_struct *vma, unsigned long addr, u32 perm)
+{
+	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY |
+			     FAULT_FLAG_RETRY_NOWAIT;
+	vm_fault_t fault;
+
+	if (perm & IOMMU_FAULT_PERM_WRITE)
+		flags |= FAULT_FLAG_WRITE;
+	else if (perm & IOMMU_FAULT_PERM_EXEC)
+		flags |= FAULT_FLAG_INSTRUCTION;
+	fault = handle_mm_fault(vma, addr, flags, NULL);
+	if (task_in_memcg_oom(current))
+		mem_cgroup_oom_synchronize(false);
+	return !(fault & (VM_FAULT_ERROR | VM_FAULT_RETRY));
+}
+
+/* Maps what is empty of the next @nr pages. Returns how many pages it got past. */
+static unsigned int around_fill(struct around_job *job, struct vm_area_struct *vma, unsigned int nr,
+				bool keeps_accessed)
+{
+	unsigned long start = job->next, empty, now, other, done = 0;
+	unsigned int i;
+
+	around_scan(job->mm, start, nr, &empty, &other);
+	if (other)
+		nr = __ffs(other);
+	for (i = 0; i < nr; i++) {
+		unsigned long addr = start + i * PAGE_SIZE;
+
+		if (!(empty & BIT(i)))
+			continue;
+		/* One fault may map several pages. */
+		around_scan(job->mm, addr, 1, &now, &other);
+		if (now && ((!vma_is_anonymous(vma) && !around_is_cached(vma, addr)) ||
+			    !around_fault(vma, addr, job->perm)))
+			break;
+		done |= BIT(i);
+	}
+	if (!done)
+		return i;
+	done = around_mark(vma, start, done, keeps_accessed);
+	job->mapped += hweight_long(done);
+	/* The stream is ours, and so is its bitmap. */
+	start = (start >> PAGE_SHIFT) - job->stream->first;
+	for_each_set_bit(nr, &done, AROUND_CHUNK)
+		__set_bit(start + nr, job->stream->ahead);
+	return i;
+}
+
+/* The device will not ask for what is there already: the window ends behind that. */
+static void around_pass(struct around_job *job, struct vm_area_struct *vma)
+{
+	unsigned long end = pmd_addr_end(job->next, vma->vm_end), empty, other;
+	unsigned int nr = min((end - job->next) >> PAGE_SHIFT, AROUND_CHUNK);
+
+	if (job->next == vma->vm_end)
+		return;
+	around_scan(job->mm, job->next, nr, &empty, &other);
+	if (empty | other)
+		nr = __ffs(empty | other);
+	job->next += nr * PAGE_SIZE;
+}
+
+/* A fault would bring a huge page, most of which nobody may want. */
+static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
+{
+	bool huge;
+
+	if (!thp_vma_suitable_order(vma, addr, PMD_ORDER) ||
+	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) || around_find_pmd(vma->vm_mm, addr, &huge))
+		return false;
+	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, TVA_ENFORCE_SYSFS, PMD_ORDER);
+}
+
+/* One hold of mmap_lock. False if the window ends here. */
+static bool around_chunk(struct around_job *job, bool keeps_accessed)
+{
+	unsigned int nr, got = 0;
+	struct vm_area_struct *vma;
+
+	if (!mmap_read_trylock(job->mm))
+		return false;
+
+	/* Of the page before, which was asked for or mapped */
+	vma = vma_lookup(job->mm, job->next - PAGE_SIZE);
+	if (vma && job->next < vma->vm_end)
+		job->end = min(job->end, vma->vm_end);
+	else
+		job->end = job->next;
+	nr = min((pmd_addr_end(job->next, job->end) - job->next) >> PAGE_SHIFT, AROUND_CHUNK);
+
+	if (nr && around_is_for(vma, job->perm) && !around_may_be_huge(vma, job->next) &&
+	    around_has_room(job, vma, nr)) {
+		got = around_fill(job, vma, nr, keeps_accessed);
+		job->next += got * PAGE_SIZE;
+		if (job->next == job->end)
+			around_pass(job, vma);
+	}
+	mmap_read_unlock(job->mm);
+	return got == nr && job->next < job->end;
+}
+
+static void around_map(struct around_job *job, bool keeps_accessed)
+{
+	/* What was served before, for other requests, is not delayed by more than a chunk. */
+	if (job->end - job->next > AROUND_CHUNK * PAGE_SIZE)
+		iopf_lane_may_wait(job->lane);
+	job->memcg = get_mem_cgroup_from_mm(job->mm);
+	while (around_chunk(job, keeps_accessed) && !sva_fault_is_moot(job->mm, job->lane))
+		cond_resched();
+	mem_cgroup_put(job->memcg);
+}
+
+/*
+ * Does a request that seems to begin a stream follow what is mapped? A device that strides through
+ * memory leaves gaps.
+ */
+static bool around_follows(struct mm_struct *mm, unsigned long page)
+{
+	unsigned long empty = 1, other;
+
+	if (mmap_read_trylock(mm)) {
+		around_scan(mm, (page - 1) << PAGE_SHIFT, 1, &empty, &other);
+		mmap_read_unlock(mm);
+	}
+	return !(empty | other);
+}
+
+/* What became of the last window of a stream that is ours */
+static void around_review(struct mm_struct *mm, const struct sva_stream *stream, bool keeps_accessed,
+			  unsigned int *used, unsigned int *unused)
+{
+	*used = 0;
+	*unused = 0;
+	if (keeps_accessed || !mmap_read_trylock(mm))
+		return;
+	*used = stream->asked;
+	around_look(mm, stream, used, unused);
+	mmap_read_unlock(mm);
+}
+
+static struct sva_stream *around_find(struct sva_around *around, struct iopf_lane *lane, u32 perm,
+				      unsigned long page)
+{
+	u32 kind = perm & (IOMMU_FAULT_PERM_WRITE | IOMMU_FAULT_PERM_EXEC);
+	const void *key;
+
+	scoped_guard(rcu)
+		key = iopf_lane_handle(lane);
+
+	guard(spinlock)(&around->lock);
+	/* The end of a bond answers its requests before it has its streams forgotten. */
+	if (!key || !iopf_lane_is_wanted(lane))
+		return NULL;
+	return sva_stream_find(&around->streams, key, kind, page);
+}
+
+static unsigned long around_go_on(struct sva_around *around, struct mm_struct *mm,
+				  struct iopf_lane *lane,
+				  const struct iommu_fault_page_request *prm)
+{
+	unsigned int max = READ_ONCE(fault_around_pages), size, used, unused;
+	bool keeps_accessed = READ_ONCE(around->keeps_accessed);
+	unsigned long page = prm->addr >> PAGE_SHIFT;
+	struct around_job job = { .mm = mm, .lane = lane, .perm = prm->perm };
+
+	job.stream = around_find(around, lane, prm->perm, page);
+	if (!job.stream)
+		return prm->addr;
+
+	around_review(mm, job.stream, keeps_accessed, &used, &unused);
+	if (!job.stream->size && !around_follows(mm, page))
+		max = 0;
+	scoped_guard(spinlock, &around->lock)
+		size = sva_stream_open(&around->streams, job.stream, page, used, unused, max);
+	job.next = (page + 1) << PAGE_SHIFT;
+	job.end = job.next + size * PAGE_SIZE;
+	if (size)
+		around_map(&job, keeps_accessed);
+	scoped_guard(spinlock, &around->lock)
+		sva_stream_close(&around->streams, job.stream, job.next >> PAGE_SHIFT);
+
+	iopf_lane_count(lane, IOPF_AHEAD, job.mapped);
+	iopf_lane_count(lane, IOPF_AHEAD_USED, used);
+	iopf_lane_count(lane, IOPF_AHEAD_UNUSED, unused);
+	trace_iommu_sva_ahead(prm, size, job.mapped);
+	return max(job.next - 1, (unsigned long)prm->addr);
+}
+
+/**
+ * sva_around_init() - Prepare for the requests of a process
+ * @around: zeroed memory
+ */
+void sva_around_init(struct sva_around *around)
+{
+	spin_lock_init(&around->lock);
+	sva_streams_init(&around->streams);
+}
+
+/**
+ * sva_around() - A page request has been served: map what will be asked for next
+ * @around: of the process
+ * @mm: its address space, which the caller keeps from exiting
+ * @lane: the lane that serves the request
+ * @prm: the request; not answered yet
+ *
+ * Context: process, no locks held, the process's memory group is active. May sleep for a short
+ * time, never for I/O or memory.
+ * Return: the address of the last byte for which pages may have been mapped.
+ */
+unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,
+			 const struct iommu_fault_page_request *prm)
+{
+	if (!READ_ONCE(fault_around_pages) ||
+	    !sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT))
+		return prm->addr;
+	return around_go_on(around, mm, lane, prm);
+}
+
+/* Takes a stream over that has nobody else at work on it; forgets the others of that key. */
+static struct sva_stream *around_take(struct sva_around *around, const void *key)
+{
+	struct sva_streams *streams = &around->streams;
+
+	guard(spinlock)(&around->lock);
+	for (unsigned int i = 0; i < streams->nr; i++) {
+		struct sva_stream *stream = &streams->streams[i];
+
+		if (stream->key != key)
+			continue;
+		if (!stream->busy) {
+			stream->busy = true;
+			return stream;
+		}
+		sva_stream_forget(streams, stream);
+	}
+	return NULL;
+}
+
+/**
+ * sva_around_forget() - A bond ends, or the process exits
+ * @around: of the process
+ * @mm: its address space; its page tables are still there, or it has exited before
+ * @sva: the bond, whose requests have been answered, or will find that the process has exited
+ *
+ * Looks for the last time how the pages were used that were mapped ahead.
+ *
+ * Context: any that may take a spinlock.
+ */
+void sva_around_forget(struct sva_around *around, struct mm_struct *mm, struct iommu_sva *sva)
+{
+	bool keeps_accessed = READ_ONCE(around->keeps_accessed);
+	struct sva_stream *stream;
+	unsigned int used, unused;
+
+	while ((stream = around_take(around, &sva->handle))) {
+		around_review(mm, stream, keeps_accessed, &used, &unused);
+		iopf_device_count(sva->dev, IOPF_AHEAD_USED, used);
+		iopf_device_count(sva->dev, IOPF_AHEAD_UNUSED, unused);
+		guard(spinlock)(&around->lock);
+		stream->busy = false;
+		sva_stream_forget(&around->streams, stream);
+	}
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: as the parameter. Returns what was set before. */
+unsigned int sva_around_limit(unsigned int pages)
+{
+	return xchg(&fault_around_pages, pages);
+}
+#endif

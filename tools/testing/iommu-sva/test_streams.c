@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fault-around: which requests are a stream, and what a window maps.
+ */
+#include "test.h"
+#include "iommu-sva-around.h"
+#include "iopf.h"
+
+#define KEY	((void *)8)
+#define OTHER	((void *)16)
+
+static struct sva_streams *streams;
+
+static void begin(void)
+{
+	streams = sim_alloc_sure(sizeof(*streams), __func__);
+	memset(streams, 0, sizeof(*streams));
+	sva_streams_init(streams);
+}
+
+static void end(void)
+{
+	kfree(streams);
+}
+
+/* A request whose window, if it gets one, is mapped at once. Returns the size of that. */
+static unsigned int ask_as(const void *key, u32 kind, unsigned long page, unsigned int max)
+{
+	struct sva_stream *stream;
+	unsigned int size;
+
+	if (!sva_streams_concern(streams, page))
+		return 0;
+	stream = sva_stream_find(streams, key, kind, page);
+	if (!stream)
+		return 0;
+	size = sva_stream_open(streams, stream, page, 0, 0, max);
+	for (unsigned int i = 0; i < size; i++)
+		__set_bit(i, stream->ahead);
+	sva_stream_close(streams, stream, page + 1 + size);
+	return size;
+}
+
+static unsigned int ask(unsigned long page)
+{
+	return ask_as(KEY, 0, page, 512);
+}
+
+TEST(stream_of_a_gibibyte_makes_few_requests)
+{
+	unsigned long page = 0x100, requests = 0;
+
+	begin();
+	while (page < 0x100 + 262144) {
+		page += 1 + ask(page);
+		requests++;
+	}
+	SIM_CHECK(requests <= 524);
+	end();
+}
+
+TEST(windows_double_up_to_their_limit)
+{
+	unsigned long page = 0x100;
+
+	begin();
+	SIM_EQ(ask_as(KEY, 0, page++, 20), 0);
+	for (unsigned int want = SVA_WINDOW_MIN; want < 40; want *= 2) {
+		SIM_EQ(ask_as(KEY, 0, page, 20), min(want, 20U));
+		page += 1 + min(want, 20U);
+	}
+	SIM_EQ(ask_as(KEY, 0, page, 20), 20);
+	/* A limit that has become smaller holds at once, and so does one below the least window. */
+	SIM_EQ(ask_as(KEY, 0, page + 21, 3), 3);
+	end();
+}
+
+TEST(random_requests_make_no_stream)
+{
+	u32 page = 1;
+
+	begin();
+	/* Never two in neighbouring blocks of 64 KiB */
+	for (unsigned int i = 0; i < 10000; i++) {
+		page = page * 1103515245 + 12345;
+		SIM_EQ(ask(0x1000 + (page & ~31U)), 0);
+	}
+	for (unsigned int i = 100; i; i--)
+		SIM_EQ(ask(0x9003 + i), 0);
+	SIM_EQ(streams->nr, 0);
+	end();
+}
+
+/* What was under way, or has overtaken another request, neither widens the window nor ends it. */
+TEST(only_the_page_behind_a_window_makes_it_grow)
+{
+	begin();
+	SIM_EQ(ask(100), 0);
+	SIM_EQ(ask(101), 4);
+	for (unsigned long page = 102; page < 106; page++)
+		SIM_EQ(ask(page), 0);
+	SIM_EQ(ask(108), 0);
+	SIM_EQ(ask(107), 0);
+	SIM_EQ(ask(98), 0);
+	SIM_EQ(ask(106), 8);
+	SIM_EQ(ask(115), 16);
+	end();
+}
+
+TEST(page_asked_for_is_used)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	ask(101);
+	SIM_EQ(ask(103), 0);
+	SIM_EQ(ask(103), 0);
+	stream = sva_stream_find(streams, KEY, 0, 106);
+	SIM_EQ(stream->asked, 1);
+	SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 3);
+	/* One page that was asked for outweighs one that was not used. */
+	SIM_EQ(sva_stream_open(streams, stream, 106, 0, 1, 512), 8);
+	SIM_EQ(stream->asked, 0);
+	sva_stream_close(streams, stream, 115);
+	end();
+}
+
+TEST(several_streams_at_once)
+{
+	unsigned long at[SVA_STREAMS];
+
+	begin();
+	for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+		at[i] = 0x10000UL * (i + 1);
+		SIM_EQ(ask(at[i]++), 0);
+		SIM_EQ(ask(at[i]), 4);
+		at[i] += 5;
+	}
+	for (unsigned int round = 0; round < 20; round++) {
+		for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+			unsigned int size = ask(at[i]);
+
+			SIM_EQ(size, min(8U << min(round, 6U), 512U));
+			at[i] += 1 + size;
+			/* Random access of another device drives none of them out. */
+			ask_as(OTHER, 0, 0x9000000 + 1000 * (8 * round + i), 512);
+		}
+	}
+	end();
+}
+
+TEST(oldest_stream_makes_room)
+{
+	begin();
+	for (unsigned int i = 0; i <= SVA_STREAMS; i++) {
+		ask(0x10000UL * (i + 1));
+		SIM_EQ(ask(0x10000UL * (i + 1) + 1), 4);
+	}
+	SIM_EQ(ask(0x10000 + 6), 0);
+	SIM_EQ(ask(0x20000 + 6), 8);
+	end();
+}
+
+/* Two devices, or reads and writes, in the same memory are streams of their own. */
+TEST(streams_are_told_apart)
+{
+	begin();
+	ask_as(KEY, 0, 100, 512);
+	SIM_EQ(ask_as(KEY, 0, 101, 512), 4);
+	SIM_EQ(ask_as(KEY, WRITE, 106, 512), 0);
+	SIM_EQ(ask_as(OTHER, 0, 106, 512), 0);
+	SIM_EQ(ask_as(KEY, 0, 106, 512), 8);
+	SIM_EQ(ask_as(KEY, WRITE, 107, 512), 4);
+	end();
+}
+
+TEST(unused_windows_shrink_until_there_is_no_stream)
+{
+	struct sva_stream *stream;
+	unsigned long page = 1;
+
+	begin();
+	ask(0);
+	for (unsigned int size = 4; size < 512; size *= 2) {
+		SIM_EQ(ask(page), size);
+		page += 1 + size;
+	}
+	for (unsigned int size = 64; size >= 4; size /= 4) {
+		stream = sva_stream_find(streams, KEY, 0, page);
+		SIM_CHECK(stream);
+		SIM_EQ(sva_stream_open(streams, stream, page, 10, 11, 512), size);
+		page += 1 + size;
+		sva_stream_close(streams, stream, page);
+	}
+	stream = sva_stream_find(streams, KEY, 0, page);
+	SIM_EQ(sva_stream_open(streams, stream, page, 1, 2, 512), 0);
+	sva_stream_close(streams, stream, page + 1);
+	SIM_CHECK(!stream->key);
+	SIM_EQ(ask(page + 1), 0);
+	end();
+}
+
+/* Whose window is being mapped is nobody else's, and goes on behind what is asked for meanwhile. */
+TEST(stream_in_work_is_left_alone)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	SIM_CHECK(sva_streams_concern(streams, 101));
+	stream = sva_stream_find(streams, KEY, 0, 101);
+	SIM_EQ(sva_stream_open(streams, stream, 101, 0, 0, 512), 4);
+	__set_bit(0, stream->ahead);
+	SIM_EQ(ask(102), 0);
+	SIM_EQ(ask(106), 0);
+	SIM_EQ(ask(107), 0);
+	SIM_CHECK(test_bit(0, stream->ahead));
+	sva_stream_close(streams, stream, 106);
+	SIM_EQ(ask(108), 8);
+	end();
+}
+
+TEST(window_that_was_cut_short_goes_on_where_it_ended)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	SIM_EQ(ask(101), 4);
+	stream = sva_stream_find(streams, KEY, 0, 106);
+	SIM_EQ(sva_stream_open(streams, stream, 106, 4, 0, 512), 8);
+	sva_stream_close(streams, stream, 110);
+	SIM_EQ(ask(110), 16);
+	/* Nothing at all could be mapped: no stream. */
+	stream = sva_stream_find(streams, KEY, 0, 127);
+	sva_stream_open(streams, stream, 127, 4, 0, 512);
+	sva_stream_close(streams, stream, 128);
+	SIM_EQ(ask(128), 0);
+	end();
+}
+
+TEST(stream_forgotten_in_work_comes_to_nothing)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	stream = sva_stream_find(streams, KEY, 0, 101);
+	sva_stream_open(streams, stream, 101, 0, 0, 512);
+	sva_stream_forget(streams, stream);
+	sva_stream_close(streams, stream, 106);
+	SIM_EQ(ask(106), 0);
+	SIM_CHECK(!stream->busy);
+	end();
+}
+
+/* One fault in the page cache maps an aligned run: so far apart are a stream's requests. */
+TEST(requests_a_fault_apart_are_a_stream)
+{
+	begin();
+	SIM_EQ(ask(0x103), 0);
+	SIM_EQ(ask(0x110), 4);
+	SIM_EQ(ask(0x130), 0);
+	SIM_EQ(ask(0x150), 0);
+	end();
+}
+
+/* With the service */
+
+struct flow {
+	struct vendor_dev *dev;
+	struct mm_struct *mm;
+	struct iommu_sva *sva;
+};
+
+static struct flow flow_begin(unsigned int pages)
+{
+	struct flow f = { .dev = test_dev(), .mm = test_mm() };
+
+	sim_around_pages = pages;
+	f.sva = test_bind(f.dev, f.mm);
+	return f;
+}
+
+static void flow_end(struct flow *f)
+{
+	iommu_sva_unbind_device(f->sva);
+	mmput(f->mm);
+	sim_around_pages = 0;
+}
+
+/* A device that reads or writes all of [@start, @end); returns how often it had to ask. */
+static unsigned int flow_run(struct flow *f, unsigned long start, unsigned long end, bool write)
+{
+	unsigned int requests = 0;
+
+	for (unsigned long addr = start; addr < end; addr += PAGE_SIZE) {
+		struct vendor_request *r;
+
+		if (vendor_dma(f->dev, 1, addr, write))
+			continue;
+		r = vendor_send(f->dev, 1, 0, addr, write ? READ | WRITE : READ, true);
+		test_answered(r, SUCCESS);
+		SIM_CHECK(vendor_dma(f->dev, 1, addr, write));
+		requests++;
+	}
+	return requests;
+}
+
+TEST(device_that_streams_asks_less)
+{
+	struct flow f = flow_begin(512);
+	u64 counts[IOPF_NR_COUNTS];
+
+	SIM_EQ(flow_run(&f, BASE, PAGE(PAGES), true), 4);
+	iopf_read_counts(dev_of(f.dev), counts);
+	SIM_EQ(counts[IOPF_AHEAD], PAGES - 4);
+	flow_end(&f);
+}
+
+TEST(windows_end_with_their_mapping)
+{
+	struct flow f = flow_begin(512);
+
+	sim_mmap(f.mm, PAGE(PAGES), 4, VM_READ);
+	SIM_EQ(flow_run(&f, BASE, PAGE(PAGES), false), 4);
+	SIM_CHECK(!vendor_dma(f.dev, 1, PAGE(PAGES), false));
+	flow_end(&f);
+}
+
+TEST(without_fault_around_every_page_is_asked_for)
+{
+	struct flow f = flow_begin(0);
+
+	SIM_EQ(flow_run(&f, BASE, PAGE(PAGES), true), PAGES);
+	flow_end(&f);
+}
+
+/* A window may reach into a part of memory for which the root has no entry yet. */
+TEST(root_follows_a_window)
+{
+	struct flow f = flow_begin(512);
+	unsigned long start = SLOT(2) - 8 * PAGE_SIZE;
+
+	sim_mmap(f.mm, start, 16, VM_READ | VM_WRITE);
+	SIM_EQ(flow_run(&f, start, start + 16 * PAGE_SIZE, true), 4);
+	flow_end(&f);
+}
+
+static void exit_task(void *mm)
+{
+	mmput(mm);
+}
+
+static void unbind_task(void *sva)
+{
+	iommu_sva_unbind_device(sva);
+}
+
+/* The process exits and the bond ends while pages are being mapped ahead. */
+EXPLORE(window_meets_exit_and_unbind)
+{
+	struct flow f = flow_begin(512);
+
+	for (unsigned int i = 0; i < 3; i++)
+		vendor_post(f.dev, 1, i, PAGE(i), READ | WRITE, true);
+	sim_spawn("exit", exit_task, f.mm);
+	sim_spawn("unbind", unbind_task, f.sva);
+	sim_settle();
+	sim_around_pages = 0;
+}
