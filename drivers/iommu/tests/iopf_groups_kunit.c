@@ -643,43 +643,6 @@ static void excess_of_a_lying_device_is_refused(struct kunit *test)
 }
 
 #ifdef CONFIG_MEMCG_V1
-/* A memory cgroup of the old kind, which can be told to let processes wait rather than be killed */
-struct old_memcg {
-	char type[16];
-	char options[16];
-	char dir[32];
-};
-
-static const struct old_memcg old_memcg = { "cgroup", "memory", "/memcg" };
-
-static void memcg_call(struct iopf_bond *bond, unsigned int nr, const char *sub, int flags)
-{
-	struct old_memcg m = old_memcg;
-	unsigned long at;
-	long ret;
-
-	strlcat(m.dir, sub, sizeof(m.dir));
-	at = sva_proc_pass(bond->proc, &m, sizeof(m));
-	if (nr == __NR_mount)
-		ret = sva_proc_syscall(bond->proc, nr, at, at + offsetof(struct old_memcg, dir), at,
-				       0, at + offsetof(struct old_memcg, options), 0);
-	else if (nr == __NR_umount2)
-		ret = sva_proc_syscall(bond->proc, nr, at + offsetof(struct old_memcg, dir), 0, 0,
-				       0, 0, 0);
-	else
-		ret = sva_proc_syscall(bond->proc, nr, AT_FDCWD,
-				       at + offsetof(struct old_memcg, dir), flags, 0, 0, 0);
-	KUNIT_EXPECT_TRUE_MSG(bond->test, !ret || ret == -EEXIST, "system call %u: %ld", nr, ret);
-}
-
-static void memcg_enter(struct iopf_bond *bond, const char *procs)
-{
-	char pid[16];
-
-	scnprintf(pid, sizeof(pid), "%d", task_pid_nr(sva_proc_task(bond->proc)));
-	sva_sysfs_put(bond->test, procs, pid);
-}
-
 struct oom_left {
 	unsigned int responses;
 	unsigned int left;
@@ -702,12 +665,10 @@ static void memcg_limit_leaves_nothing_on_the_worker(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, SZ_4M), pages = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, see);
-	memcg_call(other, __NR_mkdirat, "", 0700);
-	memcg_call(other, __NR_mount, "", 0);
-	memcg_call(other, __NR_mkdirat, "/a", 0700);
+	iopf_memcg_make(other);
 	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "1048576");
 	sva_sysfs_put(test, "/memcg/a/memory.oom_control", "1");
-	memcg_enter(bond, "/memcg/a/cgroup.procs");
+	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
 
 	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, see_oom_left, see);
 	while (pages < SZ_4M / PAGE_SIZE &&
@@ -722,9 +683,8 @@ static void memcg_limit_leaves_nothing_on_the_worker(struct kunit *test)
 
 	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "67108864");
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem + pages * PAGE_SIZE, IOPF_WRITE), OK);
-	memcg_enter(bond, "/memcg/cgroup.procs");
-	memcg_call(other, __NR_unlinkat, "/a", AT_REMOVEDIR);
-	memcg_call(other, __NR_umount2, "", 0);
+	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
+	iopf_memcg_remove(other);
 }
 #endif /* CONFIG_MEMCG_V1 */
 

@@ -253,6 +253,58 @@ u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what)
 }
 #endif
 
+#ifdef CONFIG_MEMCG_V1
+/* A memory cgroup of the old kind, which can be told to let processes wait rather than be killed */
+struct old_memcg {
+	char type[16];
+	char options[16];
+	char dir[32];
+};
+
+static const struct old_memcg old_memcg = { "cgroup", "memory", "/memcg" };
+
+static void memcg_call(struct iopf_bond *bond, unsigned int nr, const char *sub, int flags)
+{
+	struct old_memcg m = old_memcg;
+	unsigned long at;
+	long ret;
+
+	strlcat(m.dir, sub, sizeof(m.dir));
+	at = sva_proc_pass(bond->proc, &m, sizeof(m));
+	if (nr == __NR_mount)
+		ret = sva_proc_syscall(bond->proc, nr, at, at + offsetof(struct old_memcg, dir), at,
+				       0, at + offsetof(struct old_memcg, options), 0);
+	else if (nr == __NR_umount2)
+		ret = sva_proc_syscall(bond->proc, nr, at + offsetof(struct old_memcg, dir), 0, 0,
+				       0, 0, 0);
+	else
+		ret = sva_proc_syscall(bond->proc, nr, AT_FDCWD,
+				       at + offsetof(struct old_memcg, dir), flags, 0, 0, 0);
+	KUNIT_EXPECT_TRUE_MSG(bond->test, !ret || ret == -EEXIST, "system call %u: %ld", nr, ret);
+}
+
+void iopf_memcg_enter(struct iopf_bond *bond, const char *procs)
+{
+	char pid[16];
+
+	scnprintf(pid, sizeof(pid), "%d", task_pid_nr(sva_proc_task(bond->proc)));
+	sva_sysfs_put(bond->test, procs, pid);
+}
+
+void iopf_memcg_make(struct iopf_bond *bond)
+{
+	memcg_call(bond, __NR_mkdirat, "", 0700);
+	memcg_call(bond, __NR_mount, "", 0);
+	memcg_call(bond, __NR_mkdirat, "/a", 0700);
+}
+
+void iopf_memcg_remove(struct iopf_bond *bond)
+{
+	memcg_call(bond, __NR_unlinkat, "/a", AT_REMOVEDIR);
+	memcg_call(bond, __NR_umount2, "", 0);
+}
+#endif
+
 /* Memory that takes its time */
 
 struct iopf_slow iopf_make_slow(struct kunit *test, unsigned int ep)

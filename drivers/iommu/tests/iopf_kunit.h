@@ -116,6 +116,14 @@ struct sva_job *iopf_resume_job(struct kunit *test, struct soft_endpoint *ep);
 u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what);
 #endif
 
+/*
+ * A memory group below /memcg, made and removed by the process of a bond: /memcg/a. Settings are
+ * for sva_sysfs_put(); a process enters a group by its cgroup.procs.
+ */
+void iopf_memcg_make(struct iopf_bond *bond);
+void iopf_memcg_remove(struct iopf_bond *bond);
+void iopf_memcg_enter(struct iopf_bond *bond, const char *procs);
+
 /**
  * struct iopf_slow - a process on an endpoint, with memory that takes as long as the test wants
  * @bond: the bond

@@ -1,0 +1,789 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fault-around: what is mapped ahead of a device that streams, and what is not
+ *
+ * A device that has no hold of a page asks for it, so the requests that it needed say which pages
+ * were there before. Page tables are looked at where that would not show.
+ */
+#include <linux/mman.h>
+#include <linux/pagewalk.h>
+#include <linux/sizes.h>
+#include <linux/unistd.h>
+#include <linux/userfaultfd.h>
+#include <linux/vmalloc.h>
+#include <uapi/linux/memfd.h>
+
+#include "iopf_kunit.h"
+#include "../iommu-sva-around.h"
+#include "../iopf.h"
+
+#define KNOB		"module/iommu_sva/parameters/fault_around_pages"
+#define LARGE		SZ_32M
+#define LARGE_PAGES	(LARGE / PAGE_SIZE)
+/* 1,024 for a GiB, and with larger pages a request for so many of them */
+#define REQUESTS(len)	(1024ULL * (len) / SZ_1G)
+#define RW		(PROT_READ | PROT_WRITE)
+
+static struct sva_fixture *fixture(struct kunit *test)
+{
+	return test->priv;
+}
+
+static struct iopf_bond *bind_first(struct kunit *test)
+{
+	return iopf_bind(test, fixture(test)->ep[0], NULL);
+}
+
+static u64 requests(struct iopf_bond *bond)
+{
+	return iopf_counted(bond->ep, IOPF_REQUESTS);
+}
+
+static u64 ahead(struct iopf_bond *bond)
+{
+	return iopf_counted(bond->ep, IOPF_AHEAD);
+}
+
+/* The byte at offset @i of memory with @seed */
+static u8 pattern(u8 seed, size_t i)
+{
+	return seed + i + (i >> 8) * 7 + (i >> 16) * 13;
+}
+
+/* The device reads or writes a word of each page; returns how often it had to ask. */
+static u64 run(struct iopf_bond *bond, unsigned long addr, unsigned long pages, bool write)
+{
+	u64 before = requests(bond), word = 0;
+
+	for (unsigned long i = 0; i < pages; i++, addr += PAGE_SIZE) {
+		int ret = write ? soft_dma_write(bond->ep, bond->pasid, addr, &word, sizeof(word)) :
+				  soft_dma_read(bond->ep, bond->pasid, addr, &word, sizeof(word));
+
+		KUNIT_ASSERT_EQ_MSG(bond->test, ret, 0, "page %lu", i);
+	}
+	return requests(bond) - before;
+}
+
+static u8 *new_buffer(struct kunit *test)
+{
+	u8 *buf = kunit_kzalloc(test, SZ_64K, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return buf;
+}
+
+/* Every byte of the memory, by the device; returns how often it had to ask. */
+static u64 device_writes(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
+{
+	u8 *buf = new_buffer(bond->test);
+	u64 before = requests(bond);
+
+	for (size_t at = 0; at < len; at += SZ_64K) {
+		for (size_t i = 0; i < SZ_64K; i++)
+			buf[i] = pattern(seed, at + i);
+		KUNIT_ASSERT_EQ(bond->test, soft_dma_write(bond->ep, bond->pasid, addr + at, buf,
+							   SZ_64K), 0);
+	}
+	return requests(bond) - before;
+}
+
+static void expect_pattern(struct kunit *test, const u8 *buf, size_t at, u8 seed)
+{
+	for (size_t i = 0; i < SZ_64K; i++)
+		if (buf[i] != pattern(seed, at + i))
+			KUNIT_FAIL_AND_ABORT(test, "byte %zu is wrong", at + i);
+}
+
+static u64 device_reads(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
+{
+	u8 *buf = new_buffer(bond->test);
+	u64 before = requests(bond);
+
+	for (size_t at = 0; at < len; at += SZ_64K) {
+		KUNIT_ASSERT_EQ(bond->test, soft_dma_read(bond->ep, bond->pasid, addr + at, buf,
+							  SZ_64K), 0);
+		expect_pattern(bond->test, buf, at, seed);
+	}
+	return requests(bond) - before;
+}
+
+static void cpu_reads(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
+{
+	u8 *buf = new_buffer(bond->test);
+
+	for (size_t at = 0; at < len; at += SZ_64K) {
+		KUNIT_ASSERT_EQ(bond->test, sva_proc_read(bond->proc, addr + at, buf, SZ_64K), 0);
+		expect_pattern(bond->test, buf, at, seed);
+	}
+}
+
+static void cpu_writes(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
+{
+	u8 *buf = new_buffer(bond->test);
+
+	for (size_t at = 0; at < len; at += SZ_64K) {
+		for (size_t i = 0; i < SZ_64K; i++)
+			buf[i] = pattern(seed, at + i);
+		KUNIT_ASSERT_EQ(bond->test, sva_proc_write(bond->proc, addr + at, buf, SZ_64K), 0);
+	}
+}
+
+static int count_present(pte_t *pte, unsigned long addr, unsigned long next, struct mm_walk *walk)
+{
+	unsigned long *nr = walk->private;
+
+	*nr += pte_present(ptep_get(pte));
+	return 0;
+}
+
+/* How many pages of the memory are mapped, huge ones left aside */
+static unsigned long mapped(struct iopf_bond *bond, unsigned long addr, unsigned long pages)
+{
+	static const struct mm_walk_ops ops = {
+		.pte_entry = count_present,
+		.walk_lock = PGWALK_RDLOCK,
+	};
+	struct mm_struct *mm = sva_proc_mm(bond->proc);
+	unsigned long nr = 0;
+
+	mmap_read_lock(mm);
+	walk_page_range(mm, addr, addr + pages * PAGE_SIZE, &ops, &nr);
+	mmap_read_unlock(mm);
+	return nr;
+}
+
+/* Anonymous memory */
+
+static void reads_of_fresh_memory_make_few_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE);
+
+	KUNIT_EXPECT_LE(test, run(bond, mem, LARGE_PAGES, false), REQUESTS(LARGE));
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, LARGE_PAGES), LARGE_PAGES);
+}
+
+static void writes_to_fresh_memory_make_few_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE);
+
+	KUNIT_EXPECT_LE(test, device_writes(bond, mem, LARGE, 1), REQUESTS(LARGE));
+	cpu_reads(bond, mem, LARGE, 1);
+}
+
+static unsigned long map_shared(struct iopf_bond *bond, size_t len)
+{
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, len, RW, MAP_SHARED | MAP_ANONYMOUS);
+
+	KUNIT_ASSERT_FALSE(bond->test, IS_ERR_VALUE(mem));
+	return mem;
+}
+
+static void shared_anonymous_memory_counts_as_such(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = map_shared(bond, LARGE);
+
+	KUNIT_EXPECT_LE(test, device_writes(bond, mem, LARGE, 2), REQUESTS(LARGE));
+	cpu_reads(bond, mem, LARGE, 2);
+}
+
+/* After fork() a write copies the page: only the one that was asked for. */
+static void copies_on_write_are_not_made_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_1M);
+	struct sva_proc *child;
+
+	cpu_writes(bond, mem, SZ_1M, 3);
+	child = sva_proc_fork(bond->proc);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 40, true), 40);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+	sva_proc_exit(child);
+}
+
+static void window_crosses_into_a_fresh_top_level_slot(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = (3UL << PGDIR_SHIFT) - 8 * PAGE_SIZE;
+
+	if (mem >= TASK_SIZE)
+		kunit_skip(test, "user space has no such slot");
+	sva_proc_map_at(bond->proc, mem, 16 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 4);
+}
+
+static void huge_pages_need_nothing_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages");
+	mem = sva_proc_map(bond->proc, 5 * PMD_SIZE);
+	mem = ALIGN(mem, PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, 4 * PMD_SIZE, MADV_HUGEPAGE), 0);
+	/* A stream of small pages up to there */
+	KUNIT_EXPECT_EQ(test, sva_proc_madvise(bond->proc, mem, PMD_SIZE, MADV_NOHUGEPAGE), 0);
+	run(bond, mem + PMD_SIZE - 40 * PAGE_SIZE, 40, true);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem + PMD_SIZE, PMD_SIZE / PAGE_SIZE), 0);
+	KUNIT_EXPECT_LE(test, run(bond, mem + PMD_SIZE, 3 * PMD_SIZE / PAGE_SIZE, true), 3);
+}
+
+/* The page cache */
+
+static unsigned long map_fd(struct iopf_bond *bond, long fd, size_t len, unsigned long prot,
+			    unsigned long flags)
+{
+	unsigned long mem = sva_proc_syscall(bond->proc, __NR_mmap, 0, len, prot, flags, fd, 0);
+
+	KUNIT_ASSERT_FALSE(bond->test, IS_ERR_VALUE(mem));
+	return mem;
+}
+
+static void fill_fd(struct iopf_bond *bond, long fd, size_t len, u8 seed)
+{
+	unsigned long mem;
+
+	KUNIT_ASSERT_EQ(bond->test, sva_proc_syscall(bond->proc, __NR_ftruncate, fd, len, 0, 0, 0,
+						     0), 0);
+	mem = map_fd(bond, fd, len, RW, MAP_SHARED);
+	cpu_writes(bond, mem, len, seed);
+	KUNIT_ASSERT_EQ(bond->test, sva_proc_munmap(bond->proc, mem, len), 0);
+}
+
+static long new_memfd(struct iopf_bond *bond, size_t len, u8 seed)
+{
+	long fd = sva_proc_syscall(bond->proc, __NR_memfd_create,
+				   sva_proc_string(bond->proc, "around"), MFD_CLOEXEC, 0, 0, 0, 0);
+
+	KUNIT_ASSERT_GE(bond->test, fd, 0L);
+	fill_fd(bond, fd, len, seed);
+	return fd;
+}
+
+static void page_cache_makes_few_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_memfd(bond, LARGE, 4);
+	unsigned long shared = map_fd(bond, fd, LARGE, RW, MAP_SHARED);
+	unsigned long private = map_fd(bond, fd, LARGE, RW, MAP_PRIVATE);
+
+	KUNIT_EXPECT_LE(test, device_reads(bond, shared, LARGE, 4), REQUESTS(LARGE));
+	/* A write to a private mapping copies what is in the page cache, byte by byte. */
+	KUNIT_EXPECT_LE(test, device_writes(bond, private, LARGE / 2, 5), REQUESTS(LARGE));
+	cpu_reads(bond, private, LARGE / 2, 5);
+	KUNIT_EXPECT_LE(test, device_reads(bond, shared, LARGE, 4), 0);
+}
+
+struct fs_paths {
+	char type[16];
+	char dir[16];
+	char file[32];
+};
+
+/* A file on a file system of its own kind. */
+static long new_file(struct iopf_bond *bond, size_t len, u8 seed)
+{
+	static const struct fs_paths paths = { "ramfs", "/around", "/around/file" };
+	unsigned long at = sva_proc_pass(bond->proc, &paths, sizeof(paths));
+	unsigned long dir = at + offsetof(struct fs_paths, dir);
+	long fd, ret;
+
+	sva_proc_syscall(bond->proc, __NR_mkdirat, AT_FDCWD, dir, 0700, 0, 0, 0);
+	ret = sva_proc_syscall(bond->proc, __NR_mount, at, dir, at, 0, 0, 0);
+	KUNIT_ASSERT_EQ(bond->test, ret, 0);
+	fd = sva_proc_syscall(bond->proc, __NR_openat, AT_FDCWD,
+			      at + offsetof(struct fs_paths, file), O_RDWR | O_CREAT, 0600, 0, 0);
+	KUNIT_ASSERT_GE(bond->test, fd, 0L);
+	/* Lazily: it goes with its last file. */
+	sva_proc_syscall(bond->proc, __NR_umount2, dir, MNT_DETACH, 0, 0, 0, 0);
+	fill_fd(bond, fd, len, seed);
+	return fd;
+}
+
+static void files_make_few_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, LARGE, 6);
+	unsigned long mem = map_fd(bond, fd, LARGE, PROT_READ, MAP_SHARED);
+
+	KUNIT_EXPECT_LE(test, device_reads(bond, mem, LARGE, 6), REQUESTS(LARGE));
+}
+
+static void nobody_but_the_device_dirties_a_file(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, SZ_1M, 7);
+	unsigned long mem = map_fd(bond, fd, SZ_1M, RW, MAP_SHARED);
+
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 40, true), 40);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* A hole in a file of a mounted file system stays one. */
+static void holes_of_files_are_not_filled_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, SZ_64K, 8);
+	unsigned long mem;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_ftruncate, fd, SZ_1M, 0, 0, 0, 0),
+			0);
+	mem = map_fd(bond, fd, SZ_1M, PROT_READ, MAP_SHARED) + SZ_64K;
+	run(bond, mem, 4, false);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, (SZ_1M - SZ_64K) / PAGE_SIZE), 4);
+}
+
+static bool swap_out(struct iopf_bond *bond, unsigned long mem, size_t len)
+{
+	sva_proc_madvise(bond->proc, mem, len, MADV_PAGEOUT);
+	return !mapped(bond, mem, len / PAGE_SIZE);
+}
+
+static void what_is_swapped_out_is_left_to_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_1M);
+
+	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
+	cpu_writes(bond, mem, SZ_1M, 9);
+	/* Pages that are just on their way to a list cannot be taken from it. */
+	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, mem, SZ_1M)));
+	/* Behind its end there may be other memory. */
+	device_reads(bond, mem, SZ_1M - SZ_64K, 9);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* Random access */
+
+static void random_access_maps_nothing_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE), asked = 0;
+	u32 seed = 1;
+
+	for (unsigned int i = 0; i < 1000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		asked += run(bond, mem + (seed >> 8) % LARGE_PAGES * PAGE_SIZE, 1, true);
+	}
+	KUNIT_EXPECT_GT(test, asked, 500);
+	KUNIT_EXPECT_LE(test, mapped(bond, mem, LARGE_PAGES), asked + asked / 20);
+	KUNIT_EXPECT_LE(test, ahead(bond), asked / 20);
+}
+
+static void strides_map_nothing_ahead(struct kunit *test)
+{
+	static const unsigned int strides[] = { 2, 3, 5, 16, 17, 32 };
+	struct iopf_bond *bond = bind_first(test);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(strides); i++) {
+		unsigned long mem = sva_proc_map(bond->proc, 64 * strides[i] * PAGE_SIZE);
+
+		for (unsigned int k = 0; k < 64; k++)
+			run(bond, mem + k * strides[i] * PAGE_SIZE, 1, true);
+		KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64 * strides[i]), 64);
+	}
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+static void backwards_is_no_stream(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	for (int i = 63; i >= 0; i--)
+		KUNIT_EXPECT_EQ(test, run(bond, mem + i * PAGE_SIZE, 1, true), 1);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* Streams */
+
+static void several_streams_at_once(struct kunit *test)
+{
+	struct iopf_bond *bonds[2] = { bind_first(test) };
+	unsigned long mem[SVA_STREAMS];
+	u64 before;
+
+	bonds[1] = iopf_bind(test, fixture(test)->ep[1], bonds[0]->proc);
+	for (unsigned int i = 0; i < SVA_STREAMS; i++)
+		mem[i] = sva_proc_map(bonds[0]->proc, SZ_4M);
+	before = requests(bonds[0]) + requests(bonds[1]);
+	for (unsigned long page = 0; page < SZ_4M / PAGE_SIZE; page++)
+		for (unsigned int i = 0; i < SVA_STREAMS; i++)
+			run(bonds[i % 2], mem[i] + page * PAGE_SIZE, 1, i & 2);
+	KUNIT_EXPECT_LE(test, requests(bonds[0]) + requests(bonds[1]) - before, SVA_STREAMS * 12);
+}
+
+/* As a device does that has many requests under way: the credits of the fixture are 16. */
+static void requests_under_way_are_no_obstacle(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_8M), page = 0;
+	u64 asked = 0;
+
+	while (page < SZ_8M / PAGE_SIZE) {
+		for (unsigned int i = 0; i < 16; i++)
+			iopf_last(bond, i, mem + (page + i) * PAGE_SIZE, IOPF_RW);
+		for (unsigned int i = 0; i < 16; i++)
+			KUNIT_ASSERT_EQ(test, iopf_answer(bond, i), IOMMU_PAGE_RESP_SUCCESS);
+		asked += 16;
+		/* It uses what it has got, up to the first page that it has not. */
+		while (page < SZ_8M / PAGE_SIZE && mapped(bond, mem + page * PAGE_SIZE, 1)) {
+			u64 word;
+
+			KUNIT_ASSERT_EQ(test, soft_dma_try(bond->ep, bond->pasid,
+							   mem + page * PAGE_SIZE, true, &word,
+							   sizeof(word)), 0);
+			page++;
+		}
+		if (page + 16 > SZ_8M / PAGE_SIZE)
+			break;
+	}
+	KUNIT_EXPECT_LE(test, asked, 512);
+}
+
+static void groups_of_many_pages_are_streams(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_4M), page = 0, asked = 0;
+
+	while (page + 8 <= SZ_4M / PAGE_SIZE) {
+		for (unsigned int i = 0; i < 7; i++)
+			iopf_partial(bond, 1, mem + (page + i) * PAGE_SIZE, IOPF_RW);
+		iopf_last(bond, 1, mem + (page + 7) * PAGE_SIZE, IOPF_RW);
+		KUNIT_ASSERT_EQ(test, iopf_answer(bond, 1), IOMMU_PAGE_RESP_SUCCESS);
+		asked += 8;
+		while (page < SZ_4M / PAGE_SIZE && mapped(bond, mem + page * PAGE_SIZE, 1))
+			run(bond, mem + page++ * PAGE_SIZE, 1, true);
+	}
+	KUNIT_EXPECT_LE(test, asked, 160);
+}
+
+/* What is not mapped ahead */
+
+static void windows_end_with_their_mapping(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	sva_proc_mprotect(bond->proc, mem + 32 * PAGE_SIZE, 32 * PAGE_SIZE, PROT_READ);
+	KUNIT_EXPECT_LE(test, run(bond, mem, 32, false), 6);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem + 32 * PAGE_SIZE, 32), 0);
+}
+
+static void pages_locked_on_fault_stay_away(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_mlock2, mem, 64 * PAGE_SIZE,
+					       MLOCK_ONFAULT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+}
+
+static void advice_of_random_access_is_followed(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, 64 * PAGE_SIZE, MADV_RANDOM), 0);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+}
+
+static void stacks_are_left_alone(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, 64 * PAGE_SIZE, RW,
+					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* Who knows what a driver's fault handler makes of being called. */
+static void memory_of_drivers_is_left_alone(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct sva_gate *gate = sva_gate(test);
+	unsigned long mem = sva_gate_map(gate, bond->proc, 64 * PAGE_SIZE);
+
+	sva_gate_open(gate);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, false), 16);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+}
+
+static void userfaultfd_is_told_of_nothing_more(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	struct iopf_monitor m;
+	struct uffd_msg msg;
+
+	iopf_monitor_start(&m, bond, mem, 64 * PAGE_SIZE);
+	for (unsigned int i = 0; i < 16; i++) {
+		struct uffdio_zeropage zero = {
+			.range = { .start = mem + i * PAGE_SIZE, .len = PAGE_SIZE },
+		};
+
+		iopf_last(bond, 0, mem + i * PAGE_SIZE, IOPF_READ);
+		KUNIT_ASSERT_TRUE(test, iopf_monitor_wait(&m, &msg));
+		KUNIT_EXPECT_EQ(test, msg.arg.pagefault.address & PAGE_MASK, zero.range.start);
+		iopf_monitor_ioctl(&m, UFFDIO_ZEROPAGE, &zero, sizeof(zero));
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), IOMMU_PAGE_RESP_SUCCESS);
+	}
+	KUNIT_EXPECT_EQ(test, sva_proc_syscall(bond->proc, __NR_read, m.fd, m.scratch, sizeof(msg),
+					       0, 0, 0), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+#ifdef CONFIG_MEMCG_V1
+/* Seven of eight MiB: the next window would not fit, and is left out. */
+static void memory_group_is_not_driven_to_its_limit(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test), *other = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_16M);
+	char failures[24];
+
+	iopf_memcg_make(other);
+	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "8388608");
+	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
+
+	run(bond, mem, (SZ_8M - SZ_1M) / PAGE_SIZE, true);
+	KUNIT_EXPECT_GT(test, ahead(bond), SZ_4M / PAGE_SIZE);
+	KUNIT_EXPECT_GT(test, sva_sysfs_get(test, "/memcg/a/memory.failcnt", failures,
+					    sizeof(failures)), 0L);
+	KUNIT_EXPECT_STREQ(test, strim(failures), "0");
+
+	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, SZ_16M), 0);
+	iopf_memcg_remove(other);
+}
+#endif
+
+/* Accounting */
+
+static void expect_account(struct iopf_bond *bond, u64 pages, u64 used, u64 unused)
+{
+	KUNIT_EXPECT_EQ(bond->test, iopf_counted(bond->ep, IOPF_AHEAD), pages);
+	KUNIT_EXPECT_EQ(bond->test, iopf_counted(bond->ep, IOPF_AHEAD_USED), used);
+	KUNIT_EXPECT_EQ(bond->test, iopf_counted(bond->ep, IOPF_AHEAD_UNUSED), unused);
+}
+
+/* Windows of 4, 8 and 16 pages; the last one is used in part. */
+static void used_and_unused_pages_are_counted(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 21, true), 4);
+	expect_account(bond, 28, 12, 0);
+	iopf_unbind(bond);
+	expect_account(bond, 28, 17, 11);
+}
+
+static void exit_of_the_process_closes_the_account(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	run(bond, mem, 10, false);
+	sva_proc_exit(bond->proc);
+	expect_account(bond, 12, 7, 5);
+	iopf_unbind(bond);
+	expect_account(bond, 12, 7, 5);
+}
+
+/* What the CPU uses is used. Pages that are gone are nothing. */
+static void uses_of_the_process_count(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	run(bond, mem, 2, true);
+	sva_poke(test, bond->proc, mem + 3 * PAGE_SIZE, 1);
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem + 4 * PAGE_SIZE, PAGE_SIZE), 0);
+	iopf_unbind(bond);
+	expect_account(bond, 4, 1, 2);
+}
+
+/* After the window of four pages, none of which is used, there is no other. */
+static void unused_windows_end_a_stream(struct kunit *test)
+{
+	static const unsigned int pages[] = { 0, 1, 6, 7 };
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++)
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem + pages[i] * PAGE_SIZE, IOPF_RW),
+				IOMMU_PAGE_RESP_SUCCESS);
+	expect_account(bond, 4, 0, 4);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 8);
+}
+
+/* The knob */
+
+static void nothing_is_mapped_ahead_if_not_wanted(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	sva_sysfs_set(test, KNOB, "0");
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 32, true), 32);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 32);
+	/* Half way */
+	sva_sysfs_put(test, KNOB, "4");
+	KUNIT_EXPECT_LT(test, run(bond, mem + 32 * PAGE_SIZE, 32, true), 10);
+}
+
+static void limit_of_windows_holds(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_1M);
+
+	sva_sysfs_set(test, KNOB, "6");
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 6 + 7 * 20, true), 2 + 20);
+}
+
+static long write_knob(struct iopf_bond *bond, const char *value)
+{
+	unsigned long at = sva_proc_string(bond->proc, "/sys/" KNOB);
+	long fd = sva_proc_syscall(bond->proc, __NR_openat, AT_FDCWD, at, O_WRONLY, 0, 0, 0), ret;
+
+	KUNIT_ASSERT_GE(bond->test, fd, 0L);
+	at = sva_proc_string(bond->proc, value);
+	ret = sva_proc_syscall(bond->proc, __NR_write, fd, at, strlen(value), 0, 0, 0);
+	sva_proc_syscall(bond->proc, __NR_close, fd, 0, 0, 0, 0, 0);
+	return ret;
+}
+
+static void limit_of_windows_has_limits(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	char most[16], beyond[16];
+
+	scnprintf(most, sizeof(most), "%u", SVA_WINDOW_MAX);
+	scnprintf(beyond, sizeof(beyond), "%u", SVA_WINDOW_MAX + 1);
+	sva_sysfs_set(test, KNOB, most);
+	KUNIT_EXPECT_EQ(test, write_knob(bond, beyond), -EINVAL);
+	KUNIT_EXPECT_EQ(test, write_knob(bond, "-1"), -EINVAL);
+	KUNIT_EXPECT_EQ(test, write_knob(bond, "many"), -EINVAL);
+	KUNIT_EXPECT_EQ(test, write_knob(bond, "1"), 1);
+}
+
+/* Races; stale translations and what is left behind are the fixture's */
+
+static void mappings_go_while_windows_come(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+
+	KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
+	for (unsigned int i = 0; i < 40; i++) {
+		unsigned long at = mem + i % 8 * SZ_512K;
+
+		KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, at, SZ_512K), 0);
+		sva_proc_map_at(bond->proc, at, SZ_512K);
+		KUNIT_EXPECT_EQ(test, sva_proc_madvise(bond->proc, mem, SZ_4M, MADV_DONTNEED), 0);
+	}
+	KUNIT_EXPECT_GT(test, soft_storm_stop(bond->ep), 0);
+	KUNIT_EXPECT_GT(test, ahead(bond), 0);
+}
+
+static bool has_streamed(struct iopf_bond *bond)
+{
+	return iopf_counted(bond->ep, IOPF_AHEAD) > 0;
+}
+
+static void bond_ends_while_windows_come(struct kunit *test)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		struct iopf_bond *bond = bind_first(test);
+		unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+
+		/* To be refused after the unbind is what it is about. */
+		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
+		KUNIT_EXPECT_TRUE(test, sva_becomes(has_streamed(bond)));
+		iopf_unbind(bond);
+		soft_storm_stop(bond->ep);
+	}
+}
+
+static void process_exits_while_windows_come(struct kunit *test)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		struct iopf_bond *bond = bind_first(test);
+		unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+		u64 before = ahead(bond);
+
+		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
+		KUNIT_EXPECT_TRUE(test, sva_becomes(ahead(bond) > before));
+		sva_proc_kill(bond->proc);
+		soft_storm_stop(bond->ep);
+		iopf_unbind(bond);
+	}
+}
+
+static int around_init(struct kunit *test)
+{
+	int ret = iopf_fixture_init(test);
+
+	sva_around_limit(SVA_WINDOW_DEFAULT);
+	return ret;
+}
+
+static struct kunit_case sva_around_cases[] = {
+	KUNIT_CASE(reads_of_fresh_memory_make_few_requests),
+	KUNIT_CASE(writes_to_fresh_memory_make_few_requests),
+	KUNIT_CASE(shared_anonymous_memory_counts_as_such),
+	KUNIT_CASE(copies_on_write_are_not_made_ahead),
+	KUNIT_CASE(window_crosses_into_a_fresh_top_level_slot),
+	KUNIT_CASE(huge_pages_need_nothing_ahead),
+	KUNIT_CASE(page_cache_makes_few_requests),
+	KUNIT_CASE(files_make_few_requests),
+	KUNIT_CASE(nobody_but_the_device_dirties_a_file),
+	KUNIT_CASE(holes_of_files_are_not_filled_ahead),
+	KUNIT_CASE(what_is_swapped_out_is_left_to_requests),
+	KUNIT_CASE(random_access_maps_nothing_ahead),
+	KUNIT_CASE(strides_map_nothing_ahead),
+	KUNIT_CASE(backwards_is_no_stream),
+	KUNIT_CASE(several_streams_at_once),
+	KUNIT_CASE(requests_under_way_are_no_obstacle),
+	KUNIT_CASE(groups_of_many_pages_are_streams),
+	KUNIT_CASE(windows_end_with_their_mapping),
+	KUNIT_CASE(pages_locked_on_fault_stay_away),
+	KUNIT_CASE(advice_of_random_access_is_followed),
+	KUNIT_CASE(stacks_are_left_alone),
+	KUNIT_CASE(memory_of_drivers_is_left_alone),
+	KUNIT_CASE(userfaultfd_is_told_of_nothing_more),
+#ifdef CONFIG_MEMCG_V1
+	KUNIT_CASE(memory_group_is_not_driven_to_its_limit),
+#endif
+	KUNIT_CASE(used_and_unused_pages_are_counted),
+	KUNIT_CASE(exit_of_the_process_closes_the_account),
+	KUNIT_CASE(uses_of_the_process_count),
+	KUNIT_CASE(unused_windows_end_a_stream),
+	KUNIT_CASE(nothing_is_mapped_ahead_if_not_wanted),
+	KUNIT_CASE(limit_of_windows_holds),
+	KUNIT_CASE(limit_of_windows_has_limits),
+	KUNIT_CASE(mappings_go_while_windows_come),
+	KUNIT_CASE(bond_ends_while_windows_come),
+	KUNIT_CASE(process_exits_while_windows_come),
+	{}
+};
+
+static struct kunit_suite sva_around_suite = {
+	.name = "iommu_sva_around",
+	.init = around_init,
+	.exit = iopf_fixture_exit,
+	.test_cases = sva_around_cases,
+};
+
+kunit_test_suite(sva_around_suite);
+
+MODULE_DESCRIPTION("KUnit tests for fault-around of SVA");
+MODULE_LICENSE("GPL");
