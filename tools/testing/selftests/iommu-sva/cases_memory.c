@@ -49,6 +49,23 @@ TEST_F(memory, untouched_heap_takes_the_devices_bytes)
 	free(heap);
 }
 
+TEST_F(memory, device_that_streams_needs_few_requests)
+{
+	size_t len = 16 * MiB;
+	__u64 served = counter(_metadata, &self->q, env_served(&self->env));
+	long ahead = iopf_count(&self->env.sva[0], "ahead");
+	__u8 *mem = anon(len);
+
+	env_fault_around("64");
+	EXPECT_EQ(0, madvise(mem, len, MADV_NOHUGEPAGE));
+	run_ok(&self->q, sva_fill(mem, len, 0x3c));
+	EXPECT_EQ(-1, differs(mem, len, 0x3c));
+	/* Once for 65 pages, and what it takes until windows are that large, or are so again */
+	EXPECT_GE(served + len / PAGE / 65 + 64,
+		  counter(_metadata, &self->q, env_served(&self->env)));
+	EXPECT_LT(ahead + (long)(len / PAGE / 2), iopf_count(&self->env.sva[0], "ahead"));
+}
+
 TEST_F(memory, brk_heap_is_shared)
 {
 	size_t len = 64 * KiB;

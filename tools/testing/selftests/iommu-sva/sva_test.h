@@ -147,11 +147,25 @@ static void env_count(struct __test_metadata *_metadata, struct sva_env *env, in
 	sva_close(&q);
 }
 
+/* The largest window of fault-around, in pages. A kernel that has none does not mind. */
+static void env_fault_around(const char *pages)
+{
+	int fd = open("/sys/module/iommu_sva/parameters/fault_around_pages", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (write(fd, pages, strlen(pages)) < 0)
+			perror("fault_around_pages");
+		close(fd);
+	}
+}
+
+/* Cases count page requests: there is no fault-around but for those that want it. */
 static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
 {
 	int i, channels;
 
 	env_find(_metadata, env);
+	env_fault_around("0");
 	env->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	ASSERT_LE(0, env->kmsg);
 	lseek(env->kmsg, 0, SEEK_END);
