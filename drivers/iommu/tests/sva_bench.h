@@ -9,6 +9,18 @@
 
 #include "iopf_kunit.h"
 
+/* The largest window of fault-around, which a base kernel has not */
+#if SVA_CORE
+#include "../iommu-sva-around.h"
+#define BENCH_AROUND	SVA_WINDOW_DEFAULT
+#else
+#define BENCH_AROUND	0
+static inline unsigned int sva_around_limit(unsigned int pages)
+{
+	return 0;
+}
+#endif
+
 /* Of each value the median of so many rounds is taken. */
 #define BENCH_ROUNDS	31
 /* The batch that most values are for */

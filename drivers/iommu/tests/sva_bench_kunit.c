@@ -131,8 +131,13 @@ static void allocations_and_locks(struct kunit *test)
 
 static int bench_init(struct kunit *test)
 {
+	int ret;
+
 	sched_set_fifo_low(current);
-	return iopf_fixture_init(test);
+	ret = iopf_fixture_init(test);
+	if (!ret)
+		sva_around_limit(BENCH_AROUND);
+	return ret;
 }
 
 static void bench_exit(struct kunit *test)
