@@ -353,9 +353,12 @@ TEST_F(memory, locked_memory_needs_no_page_request)
 	sva_close(&q);
 }
 
+/* More pages than CPUs keep for themselves before they can be found and swapped out. */
+#define SWAP_LEN	(128 * PAGE)
+
 TEST_F(memory, pages_come_back_from_swap)
 {
-	size_t len = 1 * MiB;
+	size_t len = SWAP_LEN;
 	__u8 *memory = anon(len);
 
 	pattern(memory, len, 21);
@@ -369,7 +372,7 @@ TEST_F(memory, pages_come_back_from_swap)
 
 TEST_F(memory, what_the_device_wrote_survives_swapping)
 {
-	size_t len = 512 * KiB;
+	size_t len = SWAP_LEN;
 	__u8 *memory = anon(len);
 	__u8 i;
 
