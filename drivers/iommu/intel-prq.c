@@ -179,31 +179,49 @@ VISIBLE_IF_KUNIT void intel_prq_decode(const struct page_req_dsc *req, struct io
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_decode);
 
-static void prq_take(struct intel_iommu *iommu, const struct page_req_dsc *req, unsigned long seq)
+/* Nobody can be asked about it. */
+static void prq_refuse(struct intel_iommu *iommu, const struct page_req_dsc *req,
+		       struct device *dev)
 {
 	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
 	struct iopf_fault evt;
-	struct device *dev;
-
-	lockdep_assert_held(&iommu->iopf_lock);
-
-	/* A stop marker wants no answer; its PASID is drained by whoever stopped it (7.10). */
-	if (intel_prq_is_stop_marker(req))
-		return;
 
 	intel_prq_decode(req, &evt);
-	dev = device_rbtree_find(iommu, rid);
-	if (dev && (req->qw[0] & PRQ_0_PASID_PRESENT)) {
-		iommu_report_device_fault(dev, &evt);
-		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
-		return;
-	}
-
 	pr_err_ratelimited("%s: page request for %#llx from %02x:%02x.%d %s\n", iommu->name,
 			   evt.fault.prm.addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff),
 			   PCI_FUNC(rid & 0xff), dev ? "without PASID" : "which is unknown");
 	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
 		prq_respond(iommu, rid, &evt.fault.prm, QI_RESP_INVALID);
+}
+
+/* Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. */
+static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end)
+{
+	struct page_req_dsc *req = &iommu->prq[seq % PRQ_ENTRIES];
+	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
+	struct device *dev = device_rbtree_find(iommu, rid);
+	struct iopf_fault evts[PRQ_MAX_REPORTS];
+	unsigned int nr = 0;
+
+	lockdep_assert_held(&iommu->iopf_lock);
+
+	for (; seq != end && nr < PRQ_MAX_REPORTS; seq++) {
+		req = &iommu->prq[seq % PRQ_ENTRIES];
+		if (FIELD_GET(PRQ_0_RID, req->qw[0]) != rid)
+			break;
+		/* It wants no answer; its PASID is drained by whoever stopped it (7.10). */
+		if (intel_prq_is_stop_marker(req))
+			continue;
+		if (!dev || !(req->qw[0] & PRQ_0_PASID_PRESENT)) {
+			prq_refuse(iommu, req, dev);
+			continue;
+		}
+		intel_prq_decode(req, &evts[nr++]);
+		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
+	}
+	if (nr)
+		iopf_report_batch(dev, evts, nr);
+	return seq;
 }
 
 static unsigned long prq_index(struct intel_iommu *iommu, unsigned int reg)
@@ -223,19 +241,27 @@ VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_clear_status);
 
+/* What the count will be when the head, now at count @seq, has come to @index. */
+VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned long index)
+{
+	return seq + (index + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
+
 /* Consumes what is in the ring now. Returns false if that is nothing. */
 static bool prq_consume(struct intel_iommu *iommu)
 {
 	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
 	unsigned long seq = iommu->prq_seq_number;
+	unsigned long end = intel_prq_count_at(seq, tail);
 
-	if (seq % PRQ_ENTRIES == tail)
+	if (seq == end)
 		return false;
 
 	/* The lock keeps devices from going away between look-up and report. */
 	scoped_guard(mutex, &iommu->iopf_lock)
-		for (; seq % PRQ_ENTRIES != tail; seq++)
-			prq_take(iommu, &iommu->prq[seq % PRQ_ENTRIES], seq);
+		while (seq != end)
+			seq = prq_take(iommu, seq, end);
 
 	/* Before the head: hardware must not be further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
@@ -280,13 +306,6 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 	return IRQ_RETVAL(handled);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_thread);
-
-/* What the count will be when the head, now at count @seq, has come to @index. */
-VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned long index)
-{
-	return seq + (index + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
-}
-EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
 
 /* Waits until the requests that are in the ring now have been reported. */
 static void prq_wait_consumed(struct intel_iommu *iommu)

@@ -331,29 +331,25 @@ static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *grou
 	return false;
 }
 
-/* Lanes that get on with something. */
-static unsigned int iopf_lanes_running(const struct iopf_service *svc)
-{
-	return IOPF_LANES - hweight_long(svc->idle | svc->away);
-}
-
 /*
  * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
  * process that floods the queue shall not slow them down.
  */
 static void iopf_service_kick(struct iopf_service *svc, struct workqueue_struct *wq)
 {
-	unsigned int running = iopf_lanes_running(svc);
-	unsigned long lane = find_first_bit(&svc->idle, IOPF_LANES);
+	unsigned int running = svc->nr_running;
+	unsigned long lane;
 
 	lockdep_assert_held(&svc->lock);
 
-	if (lane >= IOPF_LANES || !svc->nr_waiting)
-		return;
 	if (running && (svc->nr_waiting <= running * IOPF_BATCH ||
 			running + 1 >= num_online_cpus()))
 		return;
+	lane = find_first_bit(&svc->idle, IOPF_LANES);
+	if (lane >= IOPF_LANES || !svc->nr_waiting)
+		return;
 	__clear_bit(lane, &svc->idle);
+	svc->nr_running++;
 	refcount_inc(&svc->users);
 	queue_work(wq, &svc->lanes[lane].work);
 }
@@ -394,7 +390,7 @@ static void iopf_lane_finish(struct iopf_lane *lane)
 	lockdep_assert_held(&svc->lock);
 
 	if (lane->away)
-		__clear_bit(lane - svc->lanes, &svc->away);
+		svc->nr_running++;
 	lane->away = false;
 	if (!group)
 		return;
@@ -496,7 +492,7 @@ void iopf_lane_may_wait(struct iopf_lane *lane)
 		return;
 	lane->away = true;
 	scoped_guard(spinlock, &svc->lock) {
-		__set_bit(lane - svc->lanes, &svc->away);
+		svc->nr_running--;
 		group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
 		if (group)
 			iopf_service_kick(svc, group->fault_param->queue->wq);
@@ -514,6 +510,7 @@ static bool iopf_lane_goes_on(struct iopf_lane *lane)
 	if (!list_empty(&svc->waiting))
 		return true;
 	__set_bit(lane - svc->lanes, &svc->idle);
+	svc->nr_running--;
 	return false;
 }
 
@@ -1356,14 +1353,20 @@ void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr)
 
 /* Collecting */
 
-static struct iommu_attach_handle *iopf_find_handle(struct device *dev,
-						    const struct iommu_fault_page_request *prm)
+/**
+ * struct iopf_found - what the latest request was for: the next is probably for the same
+ * @pasid: its PASID, or IOMMU_NO_PASID
+ * @handle: attached to that; stays while iommu_fault_param.lock is held, since whoever detaches it
+ *	drains. NULL: nothing is remembered.
+ */
+struct iopf_found {
+	ioasid_t pasid;
+	struct iommu_attach_handle *handle;
+};
+
+static struct iommu_attach_handle *iopf_find_handle(struct device *dev, ioasid_t pasid)
 {
 	struct iommu_attach_handle *handle;
-	ioasid_t pasid = IOMMU_NO_PASID;
-
-	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
-		pasid = prm->pasid;
 
 	handle = iommu_attach_handle_get(dev->iommu_group, pasid, 0);
 	/* With a PASID table in the hands of user space, all PASIDs belong to the nested domain. */
@@ -1461,18 +1464,24 @@ static enum iopf_count iopf_refuse(struct iopf_device *idev,
 }
 
 /* On error @why says as what a last page is refused. */
-static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enum iopf_count *why)
+static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt,
+		     struct iopf_found *found, enum iopf_count *why)
 {
 	const struct iommu_fault_page_request *prm = &evt->fault.prm;
 	struct device *dev = idev->fp.dev;
-	struct iommu_attach_handle *handle;
+	ioasid_t pasid = IOMMU_NO_PASID;
 	struct iopf_group *group;
 	int ret;
 
 	lockdep_assert_held(&idev->fp.lock);
 
-	handle = iopf_find_handle(dev, prm);
-	if (!handle) {
+	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		pasid = prm->pasid;
+	if (!found->handle || found->pasid != pasid) {
+		found->pasid = pasid;
+		found->handle = iopf_find_handle(dev, pasid);
+	}
+	if (!found->handle) {
 		*why = iopf_refuse(idev, prm);
 		return -EINVAL;
 	}
@@ -1485,14 +1494,14 @@ static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enu
 		return ret;
 	}
 
-	group = iopf_build_group(idev, evt, handle);
+	group = iopf_build_group(idev, evt, found->handle);
 	if (!group) {
 		iopf_count(idev, IOPF_OVERRUN);
 		dev_warn_ratelimited(dev, "more page requests outstanding than granted\n");
 		return -EBUSY;
 	}
 
-	ret = handle->domain->iopf_handler(group);
+	ret = found->handle->domain->iopf_handler(group);
 	if (ret) {
 		iopf_answer(group, IOMMU_PAGE_RESP_INVALID,
 			    ret == -ESRCH ? IOPF_EXITED : IOPF_FAILED);
@@ -1501,13 +1510,13 @@ static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt, enu
 	return 0;
 }
 
-static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
+static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct iopf_found *found)
 {
 	enum iopf_count why = IOPF_DRAINED;
 	int ret;
 
 	/* Held while a refusal is sent, too: quiesce and removal wait for that. */
-	guard(mutex)(&idev->fp.lock);
+	lockdep_assert_held(&idev->fp.lock);
 
 	iopf_count(idev, IOPF_REQUESTS);
 	trace_iopf_request(idev->fp.dev, &evt->fault.prm);
@@ -1522,7 +1531,7 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt)
 		iopf_count(idev, IOPF_DRAINED);
 		ret = -ESHUTDOWN;
 	} else {
-		ret = iopf_take(idev, evt, &why);
+		ret = iopf_take(idev, evt, found, &why);
 	}
 	if (ret && iopf_is_last(evt))
 		iopf_refuse_last(idev->fp.dev, evt, why);
@@ -1558,13 +1567,44 @@ int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 		return -EINVAL;
 
 	idev = iopf_device_get(dev);
-	if (idev)
-		return iopf_collect(idev, evt);
+	if (idev) {
+		struct iopf_found found = {};
+
+		guard(mutex)(&idev->fp.lock);
+		return iopf_collect(idev, evt, &found);
+	}
 	if (iopf_is_last(evt))
 		iopf_refuse_last(dev, evt, IOPF_DRAINED);
 	return -ENODEV;
 }
 EXPORT_SYMBOL_GPL(iommu_report_device_fault);
+
+/**
+ * iopf_report_batch() - Take page requests from a vendor driver
+ * @dev: the device that sent them; must not go away during the call
+ * @evts: the requests, in the order of their arrival, copied
+ * @nr: how many
+ *
+ * As iommu_report_device_fault() for each of them, for less.
+ *
+ * Context: as iommu_report_device_fault().
+ */
+void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int nr)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	struct iopf_found found = {};
+
+	if (!idev) {
+		for (unsigned int i = 0; i < nr; i++)
+			if (iopf_is_last(&evts[i]))
+				iopf_refuse_last(dev, &evts[i], IOPF_DRAINED);
+		return;
+	}
+	guard(mutex)(&idev->fp.lock);
+	for (unsigned int i = 0; i < nr; i++)
+		iopf_collect(idev, &evts[i], &found);
+}
+EXPORT_SYMBOL_GPL(iopf_report_batch);
 
 /**
  * iopf_queue_discard_partial - The hardware queue has overflowed

@@ -263,12 +263,20 @@ static void io_mm_free_root(struct io_mm *io_mm)
 	free_page((unsigned long)io_mm->root);
 }
 
+static pgdval_t io_mm_slot(struct io_mm *io_mm, unsigned long i)
+{
+	return pgd_val(READ_ONCE(io_mm->notifier.mm->pgd[i])) & ~SVA_ROOT_DROPPED;
+}
+
+static bool io_mm_slot_is_right(struct io_mm *io_mm, unsigned long i)
+{
+	return !((io_mm_slot(io_mm, i) ^ pgd_val(READ_ONCE(io_mm->root[i]))) & ~SVA_ROOT_IGNORED);
+}
+
 /* Brings the slots of @start to @last, inclusive, up to date. */
 static void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
 {
 	unsigned long i, end = SVA_ROOT_SLOTS;
-	const pgd_t *pgd = io_mm->notifier.mm->pgd;
-	pgdval_t now;
 
 	if (start >= TASK_SIZE_MAX)
 		return;
@@ -278,11 +286,19 @@ static void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long
 	guard(spinlock)(&io_mm->root_lock);
 	if (io_mm->exited)
 		return;
-	for (i = pgd_index(start); i < end; i++) {
-		now = pgd_val(READ_ONCE(pgd[i])) & ~SVA_ROOT_DROPPED;
-		if ((now ^ pgd_val(io_mm->root[i])) & ~SVA_ROOT_IGNORED)
-			WRITE_ONCE(io_mm->root[i], __pgd(now));
-	}
+	for (i = pgd_index(start); i < end; i++)
+		if (!io_mm_slot_is_right(io_mm, i))
+			WRITE_ONCE(io_mm->root[i], __pgd(io_mm_slot(io_mm, i)));
+}
+
+/*
+ * After a served fault, in whose range there is nearly never a new slot. To look without the lock
+ * is not for invalidations: whoever has it may just be copying the slot that has been taken away.
+ */
+static void io_mm_mirror_served(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+	if (pgd_index(start) != pgd_index(last) || !io_mm_slot_is_right(io_mm, pgd_index(start)))
+		io_mm_mirror(io_mm, start, last);
 }
 
 static void io_mm_clear_root(struct io_mm *io_mm)
@@ -307,6 +323,10 @@ static void io_mm_free_root(struct io_mm *io_mm)
 }
 
 static void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+}
+
+static void io_mm_mirror_served(struct io_mm *io_mm, unsigned long start, unsigned long last)
 {
 }
 
@@ -592,7 +612,8 @@ static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, str
 	while ((prm = iopf_lane_next(lane))) {
 		reason = sva_serve_page(mm, lane, prm);
 		if (!reason) {
-			io_mm_mirror(io_mm, prm->addr, sva_around(&io_mm->around, mm, lane, prm));
+			io_mm_mirror_served(io_mm, prm->addr,
+					    sva_around(&io_mm->around, mm, lane, prm));
 		} else if (!lane->suspect) {
 			sva_tell_unserved(lane, prm, reason);
 			return IOMMU_PAGE_RESP_INVALID;

@@ -89,7 +89,7 @@ struct iopf_service_ops {
  * @waiting: groups that no lane has taken yet, oldest first, through &iopf_group.node
  * @nr_waiting: how many these are
  * @idle: bit n: lane n has no work queued
- * @away: bit n: lane n may be waiting for somebody
+ * @nr_running: lanes that are neither idle nor away
  * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for the
  *	same hang on the first one.
  * @ops: what it does
@@ -101,7 +101,7 @@ struct iopf_service {
 	struct list_head waiting;
 	unsigned int nr_waiting;
 	unsigned long idle;
-	unsigned long away;
+	unsigned int nr_running;
 	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
 	const struct iopf_service_ops *ops;
 	struct iopf_lane lanes[IOPF_LANES];

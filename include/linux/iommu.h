@@ -226,6 +226,7 @@ static inline void iommu_sva_unlisten(struct iommu_sva *handle,
 #endif
 
 #ifdef CONFIG_IOMMU_IOPF
+void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int nr);
 void iopf_drain_pasid(struct device *dev, ioasid_t pasid);
 void iopf_quiesce_device(struct device *dev);
 void iopf_resume_device(struct device *dev);
@@ -235,6 +236,10 @@ void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr);
 int iopf_set_time_limit(struct device *dev, unsigned int ms);
 int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS]);
 #else
+static inline void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int nr)
+{
+}
+
 static inline void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
 {
 }

@@ -2,8 +2,8 @@
 /*
  * Software IOMMU: the page request ring
  *
- * Endpoints put requests in at the tail; the PRQ thread reports them to the core one by one, in
- * order, and then frees their place. When a request finds no place, the overflow bit is set, and
+ * Endpoints put requests in at the tail; the PRQ thread reports them to the core in order, those of
+ * one device in batches, and then frees their place. When a request finds no place, the overflow bit is set, and
  * until software clears it nothing is taken any more. Software clears it when the ring is empty,
  * and tells the core that partials may have lost their last page. To a last page that is lost the
  * IOMMU itself answers Success, so that the device asks again; a request with a PASID that has no
@@ -18,6 +18,9 @@
 #include <linux/timex.h>
 
 #include "soft-priv.h"
+
+/* Requests that are reported at once */
+#define SOFT_PRQ_BATCH		8
 
 static struct soft_request *soft_prq_at(struct soft_prq *prq, u64 nr)
 {
@@ -86,29 +89,44 @@ static bool soft_prq_has_work(struct soft_prq *prq)
 	return !prq->hold && (prq->head != prq->tail || prq->overflow);
 }
 
-/* Takes the oldest request in hand; it stays in the ring. */
-static bool soft_prq_take(struct soft_iommu *iommu, struct soft_request *req)
+/* A test that steps in before a report wants each request apart. */
+static unsigned int soft_prq_batch(struct soft_iommu *iommu)
+{
+	return READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn) ? 1 : SOFT_PRQ_BATCH;
+}
+
+/* Takes the oldest requests in hand, of one device; they stay in the ring. Returns how many. */
+static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request *reqs)
 {
 	struct soft_prq *prq = &iommu->prq;
 	u64 now = get_cycles();
+	unsigned int nr = 0, max;
 
 	scoped_guard(spinlock, &prq->lock) {
-		if (prq->hold || prq->head == prq->tail)
-			return false;
-		*req = *soft_prq_at(prq, prq->head);
-		prq->busy = true;
+		if (prq->hold)
+			return 0;
+		/* A hook that was set before a request was sent is seen. */
+		max = soft_prq_batch(iommu);
+		for (u64 at = prq->head; at != prq->tail && nr < max; at++) {
+			reqs[nr] = *soft_prq_at(prq, at);
+			if (reqs[nr].rid != reqs[0].rid)
+				break;
+			nr++;
+		}
+		prq->busy = nr;
 	}
-	soft_meter_request(iommu, now);
-	return true;
+	for (unsigned int i = 0; i < nr; i++)
+		soft_meter_request(iommu, now);
+	return nr;
 }
 
-static void soft_prq_done(struct soft_iommu *iommu)
+static void soft_prq_done(struct soft_iommu *iommu, unsigned int nr)
 {
 	struct soft_prq *prq = &iommu->prq;
 	u64 begin = soft_silicon_begin();
 
 	scoped_guard(spinlock, &prq->lock) {
-		prq->head++;
+		prq->head += nr;
 		prq->busy = false;
 	}
 	wake_up_all(&prq->idle);
@@ -150,28 +168,50 @@ static void soft_prq_hook(struct soft_iommu *iommu, const struct soft_request *r
 	put_device(event.dev);
 }
 
-static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request *req)
+static void soft_prq_decode(const struct soft_request *req, struct iopf_fault *evt)
 {
-	struct iopf_fault evt = {
+	*evt = (struct iopf_fault){
 		.fault.type = IOMMU_FAULT_PAGE_REQ,
 		.fault.prm = req->prm,
 	};
+	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		evt->fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+	/* Comes back with the answer, for the ledger. */
+	evt->fault.prm.private_data[0] = req->epoch;
+}
+
+static void soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr)
+{
+#if SOFT_SVA_CORE
+	iopf_report_batch(dev, evts, nr);
+#else
+	for (unsigned int i = 0; i < nr; i++)
+		iommu_report_device_fault(dev, &evts[i]);
+#endif
+}
+
+/* Of one device. */
+static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request *reqs,
+			    unsigned int nr)
+{
+	struct iopf_fault evts[SOFT_PRQ_BATCH];
+	unsigned int nr_evts = 0;
 	struct soft_endpoint *ep;
 
-	if (req->stop_marker)
+	for (unsigned int i = 0; i < nr; i++) {
+		if (reqs[i].stop_marker)
+			continue;
+		soft_prq_hook(iommu, &reqs[i]);
+		soft_prq_decode(&reqs[i], &evts[nr_evts++]);
+	}
+	if (!nr_evts)
 		return;
-	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
-		evt.fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
-	/* Comes back with the answer, for the ledger. */
-	evt.fault.prm.private_data[0] = req->epoch;
-
-	soft_prq_hook(iommu, req);
 
 	/* The device must not leave before the report is over. */
 	guard(mutex)(&iommu->lock);
-	ep = soft_find_endpoint(iommu, req->rid);
+	ep = soft_find_endpoint(iommu, reqs[0].rid);
 	if (ep)
-		iommu_report_device_fault(soft_endpoint_dev(ep), &evt);
+		soft_report(soft_endpoint_dev(ep), evts, nr_evts);
 }
 
 /* The ring is empty and the bit set: nothing can come in until we clear it. */
@@ -192,14 +232,15 @@ static void soft_prq_end_overflow(struct soft_iommu *iommu)
 static int soft_prq_thread(void *data)
 {
 	struct soft_iommu *iommu = data;
+	struct soft_request reqs[SOFT_PRQ_BATCH];
 	struct soft_prq *prq = &iommu->prq;
-	struct soft_request req;
+	unsigned int nr;
 
 	while (!kthread_should_stop()) {
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
-		while (soft_prq_take(iommu, &req)) {
-			soft_prq_report(iommu, &req);
-			soft_prq_done(iommu);
+		while ((nr = soft_prq_take(iommu, reqs))) {
+			soft_prq_report(iommu, reqs, nr);
+			soft_prq_done(iommu, nr);
 		}
 		soft_prq_end_overflow(iommu);
 	}

@@ -306,3 +306,28 @@ SHAKE(drains_against_batches)
 	SIM_EQ(sim_nr_tasks(), 0);
 	tear_down();
 }
+
+/* Reported together, by a driver that has several in its ring */
+TEST(requests_of_a_reported_batch_fare_as_they_would_alone)
+{
+	struct vendor_request *r[4];
+
+	set_up();
+	/* The last but one is for a PASID that is not bound. */
+	for (u32 i = 0; i < 4; i++)
+		r[i] = vendor_prepare(dev, i == 2 ? pasid + 1 : pasid, i, PAGE(i));
+	vendor_send_batch(dev, r, 4);
+	for (u32 i = 0; i < 4; i++)
+		test_answered(r[i], i == 2 ? INVALID : SUCCESS);
+	tear_down();
+}
+
+TEST(batch_of_a_device_that_is_on_no_queue)
+{
+	struct vendor_request *r;
+
+	dev = vendor_dev_new(vendor_iommu_new(0), 16, CREDITS);
+	r = vendor_prepare(dev, 1, 0, BASE);
+	vendor_send_batch(dev, &r, 1);
+	test_answered(r, INVALID);
+}

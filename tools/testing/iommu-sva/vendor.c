@@ -401,9 +401,9 @@ static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid
 	return r;
 }
 
-static void report(struct vendor_request *r)
+static struct iopf_fault event_of(const struct vendor_request *r)
 {
-	struct iopf_fault evt = {
+	return (struct iopf_fault){
 		.fault = {
 			.type = IOMMU_FAULT_PAGE_REQ,
 			.prm = {
@@ -416,6 +416,11 @@ static void report(struct vendor_request *r)
 			},
 		},
 	};
+}
+
+static void report(struct vendor_request *r)
+{
+	struct iopf_fault evt = event_of(r);
 
 	r->error = r->dev->shut ? -ENODEV : 0;
 	r->error = iommu_report_device_fault(&r->dev->pdev.dev, &evt);
@@ -432,6 +437,25 @@ struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 g
 	if (!r->forgotten)
 		report(r);
 	return r;
+}
+
+void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsigned int nr)
+{
+	struct iopf_fault evts[8];
+
+	SIM_CHECK(nr <= ARRAY_SIZE(evts));
+	for (unsigned int i = 0; i < nr; i++)
+		evts[i] = event_of(r[i]);
+	iopf_report_batch(&dev->pdev.dev, evts, nr);
+	for (unsigned int i = 0; i < nr; i++)
+		r[i]->reported = true;
+	memset(evts, 0xa5, sizeof(evts));
+}
+
+struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				      unsigned long addr)
+{
+	return new_request(dev, pasid, grpid, addr, IOMMU_FAULT_PERM_READ, true);
 }
 
 static void interrupt_thread(void *arg)

@@ -159,6 +159,10 @@ void vendor_start(struct vendor_dev *dev);
 /* Sends a page request and has it reported at once. A device that is stopped does not even send. */
 struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
+/* A last page that is reported with others of @dev, up to 8 at once. */
+struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
+				      unsigned long addr);
+void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsigned int nr);
 /* Only puts it into the hardware's ring; an interrupt thread will take it. */
 struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
