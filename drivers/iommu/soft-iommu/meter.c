@@ -11,10 +11,24 @@
  * What is left means something if there is one CPU and it has nothing else to do.
  */
 #include <linux/jiffies.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/timex.h>
 
 #include "soft-priv.h"
+
+/* Ticks for what hardware would do, of all software IOMMUs */
+static DEFINE_PER_CPU(u64, soft_silicon);
+
+static u64 soft_silicon_sum(void)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(soft_silicon, cpu));
+	return sum;
+}
 
 void soft_meter_init(struct soft_iommu *iommu)
 {
@@ -39,7 +53,7 @@ u64 soft_meter_wait(struct soft_iommu *iommu)
 	if (!wait_for_completion_timeout(&meter->done, SOFT_LONG_TIME))
 		return 0;
 	guard(spinlock)(&meter->lock);
-	return meter->ended - meter->began - meter->silicon;
+	return meter->ended - meter->began;
 }
 
 /* A request has been read out of the ring; that began at @began. */
@@ -50,15 +64,14 @@ void soft_meter_request(struct soft_iommu *iommu, u64 began)
 	if (!READ_ONCE(meter->left) || READ_ONCE(meter->began))
 		return;
 	guard(spinlock)(&meter->lock);
-	meter->silicon = 0;
-	WRITE_ONCE(meter->began, began);
+	/* Ticks of silicon count as if they came before. */
+	WRITE_ONCE(meter->began, began - soft_silicon_sum());
 }
 
-/* The core has written a response. */
-void soft_meter_response(struct soft_iommu *iommu)
+/* The core has written a response, at @now. */
+void soft_meter_response(struct soft_iommu *iommu, u64 now)
 {
 	struct soft_meter *meter = &iommu->meter;
-	u64 now = get_cycles();
 
 	if (!READ_ONCE(meter->left))
 		return;
@@ -68,7 +81,7 @@ void soft_meter_response(struct soft_iommu *iommu)
 		WRITE_ONCE(meter->left, meter->left - 1);
 		if (meter->left)
 			return;
-		meter->ended = now;
+		meter->ended = now - soft_silicon_sum();
 	}
 	complete(&meter->done);
 }
@@ -80,13 +93,8 @@ u64 soft_silicon_begin(void)
 	return get_cycles();
 }
 
-void soft_silicon_end(struct soft_iommu *iommu, u64 begin)
+void soft_silicon_end(u64 begin)
 {
-	struct soft_meter *meter = &iommu->meter;
-
-	if (READ_ONCE(meter->left) && READ_ONCE(meter->began)) {
-		guard(spinlock)(&meter->lock);
-		meter->silicon += get_cycles() - begin;
-	}
+	__this_cpu_add(soft_silicon, get_cycles() - begin);
 	preempt_enable();
 }

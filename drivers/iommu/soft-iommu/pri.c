@@ -217,11 +217,8 @@ static bool soft_pri_hold(struct soft_endpoint *ep, const struct iommu_page_resp
 	return true;
 }
 
-/* The core answers a group; @epoch is that of its last page. */
-void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp,
-		       unsigned int epoch)
+static void soft_pri_hook(struct soft_endpoint *ep, const struct iommu_page_response *resp)
 {
-	struct soft_iommu *iommu = ep->iommu;
 	struct soft_iommu_event event = {
 		.point = SOFT_AT_RESPONSE,
 		.dev = soft_endpoint_dev(ep),
@@ -229,12 +226,23 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 		.grpid = resp->grpid,
 		.code = resp->code,
 	};
+
+	soft_hook(ep->iommu, &event);
+}
+
+/* The core answers a group; @epoch is that of its last page. */
+void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp,
+		       unsigned int epoch)
+{
+	struct soft_iommu *iommu = ep->iommu;
 	u64 begin;
 
-	soft_meter_response(iommu);
-	soft_hook(iommu, &event);
+	/* A hook that is set before the request is sent is seen. */
+	if (READ_ONCE(iommu->hooks[SOFT_AT_RESPONSE].fn))
+		soft_pri_hook(ep, resp);
 
 	begin = soft_silicon_begin();
+	soft_meter_response(iommu, begin);
 	soft_count(iommu, responses[resp->code & 15]);
 	/* In numbers: a base kernel's names for them may be wrong. */
 	if (resp->code != 0 && resp->code != 1 && resp->code != 15)
@@ -242,7 +250,7 @@ void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_respons
 			       soft_endpoint_name(ep), resp->pasid, resp->code);
 	if (soft_pri_book(ep, resp, epoch) && !soft_pri_hold(ep, resp, epoch))
 		soft_pri_deliver(ep, resp->pasid, resp->grpid, epoch, resp->code);
-	soft_silicon_end(iommu, begin);
+	soft_silicon_end(begin);
 }
 
 static bool soft_pri_holds(struct soft_endpoint *ep, ioasid_t pasid)

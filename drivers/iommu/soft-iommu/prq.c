@@ -14,6 +14,7 @@
  */
 #include <linux/kthread.h>
 #include <linux/log2.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/timex.h>
 
@@ -115,7 +116,7 @@ static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request 
 		}
 		prq->busy = nr;
 	}
-	for (unsigned int i = 0; i < nr; i++)
+	if (nr)
 		soft_meter_request(iommu, now);
 	return nr;
 }
@@ -130,7 +131,7 @@ static void soft_prq_done(struct soft_iommu *iommu, unsigned int nr)
 		prq->busy = false;
 	}
 	wake_up_all(&prq->idle);
-	soft_silicon_end(iommu, begin);
+	soft_silicon_end(begin);
 }
 
 static struct soft_endpoint *soft_find_endpoint(struct soft_iommu *iommu, u32 rid)
@@ -155,9 +156,6 @@ static void soft_prq_hook(struct soft_iommu *iommu, const struct soft_request *r
 	};
 	struct soft_endpoint *ep;
 
-	/* What is set before a request is sent is seen. */
-	if (!READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn))
-		return;
 	scoped_guard(mutex, &iommu->lock) {
 		ep = soft_find_endpoint(iommu, req->rid);
 		if (!ep)
@@ -201,7 +199,9 @@ static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (reqs[i].stop_marker)
 			continue;
-		soft_prq_hook(iommu, &reqs[i]);
+		/* A hook that is set before a request is sent is seen. */
+		if (READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn))
+			soft_prq_hook(iommu, &reqs[i]);
 		soft_prq_decode(&reqs[i], &evts[nr_evts++]);
 	}
 	if (!nr_evts)
@@ -236,6 +236,8 @@ static int soft_prq_thread(void *data)
 	struct soft_prq *prq = &iommu->prq;
 	unsigned int nr;
 
+	/* Like the thread of an interrupt, which this is for a real driver */
+	sched_set_fifo(current);
 	while (!kthread_should_stop()) {
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
 		while ((nr = soft_prq_take(iommu, reqs))) {

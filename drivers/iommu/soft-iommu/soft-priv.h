@@ -191,9 +191,8 @@ void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid);
  * struct soft_meter - see the head of meter.c
  * @lock: guards all below but @done
  * @left: responses until the end; 0: not armed
- * @began: ticks, when the first request was read; 0: not yet
- * @ended: ticks, when the last response was written
- * @silicon: ticks, between these, for what hardware would do
+ * @began: ticks, less those of silicon, when the first request was read; 0: not yet
+ * @ended: the same when the last response was written
  * @done: the last response was written
  */
 struct soft_meter {
@@ -201,15 +200,14 @@ struct soft_meter {
 	unsigned int left;
 	u64 began;
 	u64 ended;
-	u64 silicon;
 	struct completion done;
 };
 
 void soft_meter_init(struct soft_iommu *iommu);
 void soft_meter_request(struct soft_iommu *iommu, u64 began);
-void soft_meter_response(struct soft_iommu *iommu);
+void soft_meter_response(struct soft_iommu *iommu, u64 now);
 u64 soft_silicon_begin(void);
-void soft_silicon_end(struct soft_iommu *iommu, u64 begin);
+void soft_silicon_end(u64 begin);
 
 /* ledger.c */
 

@@ -12,9 +12,9 @@
  *
  * A batch. The PRQ thread is held, the requests of the batch are put into the ring, the thread is
  * let go; the meter of the software IOMMU takes the time from the first request that is read to
- * the last response, less what hardware would do. The thread of the test has real-time priority
- * until it sleeps, so that nothing of it falls into that time. There is no other work: neither idle
- * loop nor timer but the tick, and of some rounds the median is taken.
+ * the last response, less what hardware would do. The thread of the test has the same real-time
+ * priority as the PRQ thread, so that nothing of it falls into that time. There is no other work:
+ * neither idle loop nor timer but the tick, and of some rounds the median is taken.
  *
  * The pages of a batch are random ones of a region whose page tables stay, like those that the
  * CPU touches, so that the two do the same, and nothing can be mapped ahead.
@@ -133,7 +133,7 @@ static int bench_init(struct kunit *test)
 {
 	int ret;
 
-	sched_set_fifo_low(current);
+	sched_set_fifo(current);
 	ret = iopf_fixture_init(test);
 	if (!ret)
 		sva_around_limit(BENCH_AROUND);

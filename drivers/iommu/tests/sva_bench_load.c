@@ -2,10 +2,10 @@
 /*
  * Bench: what others do to a bond, and what many bonds cost
  *
- * A storm comes from a thread that sends requests for a number of devices, as many as they have
- * credits for. It is hardware, so it only gets the CPU time that nobody else wants. On one CPU the
- * thread of the test has real-time priority: what it measures is what it does itself, and what it
- * has to wait for.
+ * On one CPU the thread of the test has real-time priority, and so has the PRQ thread: what it
+ * measures is what it does itself, and what it has to wait for. There the thread itself sends the
+ * requests of a storm, half of which have been read out of the ring and not been served when what
+ * is measured begins. On two CPUs a thread does that, as hardware would.
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -15,7 +15,6 @@
 #include <linux/timex.h>
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
-#include <uapi/linux/sched/types.h>
 
 #include "sva_bench.h"
 
@@ -24,7 +23,12 @@
 #define ALL_PARTIALS		1000000
 #define MAX_DEVICES		31
 #define STORM_PAGES		64
+#define STORM_CREDITS		32
 #define FLOOD_PAGES		8192
+#define FLOOD_CREDITS		256
+#define FLOOD_ACCESSES		64
+#define PARALLEL_BONDS		4
+#define PARALLEL_ROUNDS		101
 #define LOAD_ROUNDS		15
 #define MAX_PROCESSES		256
 #define UNMAPPED_PAGES		16
@@ -108,8 +112,8 @@ struct bench_storm {
 	struct task_struct *thread;
 };
 
-/* Sends what the device has credits for. */
-static void storm_send(struct bench_bond *b, u32 *next)
+/* At most @max requests, as many as the device has credits for */
+static void storm_send(struct bench_bond *b, u32 *next, unsigned int max)
 {
 	struct iommu_fault_page_request prm = {
 		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID | IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
@@ -117,22 +121,25 @@ static void storm_send(struct bench_bond *b, u32 *next)
 		.perm = IOPF_RW,
 	};
 
-	do {
+	for (unsigned int i = 0; i < max; i++) {
 		prm.grpid = *next % NR_TAGS;
 		prm.addr = b->addrs[*next % b->pages];
-	} while (!soft_pri_send(b->bond->ep, &prm) && ++*next);
+		if (soft_pri_send(b->bond->ep, &prm))
+			return;
+		++*next;
+	}
 }
 
 static int storm_thread(void *data)
 {
-	const struct sched_attr idle = { .sched_policy = SCHED_IDLE };
 	struct bench_storm *storm = data;
 
-	sched_setattr_nocheck(current, &idle);
+	/* Hardware asks nobody for CPU time. */
+	sched_set_fifo(current);
 	while (!kthread_should_stop()) {
 		for (unsigned int i = 0; i < storm->nr; i++)
-			storm_send(storm->bonds[i], &storm->next[i]);
-		cond_resched();
+			storm_send(storm->bonds[i], &storm->next[i], FLOOD_CREDITS);
+		schedule_timeout_idle(1);
 	}
 	return 0;
 }
@@ -164,7 +171,9 @@ static struct soft_iommu *load_iommu(struct kunit *test)
 
 static struct soft_endpoint *add_endpoint(struct kunit *test, struct soft_iommu *iommu)
 {
-	static const struct soft_endpoint_config config = { .pasid_bits = 20, .credits = 16 };
+	static const struct soft_endpoint_config config = {
+		.pasid_bits = 20, .credits = STORM_CREDITS
+	};
 
 	return sva_add_endpoint(test, iommu, &config, true);
 }
@@ -189,18 +198,33 @@ static struct bench_bond *add_stormer(struct kunit *test, struct soft_endpoint *
 	return b;
 }
 
+/* Each device has half of its requests waiting to be served, and half in the ring. */
+static void storm_burst(struct bench_storm *storm, struct soft_iommu *iommu)
+{
+	for (unsigned int half = 0; half < 2; half++) {
+		for (unsigned int i = 0; i < storm->nr; i++)
+			storm_send(storm->bonds[i], &storm->next[i], STORM_CREDITS / 2);
+		if (!half)
+			soft_iommu_sync_prq(iommu);
+	}
+}
+
 /* The end of a bond whose device asks for nothing, with its drain */
-static u64 unbind_idle(struct kunit *test, struct iopf_bond *idle)
+static u64 unbind_idle(struct kunit *test, struct iopf_bond *idle, struct bench_storm *storm,
+		       struct soft_iommu *iommu)
 {
 	u64 ticks[LOAD_ROUNDS], begin;
 
 	for (unsigned int i = 0; i < LOAD_ROUNDS; i++) {
 		idle->sva = sva_bind(test, idle->ep, idle->proc);
-		/* The others get going. */
-		schedule_timeout_idle(2);
+		for (unsigned int n = 0; n < storm->nr; n++)
+			bench_forget_pages(storm->bonds[n]);
+		storm_burst(storm, iommu);
 		begin = get_cycles();
 		iopf_unbind(idle);
 		ticks[i] = get_cycles() - begin;
+		for (unsigned int n = 0; n < storm->nr; n++)
+			wait_answered(storm->bonds[n]);
 	}
 	return bench_median(ticks, LOAD_ROUNDS);
 }
@@ -218,10 +242,9 @@ void bench_drain(struct kunit *test)
 		while (storm->nr < nr)
 			storm->bonds[storm->nr++] = add_stormer(test, add_endpoint(test, iommu),
 								STORM_PAGES);
-		storm_start(test, storm);
 		scnprintf(name, sizeof(name), "drain_%u", nr);
-		bench_report(test, name, unbind_idle(test, idle), 1, "instructions");
-		storm_stop(test, storm);
+		bench_report(test, name, unbind_idle(test, idle, storm, iommu), 1,
+			     "instructions");
 	}
 }
 
@@ -300,11 +323,6 @@ void bench_munmap(struct kunit *test)
 }
 
 /* Two CPUs */
-
-#define PARALLEL_BONDS		4
-#define PARALLEL_ROUNDS		101
-#define FLOOD_ACCESSES		64
-#define FLOOD_CREDITS		256
 
 static s64 since(const atomic64_t *now, const atomic64_t *before)
 {
