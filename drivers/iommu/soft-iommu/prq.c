@@ -3,12 +3,12 @@
  * Software IOMMU: the page request ring
  *
  * Endpoints put requests in at the tail; the PRQ thread reports them to the core in order, those of
- * one device in batches, and then frees their place. When a request finds no place, the overflow bit is set, and
- * until software clears it nothing is taken any more. Software clears it when the ring is empty,
- * and tells the core that partials may have lost their last page. To a last page that is lost the
- * IOMMU itself answers Success, so that the device asks again; a request with a PASID that has no
- * entry it answers Invalid Request (VT-d 5.0, section 7.4.1), unless soft_iommu_take_all() says
- * that it shall leave that to software, as other IOMMUs do.
+ * one device in batches, and then frees their place. When a request finds no place, the overflow
+ * bit is set, and until software clears it nothing is taken any more. Software clears it when the
+ * ring is empty, and tells the core that partials may have lost their last page. To a last page
+ * that is lost the IOMMU itself answers Success, so that the device asks again; a request with a
+ * PASID that has no entry it answers Invalid Request (VT-d 5.0, section 7.4.1), unless
+ * soft_iommu_take_all() says that it shall leave that to software, as other IOMMUs do.
  *
  * Stop markers are dropped by the thread: nobody answers them.
  */
