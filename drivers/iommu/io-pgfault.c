@@ -2,18 +2,30 @@
 /*
  * I/O page fault queue: collect page requests into groups, have them served, answer each once
  *
- * Collect. A vendor driver reports page requests one by one, in the order of its hardware queue.
- * Requests of a group wait as partials until the last page arrives; then the group goes to the
+ * Collect. A vendor driver reports page requests one by one, or several of one device at once, in
+ * the order of its hardware queue. Requests of a group wait as partials until the last page arrives; then the group goes to the
  * handler of the domain that is attached to its (device, PASID).
  *
  * Serve. The handler owns the group until iopf_free_group(). An SVA domain gives it to the service
  * of its io_mm: a list and a few lanes (workers), so that a fault which takes for ever holds a lane
- * of its own process and nothing else.
+ * of its own process and nothing else. A lane takes a batch of groups with one reference to the mm
+ * and answers them together: at the end of the batch, when the clock has ticked, or before it does
+ * something that may take long (iopf_lane_may_wait()). Another lane is started when all that are at
+ * work may be waiting for somebody, or when there is more than a batch for each and a CPU is
+ * left for others.
+ *
+ * One page, many requests. Groups of a single request for the same page and access hang on the
+ * first of them, whichever device they came from, and are done with it if it succeeds. If it is
+ * taken away, the next takes its place; if it fails they are served one by one, since each bond is
+ * told.
  *
  * Answer. A group is pending until somebody claims it under the device lock: its handler, a drain,
  * the time limit, or the removal of the device. The claimer, and nobody else, sends the response.
  *
  *	PENDING --claim--> RESPONDING --sent--> ANSWERED --iopf_free_group()--> free
+ *
+ * A PENDING group that a service has is in exactly one place, under iopf_service.lock: waiting,
+ * hanging on another one, in work, or done and not claimed yet.
  *
  * A drain does not wait for handlers: it answers Invalid Request in their place. From a lane it
  * takes the group away; the lane notices when it is done with the request in work, of which it has
@@ -41,7 +53,7 @@
  *	      iopf_device.lock		slots, lists and states of one device
  *	        iopf_service.lock
  *
- * ops->page_response() is called without spinlocks.
+ * ops->page_response() and sva_ops->page_responses() are called without spinlocks.
  */
 #define pr_fmt(fmt) "iopf: " fmt
 
@@ -741,7 +753,7 @@ static void iopf_send(struct device *dev, struct iopf_response *batch, unsigned 
 		ops->page_response(dev, batch[i].last, &batch[i].resp);
 }
 
-/* References that go with answered groups: of services in runs, of their device all at once. */
+/* References that go with answered groups; those of their device all at once. */
 struct iopf_refs {
 	struct iopf_service *svc[IOPF_BATCH];
 	unsigned int nr;
@@ -771,7 +783,7 @@ static void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot,
 static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
 {
 	struct iopf_response batch[IOPF_BATCH];
-	struct iopf_refs refs = {};
+	struct iopf_refs refs;
 	struct iopf_slot *slot;
 	unsigned int nr = 0;
 
@@ -789,6 +801,7 @@ static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
 	}
 	iopf_send(idev->fp.dev, batch, nr);
 
+	refs.nr = 0;
 	scoped_guard(spinlock, &idev->lock)
 		while (nr--)
 			iopf_finish_slot(idev, list_first_entry(mine, struct iopf_slot, node),
@@ -851,8 +864,9 @@ static void iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
 			    struct list_head *mine)
 {
 	struct iopf_group *group, *next;
-	struct iopf_refs refs = {};
+	struct iopf_refs refs;
 
+	refs.nr = 0;
 	scoped_guard(spinlock, &idev->lock) {
 		unsigned int room = IOPF_BATCH;
 
