@@ -3,8 +3,9 @@
  * I/O page fault queue: collect page requests into groups, have them served, answer each once
  *
  * Collect. A vendor driver reports page requests one by one, or several of one device at once, in
- * the order of its hardware queue. Requests of a group wait as partials until the last page arrives; then the group goes to the
- * handler of the domain that is attached to its (device, PASID).
+ * the order of its hardware queue. Requests of a group wait as partials until the last page
+ * arrives; then the group goes to the handler of the domain that is attached to its (device,
+ * PASID).
  *
  * Serve. The handler owns the group until iopf_free_group(). An SVA domain gives it to the service
  * of its io_mm: a list and a few lanes (workers), so that a fault which takes for ever holds a lane
@@ -366,7 +367,7 @@ static void iopf_service_kick(struct iopf_service *svc, struct workqueue_struct 
 	queue_work(wq, &svc->lanes[lane].work);
 }
 
-/* Groups that hung on one that is not waited for any more line up themselves, behind one of them. */
+/* Groups that hung on one that is not waited for any more line up themselves, behind the next. */
 static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *first)
 {
 	struct iopf_group *group;
@@ -476,7 +477,7 @@ bool iopf_lane_next_group(struct iopf_lane *lane)
 		lane->late = NULL;
 		iopf_lane_finish(lane);
 		started = iopf_lane_start(lane);
-		due = started && !list_empty(&lane->done) && lane->since != jiffies;
+		due = started && !list_empty(&lane->done) && time_before(lane->since, jiffies);
 	}
 	if (late)
 		iopf_count(late, IOPF_LATE);

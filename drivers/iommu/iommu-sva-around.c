@@ -36,8 +36,9 @@
  * that continues no stream does not take it. What goes wrong ends the window; the request that
  * comes then is served in full. Between chunks it is asked whether the answer is still wanted.
  *
- * Was it worth it? Where the IOMMU sets accessed flags, those of pages mapped ahead are cleared, and
- * looked at when the stream moves on to its next window, and at the end of the bond and of the mm.
+ * Was it worth it? Where the IOMMU sets accessed flags, those of pages mapped ahead are cleared,
+ * and looked at when the stream moves on to its next window, and at the end of the bond and of the
+ * mm.
  * No TLB is flushed for that: nobody has used the pages. On an IOMMU that does not set them (SMMUv3
  * without HTTU) a cleared flag would cost the page request that was to be saved: the flags stay and
  * pages count as neither used nor unused. Pages that are gone again are not counted
@@ -290,8 +291,8 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 				 unsigned long mask, bool keeps_accessed)
 {
 	unsigned long marked = 0;
+	spinlock_t *ptl;	/* of the page table */
 	pte_t *start;
-	spinlock_t *ptl;
 	unsigned int i;
 	bool huge;
 	pmd_t *pmd;
@@ -409,7 +410,8 @@ static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 	bool huge;
 
 	if (!thp_vma_suitable_order(vma, addr, PMD_ORDER) ||
-	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) || around_find_pmd(vma->vm_mm, addr, &huge))
+	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) ||
+	    around_find_pmd(vma->vm_mm, addr, &huge))
 		return false;
 	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, TVA_ENFORCE_SYSFS, PMD_ORDER);
 }
@@ -469,8 +471,8 @@ static bool around_follows(struct mm_struct *mm, unsigned long page)
 }
 
 /* What became of the last window of a stream that is ours */
-static void around_review(struct mm_struct *mm, const struct sva_stream *stream, bool keeps_accessed,
-			  unsigned int *used, unsigned int *unused)
+static void around_review(struct mm_struct *mm, const struct sva_stream *stream,
+			  bool keeps_accessed, unsigned int *used, unsigned int *unused)
 {
 	*used = 0;
 	*unused = 0;

@@ -90,8 +90,8 @@ struct iopf_service_ops {
  * @nr_waiting: how many these are
  * @idle: bit n: lane n has no work queued
  * @nr_running: lanes that are neither idle nor away
- * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for the
- *	same hang on the first one.
+ * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for
+ *	the same hang on the first one.
  * @ops: what it does
  * @lanes: the workers
  */
