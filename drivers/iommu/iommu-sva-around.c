@@ -67,8 +67,11 @@
 
 /* Pages that are mapped under one hold of mmap_lock; a power of two. */
 #define AROUND_CHUNK	32
-/* Room that a chunk may need beside its pages: tables, and what CPUs charge in advance. */
-#define AROUND_SPARE	(2 * MEMCG_CHARGE_BATCH)
+/*
+ * Pages that a chunk may need beside its own: tables, and what CPUs charge to a memcg in advance
+ * (twice MEMCG_CHARGE_BATCH, which a kernel without memcg does not define).
+ */
+#define AROUND_SPARE	128
 
 #define AROUND_NO_VMAS	(VM_LOCKED | VM_LOCKONFAULT | VM_IO | VM_PFNMAP | VM_MIXEDMAP |	\
 			 VM_HUGETLB | VM_RAND_READ | VM_GROWSDOWN | VM_GROWSUP | VM_DROPPABLE)
