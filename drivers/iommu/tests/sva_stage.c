@@ -249,9 +249,14 @@ void sva_gate_forget_file(struct sva_gate *gate)
 		fput(file);
 }
 
+unsigned int sva_gate_faults(struct sva_gate *gate)
+{
+	return atomic_read(&gate->faults);
+}
+
 bool sva_gate_reached(struct sva_gate *gate, unsigned int nr)
 {
-	return wait_event_timeout(gate->wait, atomic_read(&gate->faults) >= nr, SVA_PATIENCE);
+	return wait_event_timeout(gate->wait, sva_gate_faults(gate) >= nr, SVA_PATIENCE);
 }
 
 void sva_gate_open(struct sva_gate *gate)

@@ -49,6 +49,8 @@ unsigned long sva_gate_map(struct sva_gate *gate, struct sva_proc *proc, size_t 
 void sva_gate_forget_file(struct sva_gate *gate);
 /* True when @nr faults have come to the gate in all. */
 bool sva_gate_reached(struct sva_gate *gate, unsigned int nr);
+/* How many have come so far. */
+unsigned int sva_gate_faults(struct sva_gate *gate);
 void sva_gate_open(struct sva_gate *gate);
 /* Whoever takes the last mapping down stops there until that is allowed again. */
 void sva_gate_hold_unmap(struct sva_gate *gate);
