@@ -66,15 +66,25 @@ static void requests_for_other_access_are_served_apart(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 1), OK);
 }
 
+/* The first device's request for a page is in work, and @nr of another device hang on it. */
+static struct iopf_bond *ask_for_one_page(struct iopf_slow *s, unsigned int nr)
+{
+	struct kunit *test = s->bond->test;
+	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], s->bond->proc);
+
+	iopf_last(s->bond, 0, s->mem, IOPF_READ);
+	iopf_await(test, s->gate, 1);
+	for (unsigned int i = 0; i < nr; i++)
+		iopf_last(other, i, s->mem, IOPF_READ);
+	sync(test);
+	return other;
+}
+
 static void devices_share_what_they_ask_for(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
-	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], s.bond->proc);
+	struct iopf_bond *other = ask_for_one_page(&s, 1);
 
-	iopf_last(s.bond, 0, s.mem, IOPF_READ);
-	iopf_await(test, s.gate, 1);
-	iopf_last(other, 0, s.mem, IOPF_READ);
-	sync(test);
 	expect_faults(test, s.gate, 1);
 	sva_gate_open(s.gate);
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), OK);
@@ -85,13 +95,8 @@ static void devices_share_what_they_ask_for(struct kunit *test)
 static void unbind_leaves_those_who_want_the_same_page(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
-	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], s.bond->proc);
+	struct iopf_bond *other = ask_for_one_page(&s, 2);
 
-	iopf_last(s.bond, 0, s.mem, IOPF_READ);
-	iopf_await(test, s.gate, 1);
-	iopf_last(other, 0, s.mem, IOPF_READ);
-	iopf_last(other, 1, s.mem, IOPF_READ);
-	sync(test);
 	iopf_unbind(s.bond);
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), BAD);
 	iopf_await(test, s.gate, 2);
@@ -103,12 +108,8 @@ static void unbind_leaves_those_who_want_the_same_page(struct kunit *test)
 static void unbind_takes_those_who_hang_on_another(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
-	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], s.bond->proc);
+	struct iopf_bond *other = ask_for_one_page(&s, 1);
 
-	iopf_last(s.bond, 0, s.mem, IOPF_READ);
-	iopf_await(test, s.gate, 1);
-	iopf_last(other, 0, s.mem, IOPF_READ);
-	sync(test);
 	iopf_unbind(other);
 	KUNIT_EXPECT_EQ(test, iopf_answer(other, 0), BAD);
 	sva_gate_open(s.gate);
