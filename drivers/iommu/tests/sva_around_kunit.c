@@ -473,6 +473,14 @@ static void windows_end_with_their_mapping(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem + 32 * PAGE_SIZE, 32), 0);
 }
 
+/* Each page that is used is asked for, and no other is mapped; @mem has 64, none of them used. */
+static void expect_nothing_ahead(struct iopf_bond *bond, unsigned long mem, bool write)
+{
+	KUNIT_EXPECT_EQ(bond->test, run(bond, mem, 16, write), 16);
+	KUNIT_EXPECT_EQ(bond->test, mapped(bond, mem, 64), 16);
+	KUNIT_EXPECT_EQ(bond->test, ahead(bond), 0);
+}
+
 static void pages_locked_on_fault_stay_away(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -480,8 +488,7 @@ static void pages_locked_on_fault_stay_away(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_mlock2, mem, 64 * PAGE_SIZE,
 					       MLOCK_ONFAULT, 0, 0, 0), 0);
-	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
-	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+	expect_nothing_ahead(bond, mem, true);
 }
 
 static void advice_of_random_access_is_followed(struct kunit *test)
@@ -490,8 +497,7 @@ static void advice_of_random_access_is_followed(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
 
 	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, 64 * PAGE_SIZE, MADV_RANDOM), 0);
-	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
-	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+	expect_nothing_ahead(bond, mem, true);
 }
 
 static void stacks_are_left_alone(struct kunit *test)
@@ -501,8 +507,7 @@ static void stacks_are_left_alone(struct kunit *test)
 					  MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN);
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
-	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
-	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+	expect_nothing_ahead(bond, mem, true);
 }
 
 /* Who knows what a driver's fault handler makes of being called. */
@@ -513,8 +518,7 @@ static void memory_of_drivers_is_left_alone(struct kunit *test)
 	unsigned long mem = sva_gate_map(gate, bond->proc, 64 * PAGE_SIZE);
 
 	sva_gate_open(gate);
-	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, false), 16);
-	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+	expect_nothing_ahead(bond, mem, false);
 }
 
 static void userfaultfd_is_told_of_nothing_more(struct kunit *test)
