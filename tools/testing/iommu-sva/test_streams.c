@@ -46,6 +46,20 @@ static unsigned int ask(unsigned long page)
 	return ask_as(KEY, 0, page, 512);
 }
 
+/*
+ * Opens the next window, of @size pages, of the stream that goes on at @page; of its last one so
+ * many pages were used and unused. It is left to be closed.
+ */
+static struct sva_stream *open_at(unsigned long page, unsigned int used, unsigned int unused,
+				  unsigned int size)
+{
+	struct sva_stream *stream = sva_stream_find(streams, KEY, 0, page);
+
+	SIM_CHECK(stream);
+	SIM_EQ(sva_stream_open(streams, stream, page, used, unused, 512), size);
+	return stream;
+}
+
 TEST(stream_of_a_gibibyte_makes_few_requests)
 {
 	unsigned long page = 0x100, requests = 0;
@@ -187,14 +201,11 @@ TEST(unused_windows_shrink_until_there_is_no_stream)
 		page += 1 + size;
 	}
 	for (unsigned int size = 64; size >= 4; size /= 4) {
-		stream = sva_stream_find(streams, KEY, 0, page);
-		SIM_CHECK(stream);
-		SIM_EQ(sva_stream_open(streams, stream, page, 10, 11, 512), size);
+		stream = open_at(page, 10, 11, size);
 		page += 1 + size;
 		sva_stream_close(streams, stream, page);
 	}
-	stream = sva_stream_find(streams, KEY, 0, page);
-	SIM_EQ(sva_stream_open(streams, stream, page, 1, 2, 512), 0);
+	stream = open_at(page, 1, 2, 0);
 	sva_stream_close(streams, stream, page + 1);
 	SIM_CHECK(!stream->key);
 	SIM_EQ(ask(page + 1), 0);
@@ -209,8 +220,7 @@ TEST(stream_in_work_is_left_alone)
 	begin();
 	ask(100);
 	SIM_CHECK(sva_streams_concern(streams, 101));
-	stream = sva_stream_find(streams, KEY, 0, 101);
-	SIM_EQ(sva_stream_open(streams, stream, 101, 0, 0, 512), 4);
+	stream = open_at(101, 0, 0, 4);
 	__set_bit(0, stream->ahead);
 	SIM_EQ(ask(102), 0);
 	SIM_EQ(ask(106), 0);
@@ -223,19 +233,13 @@ TEST(stream_in_work_is_left_alone)
 
 TEST(window_that_was_cut_short_goes_on_where_it_ended)
 {
-	struct sva_stream *stream;
-
 	begin();
 	ask(100);
 	SIM_EQ(ask(101), 4);
-	stream = sva_stream_find(streams, KEY, 0, 106);
-	SIM_EQ(sva_stream_open(streams, stream, 106, 4, 0, 512), 8);
-	sva_stream_close(streams, stream, 110);
+	sva_stream_close(streams, open_at(106, 4, 0, 8), 110);
 	SIM_EQ(ask(110), 16);
 	/* Nothing at all could be mapped: no stream. */
-	stream = sva_stream_find(streams, KEY, 0, 127);
-	sva_stream_open(streams, stream, 127, 4, 0, 512);
-	sva_stream_close(streams, stream, 128);
+	sva_stream_close(streams, open_at(127, 4, 0, 32), 128);
 	SIM_EQ(ask(128), 0);
 	end();
 }
@@ -246,8 +250,7 @@ TEST(stream_forgotten_in_work_comes_to_nothing)
 
 	begin();
 	ask(100);
-	stream = sva_stream_find(streams, KEY, 0, 101);
-	sva_stream_open(streams, stream, 101, 0, 0, 512);
+	stream = open_at(101, 0, 0, 4);
 	sva_stream_forget(streams, stream);
 	sva_stream_close(streams, stream, 106);
 	SIM_EQ(ask(106), 0);
