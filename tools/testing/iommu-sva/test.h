@@ -68,6 +68,7 @@ struct iommu_sva *test_bind(struct vendor_dev *dev, struct mm_struct *mm);
 void test_no_bind(struct vendor_dev *dev, struct mm_struct *mm, int error);
 /* Lets all run, then: was it answered, and with @code? */
 void test_answered(struct vendor_request *request, u32 code);
+void test_all_answered(struct vendor_request **requests, unsigned int nr, u32 code);
 void test_unanswered(struct vendor_request *request);
 
 /*

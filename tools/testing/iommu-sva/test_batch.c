@@ -28,15 +28,20 @@ static void tear_down(void)
 	mmput(mm);
 }
 
-TEST(batch_is_answered_with_one_submission)
+/* Requests for the first @nr pages, all of them under way before the first is served */
+static void serve_pages(u32 nr)
 {
 	struct vendor_request *r[PAGES];
 
-	set_up();
-	for (u32 i = 0; i < PAGES; i++)
+	for (u32 i = 0; i < nr; i++)
 		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
-	for (u32 i = 0; i < PAGES; i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, nr, SUCCESS);
+}
+
+TEST(batch_is_answered_with_one_submission)
+{
+	set_up();
+	serve_pages(PAGES);
 	SIM_EQ(dev->submissions, 1);
 	SIM_EQ(mm->faults, PAGES);
 	tear_down();
@@ -50,8 +55,7 @@ TEST(batch_is_no_longer_than_it_may)
 	/* Each page in three ways: none is the same as another. */
 	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
 		r[i] = vendor_send(dev, pasid, i, PAGE(i / 3), 1 + i % 3, true);
-	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
 	SIM_EQ(dev->submissions, 2);
 	tear_down();
 }
@@ -63,8 +67,7 @@ TEST(each_device_of_a_batch_has_its_own_submission)
 	set_up();
 	for (u32 i = 0; i < 8; i++)
 		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(i));
-	for (u32 i = 0; i < 8; i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, 8, SUCCESS);
 	SIM_EQ(dev->submissions, 1);
 	SIM_EQ(beside->submissions, 1);
 	tear_down();
@@ -73,7 +76,6 @@ TEST(each_device_of_a_batch_has_its_own_submission)
 TEST(driver_without_batches_gets_answers_one_by_one)
 {
 	struct vendor_iommu *iommu = vendor_iommu_new(VENDOR_NO_DRAIN);
-	struct vendor_request *r[4];
 
 	iommu->sva_ops.page_responses = NULL;
 	dev = vendor_dev_new(iommu, 16, CREDITS);
@@ -81,10 +83,7 @@ TEST(driver_without_batches_gets_answers_one_by_one)
 	mm = test_mm();
 	sva = test_bind(dev, mm);
 	pasid = iommu_sva_get_pasid(sva);
-	for (u32 i = 0; i < 4; i++)
-		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
-	for (u32 i = 0; i < 4; i++)
-		test_answered(r[i], SUCCESS);
+	serve_pages(4);
 	SIM_EQ(dev->submissions, 0);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
@@ -97,8 +96,7 @@ TEST(requests_for_one_page_are_served_once)
 	set_up();
 	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
 		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(3) + i);
-	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
 	SIM_EQ(mm->faults, 1);
 	tear_down();
 }
@@ -116,8 +114,7 @@ TEST(request_that_comes_during_the_service_of_its_page_waits_for_it)
 		SIM_EQ(door.waiting, 1);
 	}
 	door.shut = false;
-	for (u32 i = 0; i < 3; i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, 3, SUCCESS);
 	/* The door makes it two tries. */
 	SIM_EQ(mm->faults, 2);
 	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
@@ -173,8 +170,7 @@ TEST(drain_leaves_those_who_want_the_same_page)
 		sim_settle();
 		SIM_EQ(door.waiting, 1 + in_work);
 		door.shut = false;
-		for (u32 i = 0; i < 4; i++)
-			test_answered(rest[i], SUCCESS);
+		test_all_answered(rest, 4, SUCCESS);
 		tear_down();
 	}
 }
@@ -217,8 +213,7 @@ TEST(refusal_of_a_page_is_told_for_each_request)
 	SIM_EQ(iommu_sva_listen(other, &theirs), 0);
 	for (u32 i = 0; i < 6; i++)
 		r[i] = vendor_ask(i & 1 ? beside : dev, pasid, i, PAGE(PAGES));
-	for (u32 i = 0; i < 6; i++)
-		test_answered(r[i], INVALID);
+	test_all_answered(r, 6, INVALID);
 	SIM_EQ(told, 6);
 	iommu_sva_unlisten(sva, &mine);
 	iommu_sva_unlisten(other, &theirs);
@@ -258,14 +253,9 @@ static vm_fault_t slow_clock(struct vm_area_struct *vma, unsigned long addr, uns
 
 TEST(long_batch_is_answered_as_it_goes)
 {
-	struct vendor_request *r[8];
-
 	set_up();
 	mm->fault = slow_clock;
-	for (u32 i = 0; i < 8; i++)
-		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
-	for (u32 i = 0; i < 8; i++)
-		test_answered(r[i], SUCCESS);
+	serve_pages(8);
 	SIM_CHECK(dev->submissions > 1);
 	tear_down();
 }

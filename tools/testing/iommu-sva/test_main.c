@@ -82,6 +82,12 @@ void test_answered(struct vendor_request *request, u32 code)
 	SIM_EQ(request->code, code);
 }
 
+void test_all_answered(struct vendor_request **requests, unsigned int nr, u32 code)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		test_answered(requests[i], code);
+}
+
 void test_unanswered(struct vendor_request *request)
 {
 	sim_settle();

@@ -21,8 +21,7 @@ TEST(faults_of_one_process_hold_so_many_lanes_and_no_more)
 		SIM_EQ(door.waiting, min(i + 1, IOPF_LANES));
 	}
 	door.shut = false;
-	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
-		test_answered(r[i], SUCCESS);
+	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
@@ -43,8 +42,7 @@ TEST(lanes_go_to_rest_and_come_back)
 		sim_settle();
 		SIM_EQ(door.waiting, IOPF_LANES);
 		door.shut = false;
-		for (u32 i = 0; i < IOPF_LANES; i++)
-			test_answered(r[i], SUCCESS);
+		test_all_answered(r, IOPF_LANES, SUCCESS);
 		SIM_EQ(sim_nr_tasks(), 0);
 	}
 	iommu_sva_unbind_device(sva);
