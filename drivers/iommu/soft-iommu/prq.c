@@ -90,10 +90,10 @@ static bool soft_prq_has_work(struct soft_prq *prq)
 	return !prq->hold && (prq->head != prq->tail || prq->overflow);
 }
 
-/* A test that steps in before a report wants each request apart. */
-static unsigned int soft_prq_batch(struct soft_iommu *iommu)
+/* Does a test step in before a report? A hook set before a request is sent is seen. */
+static bool soft_prq_is_hooked(struct soft_iommu *iommu)
 {
-	return READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn) ? 1 : SOFT_PRQ_BATCH;
+	return READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn);
 }
 
 /* Takes the oldest requests in hand, of one device; they stay in the ring. Returns how many. */
@@ -106,8 +106,8 @@ static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request 
 	scoped_guard(spinlock, &prq->lock) {
 		if (prq->hold)
 			return 0;
-		/* A hook that was set before a request was sent is seen. */
-		max = soft_prq_batch(iommu);
+		/* A hook sees each request apart. */
+		max = soft_prq_is_hooked(iommu) ? 1 : SOFT_PRQ_BATCH;
 		for (u64 at = prq->head; at != prq->tail && nr < max; at++) {
 			reqs[nr] = *soft_prq_at(prq, at);
 			if (reqs[nr].rid != reqs[0].rid)
@@ -199,8 +199,8 @@ static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (reqs[i].stop_marker)
 			continue;
-		/* A hook that is set before a request is sent is seen. */
-		if (READ_ONCE(iommu->hooks[SOFT_AT_REPORT].fn))
+		/* Without one the device is looked up once, not twice: this is timed. */
+		if (soft_prq_is_hooked(iommu))
 			soft_prq_hook(iommu, &reqs[i]);
 		soft_prq_decode(&reqs[i], &evts[nr_evts++]);
 	}
