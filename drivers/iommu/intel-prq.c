@@ -180,18 +180,14 @@ VISIBLE_IF_KUNIT void intel_prq_decode(const struct page_req_dsc *req, struct io
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_decode);
 
 /* Nobody can be asked about it. */
-static void prq_refuse(struct intel_iommu *iommu, const struct page_req_dsc *req,
-		       struct device *dev)
+static void prq_refuse(struct intel_iommu *iommu, u16 rid,
+		       const struct iommu_fault_page_request *prm, struct device *dev)
 {
-	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
-	struct iopf_fault evt;
-
-	intel_prq_decode(req, &evt);
 	pr_err_ratelimited("%s: page request for %#llx from %02x:%02x.%d %s\n", iommu->name,
-			   evt.fault.prm.addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff),
+			   prm->addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff),
 			   PCI_FUNC(rid & 0xff), dev ? "without PASID" : "which is unknown");
-	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
-		prq_respond(iommu, rid, &evt.fault.prm, QI_RESP_INVALID);
+	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+		prq_respond(iommu, rid, prm, QI_RESP_INVALID);
 }
 
 /* Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. */
@@ -212,11 +208,12 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 		/* It wants no answer; its PASID is drained by whoever stopped it (7.10). */
 		if (intel_prq_is_stop_marker(req))
 			continue;
+		intel_prq_decode(req, &evts[nr]);
 		if (!dev || !(req->qw[0] & PRQ_0_PASID_PRESENT)) {
-			prq_refuse(iommu, req, dev);
+			prq_refuse(iommu, rid, &evts[nr].fault.prm, dev);
 			continue;
 		}
-		intel_prq_decode(req, &evts[nr++]);
+		nr++;
 		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
 	}
 	if (nr)
