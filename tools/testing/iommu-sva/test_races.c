@@ -22,6 +22,12 @@ static void set_up(void)
 	nr_requests = 0;
 }
 
+static void tear_down(void)
+{
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 static void ask(u32 grpid, unsigned long addr)
 {
 	struct vendor_request *r = vendor_ask(dev, pasid, grpid, addr);
@@ -111,8 +117,7 @@ EXPLORE(drain_against_service)
 	ask_twice(NULL);
 	sim_spawn("drain", drain, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(drain_against_requests)
@@ -121,8 +126,7 @@ EXPLORE(drain_against_requests)
 	sim_spawn("device", ask_twice, NULL);
 	sim_spawn("drain", drain, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(drain_against_drain)
@@ -132,8 +136,7 @@ EXPLORE(drain_against_drain)
 	sim_spawn("first", drain, NULL);
 	sim_spawn("second", drain, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(flush_against_drain)
@@ -143,8 +146,7 @@ EXPLORE(flush_against_drain)
 	sim_spawn("flush", flush, NULL);
 	sim_spawn("drain", drain, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(flush_against_requests)
@@ -154,8 +156,7 @@ EXPLORE(flush_against_requests)
 	sim_spawn("flush", flush, NULL);
 	sim_spawn("device", ask_twice, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 static void remove_and_return(void *arg)
@@ -170,8 +171,7 @@ EXPLORE(removal_against_service)
 	ask_twice(NULL);
 	sim_spawn("removal", remove_and_return, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(removal_against_drain)
@@ -181,8 +181,7 @@ EXPLORE(removal_against_drain)
 	sim_spawn("drain", drain, NULL);
 	sim_spawn("removal", remove_and_return, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(removal_against_unbind)
@@ -210,8 +209,7 @@ EXPLORE(removal_against_requests)
 	sim_spawn("device", ask_twice, NULL);
 	sim_spawn("removal", remove_at_once, NULL);
 	all_answered();
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(exit_against_service)
@@ -361,8 +359,7 @@ EXPLORE(munmap_against_service_and_dma)
 	/* Nothing is left of it, in the root or elsewhere. */
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(munmap_against_bind)
@@ -379,8 +376,7 @@ EXPLORE(munmap_against_bind)
 	sim_settle();
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 EXPLORE(munmap_against_unbind)
@@ -439,8 +435,7 @@ EXPLORE(overflow_against_service)
 	ask(5, PAGE(1));
 	all_answered();
 	SIM_EQ(requests[2]->code, SUCCESS);
-	iommu_sva_unbind_device(sva);
-	mmput(mm);
+	tear_down();
 }
 
 /* Everything at once */
