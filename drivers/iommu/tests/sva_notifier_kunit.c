@@ -967,15 +967,22 @@ static void a_page_of_64_kb_cut_by_munmap_keeps_the_rest(struct kunit *test)
 
 /* Reclaim, migration, deduplication: the kernel's own reasons */
 
+static unsigned long some_swapped_pages(struct view *v)
+{
+	unsigned long addr;
+
+	sva_swap_on(v->test, 2048);
+	addr = some_pages(v, SOME, 1);
+	page_out(v, addr, SOME * PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(v->test, look(v, v->s.proc, addr).swapped);
+	return addr;
+}
+
 static void device_reads_what_was_swapped_out(struct kunit *test)
 {
 	struct view *v = new_view(test);
-	unsigned long addr;
+	unsigned long addr = some_swapped_pages(v);
 
-	sva_swap_on(test, 2048);
-	addr = some_pages(v, SOME, 1);
-	page_out(v, addr, SOME * PAGE_SIZE);
-	KUNIT_EXPECT_TRUE(test, look(v, v->s.proc, addr).swapped);
 	device_sees(v, addr, SOME * PAGE_SIZE, 0, 1);
 	end_view(v);
 }
@@ -983,12 +990,8 @@ static void device_reads_what_was_swapped_out(struct kunit *test)
 static void device_writes_to_what_was_swapped_out(struct kunit *test)
 {
 	struct view *v = new_view(test);
-	unsigned long addr;
+	unsigned long addr = some_swapped_pages(v);
 
-	sva_swap_on(test, 2048);
-	addr = some_pages(v, SOME, 1);
-	page_out(v, addr, SOME * PAGE_SIZE);
-	KUNIT_EXPECT_TRUE(test, look(v, v->s.proc, addr).swapped);
 	device_writes(v, addr, SOME * PAGE_SIZE, 2);
 	cpu_sees(v, v->s.proc, addr, SOME * PAGE_SIZE, 0, 2);
 	end_view(v);
