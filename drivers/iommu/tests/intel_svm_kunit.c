@@ -499,33 +499,34 @@ static void page_sizes_and_levels_follow_the_cpu(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, intel_svm_what_lacks(BIT_ULL(60), VTD_ECAP, false, true));
 }
 
+static bool vtd_is_marked(struct vtd *vtd)
+{
+	vtd->hw->flags = 0;
+	intel_svm_check(vtd->hw);
+	return vtd->hw->flags & VTD_FLAG_SVM_CAPABLE;
+}
+
 static void capable_iommu_is_marked(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	vtd->hw->flags = 0;
-	intel_svm_check(vtd->hw);
-	KUNIT_EXPECT_TRUE(test, vtd->hw->flags & VTD_FLAG_SVM_CAPABLE);
+	KUNIT_EXPECT_TRUE(test, vtd_is_marked(vtd));
 }
 
 static void incapable_iommu_is_not_marked(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	vtd->hw->flags = 0;
 	vtd->hw->ecap &= ~BIT_ULL(29);
-	intel_svm_check(vtd->hw);
-	KUNIT_EXPECT_FALSE(test, vtd->hw->flags & VTD_FLAG_SVM_CAPABLE);
+	KUNIT_EXPECT_FALSE(test, vtd_is_marked(vtd));
 }
 
 static void legacy_mode_iommu_is_not_marked(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	vtd->hw->flags = 0;
 	vtd->hw->ecap &= ~BIT_ULL(43);
-	intel_svm_check(vtd->hw);
-	KUNIT_EXPECT_FALSE(test, vtd->hw->flags & VTD_FLAG_SVM_CAPABLE);
+	KUNIT_EXPECT_FALSE(test, vtd_is_marked(vtd));
 }
 
 static void incapable_iommu_has_no_domains(struct kunit *test)
