@@ -558,12 +558,8 @@ static void codes_are_those_of_pcie(struct kunit *test)
 static void second_answer_of_a_handler_is_ignored(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
-	struct iopf_keeper *keeper = iopf_keep(bond);
-	struct iopf_group *group;
+	struct iopf_group *group = iopf_ask_keeper(bond, iopf_keep(bond), 0);
 
-	iopf_last(bond, 0, 0, IOPF_READ);
-	iopf_keeper_await(test, keeper, 1);
-	group = iopf_keeper_take(keeper);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
 	iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
 	iopf_free_group(group);
@@ -575,12 +571,8 @@ static void second_answer_of_a_handler_is_ignored(struct kunit *test)
 static void dequeued_group_is_answered_by_its_handler(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
-	struct iopf_keeper *keeper = iopf_keep(bond);
-	struct iopf_group *group;
+	struct iopf_group *group = iopf_ask_keeper(bond, iopf_keep(bond), 0);
 
-	iopf_last(bond, 0, 0, IOPF_READ);
-	iopf_keeper_await(test, keeper, 1);
-	group = iopf_keeper_take(keeper);
 	iopf_group_dequeue(group);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
 	iopf_free_group(group);

@@ -151,6 +151,13 @@ struct iopf_group *iopf_keeper_take(struct iopf_keeper *keeper)
 	return group;
 }
 
+struct iopf_group *iopf_ask_keeper(struct iopf_bond *bond, struct iopf_keeper *keeper, u32 grpid)
+{
+	iopf_last(bond, grpid, 0, IOPF_READ);
+	iopf_keeper_await(bond->test, keeper, 1);
+	return iopf_keeper_take(keeper);
+}
+
 unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_response_code code)
 {
 	struct iopf_group *group;

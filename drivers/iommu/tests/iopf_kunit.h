@@ -84,6 +84,8 @@ struct iopf_keeper *iopf_keep(struct iopf_bond *bond);
 /* Asserts that it has @nr groups. */
 void iopf_keeper_await(struct kunit *test, struct iopf_keeper *keeper, unsigned int nr);
 struct iopf_group *iopf_keeper_take(struct iopf_keeper *keeper);
+/* Sends a last page, whose group is all that the keeper gets, and takes that. */
+struct iopf_group *iopf_ask_keeper(struct iopf_bond *bond, struct iopf_keeper *keeper, u32 grpid);
 /* Answers all that it has, frees them and returns how many there were. */
 unsigned int iopf_keeper_finish(struct iopf_keeper *keeper, enum iommu_page_response_code code);
 

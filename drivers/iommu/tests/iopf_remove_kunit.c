@@ -399,12 +399,8 @@ static void group_is_freed_while_removal_answers_it(struct kunit *test)
 static void dequeued_group_is_not_answered_once_the_device_has_gone(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
-	struct iopf_keeper *keeper = iopf_keep(bond);
-	struct iopf_group *group;
+	struct iopf_group *group = iopf_ask_keeper(bond, iopf_keep(bond), 0);
 
-	iopf_last(bond, 0, 0, IOPF_READ);
-	iopf_keeper_await(test, keeper, 1);
-	group = iopf_keeper_take(keeper);
 	iopf_group_dequeue(group);
 	leave(bond);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);

@@ -124,11 +124,8 @@ static void answer_of_a_handler_after_the_reset_comes_to_nothing(struct kunit *t
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 	struct iopf_keeper *keeper = iopf_keep(bond);
-	struct iopf_group *old;
+	struct iopf_group *old = iopf_ask_keeper(bond, keeper, 7);
 
-	iopf_last(bond, 7, 0, IOPF_READ);
-	iopf_keeper_await(test, keeper, 1);
-	old = iopf_keeper_take(keeper);
 	iopf_group_dequeue(old);
 	reset(bond->ep);
 	iopf_last(bond, 7, 0, IOPF_READ);
