@@ -28,6 +28,20 @@ static int ask(struct soft_endpoint *ep, u32 pasid, unsigned long addr, u32 grpi
 	return sva_ask(ep, pasid, addr, IOMMU_FAULT_PERM_READ, grpid);
 }
 
+/* The same for a page that is not the last of its group */
+static int ask_partial(struct soft_endpoint *ep, u32 pasid, unsigned long addr, u32 grpid)
+{
+	const struct iommu_fault_page_request prm = {
+		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+		.pasid = pasid,
+		.grpid = grpid,
+		.perm = IOMMU_FAULT_PERM_READ,
+		.addr = addr,
+	};
+
+	return soft_pri_send(ep, &prm);
+}
+
 static unsigned int granted(struct soft_endpoint *ep, u32 pasid, unsigned long addr)
 {
 	return soft_ats_translate(ep, pasid, addr, IOMMU_FAULT_PERM_READ);
@@ -237,15 +251,8 @@ static void exit_in_the_middle_of_a_group(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
 	struct sva_scene scene = sva_scene(test, fix->ep[0], 2);
-	struct iommu_fault_page_request first = {
-		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-		.pasid = scene.pasid,
-		.grpid = 4,
-		.perm = IOMMU_FAULT_PERM_READ,
-		.addr = scene.addr,
-	};
 
-	KUNIT_EXPECT_EQ(test, soft_pri_send(fix->ep[0], &first), 0);
+	KUNIT_EXPECT_EQ(test, ask_partial(fix->ep[0], scene.pasid, scene.addr, 4), 0);
 	soft_iommu_sync_prq(fix->iommu);
 	sva_proc_exit(scene.proc);
 	KUNIT_EXPECT_EQ(test, ask(fix->ep[0], scene.pasid, scene.addr + PAGE_SIZE, 4), 0);
@@ -803,16 +810,9 @@ static void unbind_after_exit_answers_everything(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
 	struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
-	struct iommu_fault_page_request partial = {
-		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-		.pasid = scene.pasid,
-		.grpid = 30,
-		.perm = IOMMU_FAULT_PERM_READ,
-		.addr = scene.addr,
-	};
 
 	sva_proc_exit(scene.proc);
-	KUNIT_EXPECT_EQ(test, soft_pri_send(fix->ep[0], &partial), 0);
+	KUNIT_EXPECT_EQ(test, ask_partial(fix->ep[0], scene.pasid, scene.addr, 30), 0);
 	for (int i = 0; i < 6; i++)
 		KUNIT_EXPECT_EQ(test, ask(fix->ep[0], scene.pasid, scene.addr, i), 0);
 	iommu_sva_unbind_device(scene.sva);
