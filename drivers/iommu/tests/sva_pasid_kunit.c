@@ -33,19 +33,6 @@ static ioasid_t *pasid_array(struct kunit *test, unsigned int nr)
 	return pasids;
 }
 
-/* Is @pasid among those that can be had for the device? */
-static bool can_be_had(struct soft_endpoint *ep, ioasid_t pasid)
-{
-	ioasid_t pasids[64];
-	unsigned int nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, ARRAY_SIZE(pasids));
-	bool found = false;
-
-	for (unsigned int i = 0; i < nr; i++)
-		found |= pasids[i] == pasid;
-	sva_give_pasids(pasids, nr);
-	return found;
-}
-
 /*
  * A PASID that has no bonds and no process any more can be had again. Where it stays with the mm
  * there is nothing to see yet: the fixture keeps the mm for the sake of its own checks.
@@ -53,7 +40,7 @@ static bool can_be_had(struct soft_endpoint *ep, ioasid_t pasid)
 static void expect_free_again(struct kunit *test, struct soft_endpoint *ep, ioasid_t pasid)
 {
 	if (!sva_pasid_stays_with_mm())
-		KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, pasid)));
+		KUNIT_EXPECT_TRUE(test, sva_becomes(sva_can_have_pasid(ep, pasid)));
 }
 
 static void expect_all_free(struct kunit *test, struct soft_endpoint *ep, unsigned int nr)
@@ -358,9 +345,9 @@ static void last_unbind_gives_the_number_back(struct kunit *test)
 	if (sva_pasid_stays_with_mm())
 		kunit_skip(test, "tasks may hold the PASID in an MSR");
 	iommu_sva_unbind_device(again);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, scene.pasid));
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_TRUE(test, can_be_had(ep, scene.pasid));
+	KUNIT_EXPECT_TRUE(test, sva_can_have_pasid(ep, scene.pasid));
 	KUNIT_EXPECT_FALSE(test, mm_valid_pasid(sva_proc_mm(scene.proc)));
 }
 #endif
@@ -406,7 +393,7 @@ static void number_stays_while_one_bond_is_left(struct kunit *test)
 
 	for (int i = 0; i < 6; i++) {
 		iommu_sva_unbind_device(bond[i % 2]);
-		KUNIT_EXPECT_FALSE(test, can_be_had(ep[0], scene.pasid));
+		KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep[0], scene.pasid));
 		bond[i % 2] = sva_bind(test, ep[i % 2], scene.proc);
 		KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(bond[i % 2]), scene.pasid);
 	}
@@ -423,7 +410,7 @@ static void number_is_not_reused_before_unbind(struct kunit *test)
 	sva_proc_exit(scene.proc);
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(scene.sva), scene.pasid);
 	for (int i = 0; i < 3; i++)
-		KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
+		KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, scene.pasid));
 	iommu_sva_unbind_device(scene.sva);
 	expect_free_again(test, ep, scene.pasid);
 }
@@ -436,7 +423,7 @@ static void number_survives_exit_on_every_device(struct kunit *test)
 
 	sva_proc_exit(scene.proc);
 	iommu_sva_unbind_device(scene.sva);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep[0], scene.pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep[0], scene.pasid));
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(other), scene.pasid);
 	iommu_sva_unbind_device(other);
 	expect_all_free(test, ep[0], 7);
@@ -493,7 +480,7 @@ static void exit_of_a_child_leaves_the_number_alone(struct kunit *test)
 
 	for (int i = 0; i < 4; i++)
 		sva_proc_exit(sva_proc_fork(scene.proc));
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, scene.pasid));
 	SVA_EXPECT_READS(test, ep, scene.pasid, scene.addr, sva_mark(0));
 	iommu_sva_unbind_device(scene.sva);
 	sva_proc_exit(scene.proc);
@@ -604,7 +591,7 @@ static void exec_leaves_the_number_with_the_old_memory(struct kunit *test)
 	write_program(test, clerk);
 	KUNIT_EXPECT_EQ(test, sva_proc_call(scene.proc, exec_program, NULL), 0L);
 	SVA_EXPECT_REFUSED(test, ep, scene.pasid, scene.addr);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, scene.pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, scene.pasid));
 	sva = (void *)sva_proc_call(scene.proc, bind_current, soft_endpoint_dev(ep));
 	if (!IS_ERR(sva)) {
 		KUNIT_EXPECT_NE(test, iommu_sva_get_pasid(sva), scene.pasid);

@@ -606,6 +606,18 @@ void sva_give_pasids(const ioasid_t *pasids, unsigned int nr)
 		iommu_free_global_pasid(pasids[nr]);
 }
 
+bool sva_can_have_pasid(struct soft_endpoint *ep, ioasid_t pasid)
+{
+	ioasid_t pasids[64];
+	unsigned int nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, ARRAY_SIZE(pasids));
+	bool found = false;
+
+	for (unsigned int i = 0; i < nr; i++)
+		found |= pasids[i] == pasid;
+	sva_give_pasids(pasids, nr);
+	return found;
+}
+
 bool sva_pasids_free(struct kunit *test, struct soft_endpoint *ep, unsigned int nr)
 {
 	const unsigned int max = 4096;

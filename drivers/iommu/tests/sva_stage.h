@@ -175,6 +175,8 @@ void sva_quarantine(struct kunit *test, unsigned int ms);
 /* Takes all PASIDs that are free for @dev; returns how many. At most @max. */
 unsigned int sva_take_pasids(struct device *dev, ioasid_t *pasids, unsigned int max);
 void sva_give_pasids(const ioasid_t *pasids, unsigned int nr);
+/* Is @pasid among those that are free for the device, of at most 64? */
+bool sva_can_have_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 /* True when @nr PASIDs are free for @dev, of at most 4096. */
 bool sva_pasids_free(struct kunit *test, struct soft_endpoint *ep, unsigned int nr);
 

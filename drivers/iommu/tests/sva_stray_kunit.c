@@ -56,18 +56,6 @@ static void stray(struct kunit *test, struct soft_endpoint *ep, u32 pasid)
 	KUNIT_EXPECT_EQ(test, soft_pri_wait(ep, pasid, 1, IOPF_LONG_MS), BAD);
 }
 
-static bool can_be_had(struct soft_endpoint *ep, ioasid_t pasid)
-{
-	ioasid_t pasids[64];
-	unsigned int nr = sva_take_pasids(soft_endpoint_dev(ep), pasids, ARRAY_SIZE(pasids));
-	bool found = false;
-
-	for (unsigned int i = 0; i < nr; i++)
-		found |= pasids[i] == pasid;
-	sva_give_pasids(pasids, nr);
-	return found;
-}
-
 static int try_bind(struct soft_endpoint *ep, struct sva_proc *proc)
 {
 	struct iommu_sva *sva = iommu_sva_bind_device(soft_endpoint_dev(ep), sva_proc_mm(proc));
@@ -162,7 +150,7 @@ static void request_without_pasid_puts_none_in_quarantine(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, soft_pri_send(ep, &prm), 0);
 	KUNIT_EXPECT_EQ(test, soft_pri_wait(ep, 3, 1, IOPF_LONG_MS), BAD);
-	KUNIT_EXPECT_TRUE(test, can_be_had(ep, 3));
+	KUNIT_EXPECT_TRUE(test, sva_can_have_pasid(ep, 3));
 }
 
 /* DMA */
@@ -179,7 +167,7 @@ static void refused_dma_is_a_stray(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, soft_ats_translate(ep, pasid, 0x10000, IOPF_READ), 0);
 	KUNIT_EXPECT_EQ(test, iopf_counted(ep, IOPF_STRAY), 3);
 	KUNIT_EXPECT_EQ(test, iopf_counted(ep, IOPF_REQUESTS), 0);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, pasid));
 }
 
 /* A user's bad address is no mistake of the driver, nor is what comes after the exit. */
@@ -207,9 +195,9 @@ static void stray_pasid_is_not_given_out(struct kunit *test)
 	struct soft_endpoint *ep = narrow(test, 4);
 	u32 pasid = used_pasid(test, ep);
 
-	KUNIT_EXPECT_TRUE(test, can_be_had(ep, pasid));
+	KUNIT_EXPECT_TRUE(test, sva_can_have_pasid(ep, pasid));
 	stray(test, ep, pasid);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, pasid));
 	KUNIT_EXPECT_TRUE(test, sva_pasids_free(test, ep, 14));
 }
 
@@ -219,7 +207,7 @@ static void stray_pasid_is_given_to_no_device(struct kunit *test)
 	struct soft_endpoint *ep = narrow(test, 4), *other = narrow(test, 5);
 
 	stray(test, ep, 9);
-	KUNIT_EXPECT_FALSE(test, can_be_had(other, 9));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 9));
 }
 
 static void quarantine_ends_when_the_device_keeps_still(struct kunit *test)
@@ -228,7 +216,7 @@ static void quarantine_ends_when_the_device_keeps_still(struct kunit *test)
 
 	set_quarantine(test, "20");
 	stray(test, ep, 3);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, 3)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(sva_can_have_pasid(ep, 3)));
 }
 
 /* Counted from the last stray, not from the first. */
@@ -238,15 +226,15 @@ static void each_stray_begins_the_quarantine_anew(struct kunit *test)
 
 	set_quarantine(test, "1");
 	stray(test, ep, 3);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, 3)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(sva_can_have_pasid(ep, 3)));
 	stray(test, ep, 3);
 	sva_sysfs_put(test, "module/iommu_sva/parameters/quarantine_ms", "14400000");
 	stray(test, ep, 3);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, 3));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, 3));
 	set_quarantine(test, "1");
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, 3));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, 3));
 	stray(test, ep, 3);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(can_be_had(ep, 3)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(sva_can_have_pasid(ep, 3)));
 }
 
 static void stray_of_one_device_is_a_bond_of_another(struct kunit *test)
@@ -261,7 +249,7 @@ static void stray_of_one_device_is_a_bond_of_another(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
 	KUNIT_EXPECT_EQ(test, iopf_counted(ep, IOPF_STRAY), 0);
 	iopf_unbind(bond);
-	KUNIT_EXPECT_FALSE(test, can_be_had(ep, bond->pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, bond->pasid));
 }
 
 /* While the mm has its PASID it keeps it, and whoever binds it has taken the device in hand. */
@@ -392,10 +380,10 @@ static void strays_go_with_their_device(struct kunit *test)
 	stray(test, other, 3);
 	stray(test, ep, 4);
 	stray_many(test, ep, MADE_UP, STRAYS_PER_DEVICE);
-	KUNIT_EXPECT_FALSE(test, can_be_had(other, 4));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 4));
 	iopf_queue_remove_device(soft_iommu_iopf_queue(fix->iommu), soft_endpoint_dev(ep));
-	KUNIT_EXPECT_TRUE(test, can_be_had(other, 4));
-	KUNIT_EXPECT_FALSE(test, can_be_had(other, 3));
+	KUNIT_EXPECT_TRUE(test, sva_can_have_pasid(other, 4));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 3));
 	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(soft_iommu_iopf_queue(fix->iommu),
 						    soft_endpoint_dev(ep)), 0);
 	KUNIT_EXPECT_EQ(test, try_bind(ep, sva_proc_start(test)), 0);
