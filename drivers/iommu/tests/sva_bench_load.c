@@ -3,13 +3,13 @@
  * Bench: what others do to a bond, and what many bonds cost
  *
  * On one CPU the thread of the test has real-time priority, and so has the PRQ thread: what it
- * measures is what it does itself, and what it has to wait for. There the thread itself sends the
+ * measures is what it does itself, and what it has to wait for. The thread itself sends the
  * requests of a storm, half of which have been read out of the ring and not been served when what
- * is measured begins. On two CPUs a thread does that, as hardware would.
+ * is measured begins. On two CPUs a device that floods sends the next request when one is answered.
  */
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/timex.h>
@@ -27,6 +27,7 @@
 #define FLOOD_PAGES		8192
 #define FLOOD_CREDITS		256
 #define FLOOD_ACCESSES		64
+#define FLOOD_BURST		8
 #define PARALLEL_BONDS		4
 #define PARALLEL_ROUNDS		101
 #define LOAD_ROUNDS		15
@@ -103,13 +104,11 @@ void bench_partials(struct kunit *test)
  * @bonds: the devices
  * @nr: of @bonds
  * @next: for each the PRG index to come
- * @thread: sends
  */
 struct bench_storm {
 	struct bench_bond *bonds[MAX_DEVICES];
 	unsigned int nr;
 	u32 next[MAX_DEVICES];
-	struct task_struct *thread;
 };
 
 /* At most @max requests, as many as the device has credits for */
@@ -130,36 +129,9 @@ static void storm_send(struct bench_bond *b, u32 *next, unsigned int max)
 	}
 }
 
-static int storm_thread(void *data)
-{
-	struct bench_storm *storm = data;
-
-	/* Hardware asks nobody for CPU time. */
-	sched_set_fifo(current);
-	while (!kthread_should_stop()) {
-		for (unsigned int i = 0; i < storm->nr; i++)
-			storm_send(storm->bonds[i], &storm->next[i], FLOOD_CREDITS);
-		schedule_timeout_idle(1);
-	}
-	return 0;
-}
-
-static void storm_start(struct kunit *test, struct bench_storm *storm)
-{
-	storm->thread = kthread_run(storm_thread, storm, "bench-storm");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(storm->thread));
-}
-
 static void wait_answered(struct bench_bond *b)
 {
 	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
-}
-
-static void storm_stop(struct kunit *test, struct bench_storm *storm)
-{
-	kthread_stop(storm->thread);
-	for (unsigned int i = 0; i < storm->nr; i++)
-		wait_answered(storm->bonds[i]);
 }
 
 static struct soft_iommu *load_iommu(struct kunit *test)
@@ -401,28 +373,64 @@ static u64 ordinary_round(struct bench_bond *b)
 	return get_cycles() - begin;
 }
 
+/**
+ * struct bench_flooder - a device that has all the requests outstanding that it may
+ * @b: its bond
+ * @lock: several lanes may answer it
+ * @next: PRG index to come
+ * @owed: answers since it last sent
+ */
+struct bench_flooder {
+	struct bench_bond *b;
+	struct mutex lock;	/* of all below */
+	u32 next;
+	unsigned int owed;
+};
+
+/* One of its requests is being answered. It sends some at a time, as an engine with channels. */
+static int flood_on(const struct soft_iommu_event *event, void *data)
+{
+	struct bench_flooder *flooder = data;
+
+	if (event->dev != soft_endpoint_dev(flooder->b->bond->ep))
+		return 0;
+	guard(mutex)(&flooder->lock);
+	if (++flooder->owed == FLOOD_BURST) {
+		flooder->owed = 0;
+		storm_send(flooder->b, &flooder->next, FLOOD_BURST);
+	}
+	return 0;
+}
+
 /* In turn without and with a device that has as many requests outstanding as it may. */
 void bench_flood(struct kunit *test)
 {
 	static const struct soft_endpoint_config config = {
 		.pasid_bits = 20, .credits = FLOOD_CREDITS
 	};
-	struct bench_storm *storm = kunit_kzalloc(test, sizeof(*storm), GFP_KERNEL);
 	struct bench_bond *ordinary = bench_bond(test, NULL, BENCH_PAGES);
-	struct soft_endpoint *ep;
-	u64 alone[LOAD_ROUNDS], beside[LOAD_ROUNDS];
+	u64 alone[LOAD_ROUNDS], beside[LOAD_ROUNDS], answers = 0;
+	struct bench_flooder *flooder;
 
-	KUNIT_ASSERT_NOT_NULL(test, storm);
-	ep = sva_add_endpoint(test, ordinary->iommu, &config, true);
-	storm->bonds[storm->nr++] = add_stormer(test, ep, FLOOD_PAGES);
+	flooder = kunit_kzalloc(test, sizeof(*flooder), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, flooder);
+	mutex_init(&flooder->lock);
+	flooder->b = add_stormer(test, sva_add_endpoint(test, ordinary->iommu, &config, true),
+				 FLOOD_PAGES);
 	for (unsigned int i = 0; i < LOAD_ROUNDS; i++) {
 		alone[i] = ordinary_round(ordinary);
-		bench_forget_pages(storm->bonds[0]);
-		storm_start(test, storm);
-		schedule_timeout_idle(2);
+		bench_forget_pages(flooder->b);
+		soft_iommu_set_hook(ordinary->iommu, SOFT_AT_RESPONSE, flood_on, flooder);
+		/* The credits of a burst are still to come when the next one is due. */
+		storm_send(flooder->b, &flooder->next, FLOOD_CREDITS - FLOOD_BURST);
+		answers -= iopf_responses(ordinary->iommu);
 		beside[i] = ordinary_round(ordinary);
-		storm_stop(test, storm);
+		answers += iopf_responses(ordinary->iommu);
+		soft_iommu_set_hook(ordinary->iommu, SOFT_AT_RESPONSE, NULL, NULL);
+		wait_answered(flooder->b);
 	}
 	bench_report(test, "flood_rate_kept", 100 * bench_median(alone, LOAD_ROUNDS),
 		     bench_median(beside, LOAD_ROUNDS), "% of its rate alone");
+	bench_report(test, "flood_answers", answers - LOAD_ROUNDS * FLOOD_ACCESSES,
+		     LOAD_ROUNDS * FLOOD_ACCESSES, "per access of the ordinary device");
 }
