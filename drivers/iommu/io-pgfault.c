@@ -15,6 +15,10 @@
  * work may be waiting for somebody, or when there is more than a batch for each and a CPU is
  * left for others.
  *
+ * Fair share. A lane that has just been started, of a process that asks now and then, may find all
+ * CPUs busy with lanes of others that never end. These end their batch as soon as there is such a
+ * lane on their fault queue, and queue themselves behind it.
+ *
  * One page, many requests. Groups of a single request for the same page and access hang on the
  * first of them, whichever device they came from, and are done with it if it succeeds. If it is
  * taken away, the next takes its place; if it fails they are served one by one, since each bond is
@@ -79,6 +83,7 @@
 /* For a device that does not say how many requests it may have outstanding. */
 #define IOPF_DEFAULT_CREDITS	256
 #define IOPF_MAX_CREDITS	2048
+#define IOPF_ALL_IDLE		GENMASK(IOPF_LANES - 1, 0)
 /* Slots beyond the credits: a device may use a credit again before the slot is back. */
 #define IOPF_SPARE_SLOTS	32
 
@@ -86,6 +91,16 @@ enum iopf_state {
 	IOPF_PENDING,
 	IOPF_RESPONDING,
 	IOPF_ANSWERED,
+};
+
+/**
+ * struct iopf_shared_queue - a fault queue
+ * @queue: the part that the rest of the kernel knows
+ * @starting: lanes that do not run yet, of services that had nothing to do
+ */
+struct iopf_shared_queue {
+	struct iopf_queue queue;
+	atomic_t starting;
 };
 
 /**
@@ -176,6 +191,11 @@ struct iopf_device {
 	atomic64_t counts[IOPF_NR_COUNTS];
 	struct iopf_slot slots[];
 };
+
+static struct iopf_shared_queue *shared_queue(struct iopf_queue *queue)
+{
+	return container_of(queue, struct iopf_shared_queue, queue);
+}
 
 static struct iopf_slot *group_slot(struct iopf_group *group)
 {
@@ -348,23 +368,29 @@ static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *grou
  * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
  * process that floods the queue shall not slow them down.
  */
-static void iopf_service_kick(struct iopf_service *svc, struct workqueue_struct *wq)
+static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue)
 {
 	unsigned int running = svc->nr_running;
-	unsigned long lane;
+	struct iopf_lane *lane;
+	unsigned long nr;
 
 	lockdep_assert_held(&svc->lock);
 
 	if (running && (svc->nr_waiting <= running * IOPF_BATCH ||
 			running + 1 >= num_online_cpus()))
 		return;
-	lane = find_first_bit(&svc->idle, IOPF_LANES);
-	if (lane >= IOPF_LANES || !svc->nr_waiting)
+	nr = find_first_bit(&svc->idle, IOPF_LANES);
+	if (nr >= IOPF_LANES || !svc->nr_waiting)
 		return;
-	__clear_bit(lane, &svc->idle);
+	lane = &svc->lanes[nr];
+	lane->queue = queue;
+	lane->starting = svc->idle == IOPF_ALL_IDLE;
+	if (lane->starting)
+		atomic_inc(&shared_queue(queue)->starting);
+	__clear_bit(nr, &svc->idle);
 	svc->nr_running++;
 	refcount_inc(&svc->users);
-	queue_work(wq, &svc->lanes[lane].work);
+	queue_work(queue->wq, &lane->work);
 }
 
 /* Groups that hung on one that is not waited for any more line up themselves, behind the next. */
@@ -383,7 +409,7 @@ static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *fir
 	iopf_service_line_up(svc, group, svc->waiting.next);
 	list_splice_init(&first->same, &slot->same);
 	hlist_add_head(&slot->hash, iopf_page_bucket(svc, group));
-	iopf_service_kick(svc, group->fault_param->queue->wq);
+	iopf_service_kick(svc, group->fault_param->queue);
 }
 
 static void iopf_lane_keep(struct iopf_lane *lane, struct iopf_group *group)
@@ -434,6 +460,12 @@ static void iopf_lane_copy(struct iopf_lane *lane)
 	lane->is_new = true;
 }
 
+/* Does a process that had nothing to do wait for a CPU? */
+static bool iopf_lane_gives_way(const struct iopf_lane *lane)
+{
+	return atomic_read(&shared_queue(lane->queue)->starting);
+}
+
 static bool iopf_lane_start(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
@@ -442,7 +474,7 @@ static bool iopf_lane_start(struct iopf_lane *lane)
 	lockdep_assert_held(&svc->lock);
 
 	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-	if (!group || lane->taken == IOPF_BATCH)
+	if (!group || lane->taken == IOPF_BATCH || (lane->taken && iopf_lane_gives_way(lane)))
 		return false;
 	lane->taken++;
 	iopf_service_step_out(svc, group);
@@ -508,22 +540,31 @@ void iopf_lane_may_wait(struct iopf_lane *lane)
 		svc->nr_running--;
 		group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
 		if (group)
-			iopf_service_kick(svc, group->fault_param->queue->wq);
+			iopf_service_kick(svc, group->fault_param->queue);
 	}
 	iopf_lane_answer(lane);
 }
 
-/* False if there is nothing left to do: then the lane is idle. */
+/* False if there is nothing left to do, or nothing before others have had their turn. */
 static bool iopf_lane_goes_on(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group;
 
 	guard(spinlock)(&svc->lock);
 	lane->taken = 0;
-	if (!list_empty(&svc->waiting))
+	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
+	if (!group) {
+		__set_bit(lane - svc->lanes, &svc->idle);
+		svc->nr_running--;
+		return false;
+	}
+	if (!iopf_lane_gives_way(lane))
 		return true;
-	__set_bit(lane - svc->lanes, &svc->idle);
-	svc->nr_running--;
+	/* While the group waits, its queue stays. */
+	lane->queue = group->fault_param->queue;
+	refcount_inc(&svc->users);
+	queue_work(lane->queue->wq, &lane->work);
 	return false;
 }
 
@@ -532,12 +573,17 @@ static void iopf_lane_work(struct work_struct *work)
 	struct iopf_lane *lane = container_of(work, struct iopf_lane, work);
 	struct iopf_service *svc = lane->svc;
 
+	if (lane->starting) {
+		lane->starting = false;
+		atomic_dec(&shared_queue(lane->queue)->starting);
+	}
 	do {
 		svc->ops->serve(lane);
 		/* Without what it held: an answer that takes long must not delay an exit. */
 		iopf_lane_answer(lane);
 		cond_resched();
 	} while (iopf_lane_goes_on(lane));
+	/* The lane may be at work again, on another CPU. */
 	iopf_service_put(svc);
 }
 
@@ -624,7 +670,7 @@ void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *
 	refcount_set(&svc->users, 0);
 	spin_lock_init(&svc->lock);
 	INIT_LIST_HEAD(&svc->waiting);
-	svc->idle = GENMASK(IOPF_LANES - 1, 0);
+	svc->idle = IOPF_ALL_IDLE;
 	svc->ops = ops;
 	for (int i = 0; i < IOPF_LANES; i++) {
 		INIT_WORK(&svc->lanes[i].work, iopf_lane_work);
@@ -683,7 +729,7 @@ void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
 			guard(spinlock)(&svc->lock);
 			if (!iopf_service_merge(svc, group)) {
 				iopf_service_line_up(svc, group, &svc->waiting);
-				iopf_service_kick(svc, idev->fp.queue->wq);
+				iopf_service_kick(svc, idev->fp.queue);
 			}
 			return;
 		}
@@ -1817,16 +1863,17 @@ EXPORT_SYMBOL_GPL(iopf_queue_remove_device);
  */
 struct iopf_queue *iopf_queue_alloc(const char *name)
 {
+	struct iopf_shared_queue *shared = kzalloc(sizeof(*shared), GFP_KERNEL);
 	struct iopf_queue *queue;
 
-	queue = kzalloc(sizeof(*queue), GFP_KERNEL);
-	if (!queue)
+	if (!shared)
 		return NULL;
+	queue = &shared->queue;
 
 	/* Lanes bound the work of each bond; the workqueue only has to hold many bonds. */
 	queue->wq = alloc_workqueue("iopf_queue/%s", WQ_UNBOUND, WQ_MAX_ACTIVE, name);
 	if (!queue->wq) {
-		kfree(queue);
+		kfree(shared);
 		return NULL;
 	}
 
@@ -1856,7 +1903,7 @@ void iopf_queue_free(struct iopf_queue *queue)
 			iopf_remove_locked(queue, fp->dev);
 
 	destroy_workqueue(queue->wq);
-	kfree(queue);
+	kfree(shared_queue(queue));
 }
 EXPORT_SYMBOL_GPL(iopf_queue_free);
 

@@ -29,7 +29,9 @@ struct iopf_service;
 
 /**
  * struct iopf_lane - one of the workers of a service, and what it works on
- * @work: queued on the workqueue of the fault queue that the first group came from
+ * @work: queued on the workqueue of @queue
+ * @queue: the fault queue that the first group came from
+ * @starting: it does not run yet, nor does another lane of @svc
  * @svc: the service it works for
  * @group: the group in work; NULL when somebody else has answered it. Guarded by @svc's lock.
  * @pos: the request of @group in work; same guard
@@ -49,6 +51,8 @@ struct iopf_service;
  */
 struct iopf_lane {
 	struct work_struct work;
+	struct iopf_queue *queue;
+	bool starting;
 	struct iopf_service *svc;
 	struct iopf_group *group;
 	struct iopf_fault *pos;

@@ -60,14 +60,36 @@ unsigned int soft_iommu_forgive(struct soft_iommu *iommu)
 	return nr;
 }
 
+static u64 soft_responses(struct soft_iommu *iommu)
+{
+	struct soft_iommu_stats stats;
+	u64 sum = 0;
+
+	soft_iommu_read_stats(iommu, &stats);
+	for (unsigned int i = 0; i < ARRAY_SIZE(stats.responses); i++)
+		sum += stats.responses[i];
+	return sum;
+}
+
+/* Groups that are being served get their answers; a worker may go on in a work item of its own. */
+static void soft_iommu_sync_workers(struct soft_iommu *iommu)
+{
+	u64 before;
+
+	do {
+		before = soft_responses(iommu);
+		flush_workqueue(iommu->iopf->wq);
+	} while (soft_responses(iommu) != before);
+}
+
 unsigned int soft_iommu_check(struct soft_iommu *iommu)
 {
 	struct soft_ledger *ledger = &iommu->ledger;
 	struct soft_endpoint *ep;
 
 	soft_iommu_sync_prq(iommu);
-	/* Groups that are being served get their answers; those that were dropped will not. */
-	flush_workqueue(iommu->iopf->wq);
+	/* Groups that were dropped get none. */
+	soft_iommu_sync_workers(iommu);
 	soft_cmdq_check(iommu);
 	scoped_guard(mutex, &iommu->lock)
 		list_for_each_entry(ep, &iommu->endpoints, node)

@@ -213,6 +213,18 @@ static inline int atomic_read(const atomic_t *v)
 	return v->counter;
 }
 
+static inline void atomic_inc(atomic_t *v)
+{
+	sim_point("atomic");
+	v->counter++;
+}
+
+static inline void atomic_dec(atomic_t *v)
+{
+	sim_point("atomic");
+	v->counter--;
+}
+
 static inline long long atomic64_read(const atomic64_t *v)
 {
 	return v->counter;
@@ -560,6 +572,7 @@ struct mmu_notifier {
  * @no_vma_lock: lock_vma_under_rcu() always fails
  * @exited: the last mmput() is through with the mappings
  * @memcg_refs: references to its memory group
+ * @gets: times that mmget_not_zero() has given a reference
  */
 struct mm_struct {
 	unsigned long flags;
@@ -580,6 +593,7 @@ struct mm_struct {
 	bool no_vma_lock;
 	bool exited;
 	int memcg_refs;
+	unsigned int gets;
 };
 
 bool mmget_not_zero(struct mm_struct *mm);

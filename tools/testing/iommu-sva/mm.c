@@ -499,7 +499,11 @@ bool mmget_not_zero(struct mm_struct *mm)
 	sim_point("mmget_not_zero");
 	if (mm->mm_count.counter <= 0)
 		sim_fail("a user of an mm that is gone");
-	return mm->mm_users.counter && mm->mm_users.counter++;
+	if (!mm->mm_users.counter)
+		return false;
+	mm->mm_users.counter++;
+	mm->gets++;
+	return true;
 }
 
 static bool put_user(struct mm_struct *mm)

@@ -50,13 +50,17 @@ TEST(batch_is_answered_with_one_submission)
 TEST(batch_is_no_longer_than_it_may)
 {
 	struct vendor_request *r[IOPF_BATCH + 1];
+	unsigned int gets;
 
 	set_up();
+	gets = mm->gets;
 	/* Each page in three ways: none is the same as another. */
 	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
 		r[i] = vendor_send(dev, pasid, i, PAGE(i / 3), 1 + i % 3, true);
 	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
 	SIM_EQ(dev->submissions, 2);
+	/* Two batches; the lane that was started for the second comes too late. */
+	SIM_EQ(mm->gets - gets, 3);
 	tear_down();
 }
 

@@ -82,6 +82,55 @@ TEST(groups_are_taken_in_the_order_of_their_arrival)
 	mmput(mm);
 }
 
+#define FLOOD	8
+#define EARLY	3
+
+static struct vendor_request *rare;
+static ioasid_t rare_pasid;
+static unsigned int nr_points, nr_answers, nr_before_rare;
+
+static void note_when(struct vendor_request *request, u32 code)
+{
+	if (request == rare)
+		nr_before_rare = nr_answers;
+	nr_answers++;
+}
+
+/* While a flood is served, another process asks for something. */
+static bool ask_in_flood(const char *what)
+{
+	/* Two points in each fault */
+	if (!strcmp(what, "handle_mm_fault") && ++nr_points == 2 * EARLY)
+		rare = vendor_ask(second_dev, rare_pasid, 0, BASE);
+	return false;
+}
+
+/* One that asks now and then gets its answer before the rest of a batch, which stays a batch. */
+TEST(flood_gives_way_to_a_process_that_asks_rarely)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *flooder = test_mm(), *other = test_mm();
+	struct iommu_sva *first = test_bind(a, flooder), *second = test_bind(b, other);
+	struct vendor_request *r[FLOOD];
+
+	second_dev = b;
+	rare_pasid = iommu_sva_get_pasid(second);
+	vendor_hooks.responding = note_when;
+	for (u32 i = 0; i < FLOOD; i++)
+		r[i] = vendor_ask(a, iommu_sva_get_pasid(first), i, PAGE(i));
+	sim_policy.preempt = ask_in_flood;
+	for (u32 i = 0; i < FLOOD; i++)
+		test_answered(r[i], SUCCESS);
+	sim_policy.preempt = NULL;
+	test_answered(rare, SUCCESS);
+	SIM_EQ(nr_before_rare, EARLY);
+	SIM_EQ(a->submissions, 2);
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(flooder);
+	mmput(other);
+}
+
 /* All lanes of one queue's process are held, another queue's device shares them: same mm. */
 TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
 {
