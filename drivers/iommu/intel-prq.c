@@ -135,7 +135,7 @@ void intel_iommu_page_responses(struct device *dev, const struct iopf_response *
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	u16 rid = PCI_DEVID(info->bus, info->devfn);
-	struct qi_desc desc[PRQ_MAX_RESPONSES];
+	struct qi_desc desc[PRQ_MAX_RESPONSES] __uninitialized;
 	unsigned int n;
 
 	for (; nr; nr -= n, responses += n) {
@@ -196,7 +196,7 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 	struct page_req_dsc *req = &iommu->prq[seq % PRQ_ENTRIES];
 	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
 	struct device *dev = device_rbtree_find(iommu, rid);
-	struct iopf_fault evts[PRQ_MAX_REPORTS];
+	struct iopf_fault evts[PRQ_MAX_REPORTS] __uninitialized;
 	unsigned int nr = 0;
 
 	lockdep_assert_held(&iommu->iopf_lock);

@@ -829,8 +829,9 @@ static void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot,
 /* Sends the answers to the first IOPF_BATCH of the claimed groups in @mine. */
 static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
 {
-	struct iopf_response batch[IOPF_BATCH];
-	struct iopf_refs refs;
+	/* What is not used is not cleared: most batches are short. */
+	struct iopf_response batch[IOPF_BATCH] __uninitialized;
+	struct iopf_refs refs __uninitialized;
 	struct iopf_slot *slot;
 	unsigned int nr = 0;
 
@@ -838,10 +839,12 @@ static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
 		struct iopf_fault *last = &slot->group.last_fault;
 
 		iopf_count(idev, slot->why);
-		batch[nr].last = last;
-		batch[nr].resp.pasid = last->fault.prm.pasid;
-		batch[nr].resp.grpid = last->fault.prm.grpid;
-		batch[nr].resp.code = slot->code;
+		batch[nr] = (struct iopf_response){
+			.last = last,
+			.resp.pasid = last->fault.prm.pasid,
+			.resp.grpid = last->fault.prm.grpid,
+			.resp.code = slot->code,
+		};
 		trace_iopf_response(idev->fp.dev, &batch[nr].resp, slot->why);
 		if (++nr == IOPF_BATCH)
 			break;
@@ -911,7 +914,7 @@ static void iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
 			    struct list_head *mine)
 {
 	struct iopf_group *group, *next;
-	struct iopf_refs refs;
+	struct iopf_refs refs __uninitialized;
 
 	refs.nr = 0;
 	scoped_guard(spinlock, &idev->lock) {

@@ -192,7 +192,7 @@ static void soft_report(struct device *dev, struct iopf_fault *evts, unsigned in
 static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request *reqs,
 			    unsigned int nr)
 {
-	struct iopf_fault evts[SOFT_PRQ_BATCH];
+	struct iopf_fault evts[SOFT_PRQ_BATCH] __uninitialized;
 	unsigned int nr_evts = 0;
 	struct soft_endpoint *ep;
 

@@ -6,6 +6,7 @@
 #define _IOMMU_SVA_HARNESS_STUB_H
 
 #define __rcu
+#define __uninitialized
 #define __force
 #define __user
 #define __iomem
