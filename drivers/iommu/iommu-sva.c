@@ -83,6 +83,7 @@
  * @root_lock: guards @root's contents and @exited
  * @root: what the IOMMU walks, if the architecture needs the core to keep it
  * @exited: the mm is gone, @root stays empty
+ * @released: everybody has been told of that
  * @svc: serves page requests. Used by bonds, groups and lanes; without users it has given back its
  *	reference to @notifier, and the io_mm goes unless somebody is about to bind.
  * @around: what is mapped ahead of devices that stream
@@ -96,6 +97,7 @@ struct io_mm {
 	spinlock_t root_lock;	/* of root's contents, exited */
 	pgd_t *root;
 	bool exited;
+	bool released;
 	struct iopf_service svc;
 	struct sva_around around;
 };
@@ -719,6 +721,20 @@ static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		sva_around_forget(&io_mm->around, mm, &bond->sva);
 		bond_tell(bond, &exited);
 	}
+	/* Pairs with io_mm_await_release(): we are done with the bonds and their devices. */
+	smp_store_release(&io_mm->released, true);
+}
+
+/*
+ * For who has taken a bond from the list: the exit of the mm may have found it before, and looks at
+ * the device, which may go as soon as the unbind is over. Ordered by root_lock: either the exit
+ * finds the list without the bond, or we find the exit.
+ */
+static void io_mm_await_release(struct io_mm *io_mm)
+{
+	/* Pairs with io_mm_release(). */
+	if (io_mm_has_exited(io_mm) && !smp_load_acquire(&io_mm->released))
+		synchronize_rcu();
 }
 
 static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
@@ -1091,6 +1107,7 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 		}
 	}
 	if (last) {
+		io_mm_await_release(io_mm);
 		kfree_rcu(bond, rcu);
 		iopf_service_put(&io_mm->svc);
 	}

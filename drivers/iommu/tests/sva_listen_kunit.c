@@ -354,6 +354,25 @@ static void listen_in_the_middle_of_the_exit(struct kunit *test)
 	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RELEASE, NULL, NULL);
 }
 
+/* The exit may have found the bond, and would look at a device that has gone by then. */
+static void unbind_in_the_middle_of_the_exit(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	struct slow_exit *slow = kunit_kzalloc(test, sizeof(*slow), GFP_KERNEL);
+	struct sva_job *exit, *unbind;
+
+	KUNIT_ASSERT_NOT_NULL(test, slow);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RELEASE, stop_in_release, slow);
+	exit = sva_job_exit(test, bond->proc);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(slow->begun)));
+	unbind = iopf_unbind_job(bond);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(unbind));
+	WRITE_ONCE(slow->go, true);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(exit));
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RELEASE, NULL, NULL);
+}
+
 /* Whoever joins is told of the exit, or learns that it was too late; never both or neither. */
 static void listen_and_exit_race(struct kunit *test)
 {
@@ -426,6 +445,7 @@ static struct kunit_case sva_listen_cases[] = {
 	KUNIT_CASE(kill_is_told_during_a_fault_that_is_stuck),
 	KUNIT_CASE(there_is_nothing_to_hear_after_the_exit),
 	KUNIT_CASE(listen_in_the_middle_of_the_exit),
+	KUNIT_CASE(unbind_in_the_middle_of_the_exit),
 	KUNIT_CASE(listen_and_exit_race),
 	KUNIT_CASE(requests_after_the_exit_are_refused_on_the_spot),
 	{}

@@ -44,6 +44,7 @@ void sim_point(const char *what);
 		*(volatile __typeof__(x) *)&(x) = once_value; \
 	} while (0)
 #define smp_store_release(p, v)	WRITE_ONCE(*(p), (v))
+#define smp_load_acquire(p)	READ_ONCE(*(p))
 
 #define SIM_EXPAND_1		0,
 #define SIM_SECOND(a, b, ...)	b
