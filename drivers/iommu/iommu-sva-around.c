@@ -410,13 +410,17 @@ static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 /* A fault would bring a huge page, most of which nobody may want. */
 static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 {
+	unsigned long how = TVA_ENFORCE_SYSFS;
 	bool huge;
 
 	if (!thp_vma_suitable_order(vma, addr, PMD_ORDER) ||
 	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) ||
 	    around_find_pmd(vma->vm_mm, addr, &huge))
 		return false;
-	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, TVA_ENFORCE_SYSFS, PMD_ORDER);
+	/* Without that there is no huge page in memory that was only read; with it, none in shmem. */
+	if (vma_is_anonymous(vma))
+		how |= TVA_IN_PF;
+	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, how, PMD_ORDER);
 }
 
 /* One hold of mmap_lock. False if the window ends here. */

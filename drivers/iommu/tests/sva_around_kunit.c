@@ -231,6 +231,35 @@ static void huge_pages_need_nothing_ahead(struct kunit *test)
 	KUNIT_EXPECT_LE(test, run(bond, mem + PMD_SIZE, 3 * PMD_SIZE / PAGE_SIZE, true), 3);
 }
 
+#define THP		"kernel/mm/transparent_hugepage/"
+
+/* A block of small pages and three that may be huge, in one mapping; then the device comes by. */
+static void expect_huge_pages_on_request(struct iopf_bond *bond, bool write)
+{
+	unsigned long mem = ALIGN(sva_proc_map(bond->proc, 5 * PMD_SIZE), PMD_SIZE);
+
+	KUNIT_EXPECT_EQ(bond->test, sva_cpu_get(bond->proc, mem), 0);
+	KUNIT_ASSERT_EQ(bond->test, sva_proc_madvise(bond->proc, mem, 4 * PMD_SIZE, MADV_HUGEPAGE),
+			0);
+	run(bond, mem + PMD_SIZE - 40 * PAGE_SIZE, 40, write);
+	KUNIT_EXPECT_GT(bond->test, ahead(bond), 0);
+	for (unsigned int i = 1; i < 4; i++)
+		KUNIT_EXPECT_EQ(bond->test, run(bond, mem + i * PMD_SIZE, PMD_SIZE / PAGE_SIZE,
+						write), 1);
+}
+
+static void huge_pages_are_not_brought_ahead(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages");
+	/* The first block stays as it is. */
+	sva_sysfs_set(test, THP "khugepaged/max_ptes_none", "0");
+	expect_huge_pages_on_request(bind_first(test), true);
+	/* What is only read gets memory of its own, too. */
+	sva_sysfs_set(test, THP "use_zero_page", "0");
+	expect_huge_pages_on_request(bind_first(test), false);
+}
+
 /* The page cache */
 
 static unsigned long map_fd(struct iopf_bond *bond, long fd, size_t len, unsigned long prot,
@@ -751,6 +780,7 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(copies_on_write_are_not_made_ahead),
 	KUNIT_CASE(window_crosses_into_a_fresh_top_level_slot),
 	KUNIT_CASE(huge_pages_need_nothing_ahead),
+	KUNIT_CASE(huge_pages_are_not_brought_ahead),
 	KUNIT_CASE(page_cache_makes_few_requests),
 	KUNIT_CASE(files_make_few_requests),
 	KUNIT_CASE(nobody_but_the_device_dirties_a_file),
