@@ -315,10 +315,21 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 	return marked;
 }
 
+/*
+ * May the tables of @addr be looked at? @vma is the first mapping that ends behind it. munmap() frees
+ * tables with mmap_lock held for reading, when their mapping is gone; and those of hugetlb, which
+ * processes share, go without it.
+ */
+static bool around_may_look(struct vm_area_struct *vma, unsigned long addr)
+{
+	return vma && vma->vm_start <= addr && !(vma->vm_flags & VM_HUGETLB);
+}
+
 /* How the pages of a window were used that were mapped ahead. */
 static void around_look(struct mm_struct *mm, const struct sva_stream *stream, unsigned int *used,
 			unsigned int *unused)
 {
+	struct vm_area_struct *vma = NULL;
 	unsigned long i;
 
 	for_each_set_bit(i, stream->ahead, SVA_WINDOW_MAX) {
@@ -327,6 +338,10 @@ static void around_look(struct mm_struct *mm, const struct sva_stream *stream, u
 		bool huge;
 		pmd_t *pmd;
 
+		if (!vma || vma->vm_end <= addr)
+			vma = find_vma(mm, addr);
+		if (!around_may_look(vma, addr))
+			continue;
 		pmd = around_find_pmd(mm, addr, &huge);
 		pte = pmd ? pte_offset_map(pmd, addr) : NULL;
 		if (pte) {
@@ -468,10 +483,11 @@ static void around_map(struct around_job *job, bool keeps_accessed)
  */
 static bool around_follows(struct mm_struct *mm, unsigned long page)
 {
-	unsigned long empty = 1, other;
+	unsigned long addr = (page - 1) << PAGE_SHIFT, empty = 1, other = 0;
 
 	if (mmap_read_trylock(mm)) {
-		around_scan(mm, (page - 1) << PAGE_SHIFT, 1, &empty, &other);
+		if (around_may_look(find_vma(mm, addr), addr))
+			around_scan(mm, addr, 1, &empty, &other);
 		mmap_read_unlock(mm);
 	}
 	return !(empty | other);

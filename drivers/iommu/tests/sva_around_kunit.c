@@ -736,6 +736,113 @@ static void mappings_go_while_windows_come(struct kunit *test)
 	KUNIT_EXPECT_GT(test, soft_storm_stop(bond->ep), 0);
 }
 
+/**
+ * struct unmapping - 32 of 64 pages that are just being unmapped
+ * @bond: of whom
+ * @mem: the pages. The first is a mapping of its own, behind which there is a flush.
+ * @begun: that flush is about to be sent: no mapping is left, but the tables of the others are
+ * @go: it may be sent
+ */
+struct unmapping {
+	struct iopf_bond *bond;
+	unsigned long mem;
+	bool begun;
+	bool go;
+};
+
+static void set_vma_flags(struct iopf_bond *bond, unsigned long mem, vm_flags_t flags)
+{
+	struct mm_struct *mm = sva_proc_mm(bond->proc);
+
+	mmap_write_lock(mm);
+	vm_flags_set(vma_lookup(mm, mem), flags);
+	mmap_write_unlock(mm);
+}
+
+static struct unmapping *prepare_unmapping(struct iopf_bond *bond)
+{
+	struct unmapping *un = kunit_kzalloc(bond->test, sizeof(*un), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(bond->test, un);
+	un->bond = bond;
+	un->mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	sva_poke(bond->test, bond->proc, un->mem, 1);
+	sva_proc_mprotect(bond->proc, un->mem, PAGE_SIZE, PROT_READ);
+	/* Such a mapping is not flushed together with others. */
+	set_vma_flags(bond, un->mem, VM_MIXEDMAP);
+	return un;
+}
+
+/* Nothing but RCU and mmap_lock, for reading, is held here. */
+static int stop_in_flush(const struct soft_iommu_event *event, void *data)
+{
+	unsigned long end = jiffies + SVA_PATIENCE;
+	struct unmapping *un = data;
+
+	WRITE_ONCE(un->begun, true);
+	while (!READ_ONCE(un->go) && time_before(jiffies, end))
+		cpu_relax();
+	return 0;
+}
+
+static long unmap_fn(void *data)
+{
+	struct unmapping *un = data;
+
+	return sva_proc_munmap(un->bond->proc, un->mem, 32 * PAGE_SIZE);
+}
+
+static struct sva_job *begin_unmapping(struct unmapping *un)
+{
+	struct kunit *test = un->bond->test;
+	struct sva_job *job;
+
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_INVALIDATE, stop_in_flush, un);
+	job = sva_job(test, unmap_fn, un);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(un->begun)));
+	return job;
+}
+
+static void end_unmapping(struct unmapping *un, struct sva_job *job)
+{
+	struct kunit *test = un->bond->test;
+
+	WRITE_ONCE(un->go, true);
+	KUNIT_ASSERT_TRUE(test, sva_job_ends(job));
+	KUNIT_EXPECT_EQ(test, sva_job_wait(job), 0);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_INVALIDATE, NULL, NULL);
+}
+
+/* munmap() frees the tables, and mmap_lock does not keep it from that. */
+static void tables_without_a_mapping_are_not_reviewed(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct unmapping *un = prepare_unmapping(bond);
+	struct sva_job *unmap, *unbind;
+
+	run(bond, un->mem + PAGE_SIZE, 10, true);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 12);
+	unmap = begin_unmapping(un);
+	unbind = iopf_unbind_job(bond);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
+	expect_account(bond, 12, 4, 0);
+	end_unmapping(un, unmap);
+}
+
+static void tables_without_a_mapping_begin_no_stream(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	struct unmapping *un = prepare_unmapping(bond);
+	struct sva_job *unmap;
+
+	run(bond, un->mem + 31 * PAGE_SIZE, 1, true);
+	unmap = begin_unmapping(un);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, un->mem + 32 * PAGE_SIZE, IOPF_RW),
+			IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+	end_unmapping(un, unmap);
+}
+
 static void bond_ends_while_windows_come(struct kunit *test)
 {
 	for (unsigned int i = 0; i < 10; i++) {
@@ -809,6 +916,8 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(limit_of_windows_holds),
 	KUNIT_CASE(limit_of_windows_has_limits),
 	KUNIT_CASE(mappings_go_while_windows_come),
+	KUNIT_CASE(tables_without_a_mapping_are_not_reviewed),
+	KUNIT_CASE(tables_without_a_mapping_begin_no_stream),
 	KUNIT_CASE(bond_ends_while_windows_come),
 	KUNIT_CASE(process_exits_while_windows_come),
 	{}
