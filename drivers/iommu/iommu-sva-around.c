@@ -316,9 +316,9 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /*
- * May the tables of @addr be looked at? @vma is the first mapping that ends behind it. munmap() frees
- * tables with mmap_lock held for reading, when their mapping is gone; and those of hugetlb, which
- * processes share, go without it.
+ * May the tables of @addr be looked at? @vma is the first mapping that ends behind it. munmap()
+ * frees tables with mmap_lock held for reading, when their mapping is gone; and those of hugetlb,
+ * which processes share, go without it.
  */
 static bool around_may_look(struct vm_area_struct *vma, unsigned long addr)
 {
@@ -432,7 +432,7 @@ static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) ||
 	    around_find_pmd(vma->vm_mm, addr, &huge))
 		return false;
-	/* Without that there is no huge page in memory that was only read; with it, none in shmem. */
+	/* Without that there is none in memory that was only read; with it, none in shmem. */
 	if (vma_is_anonymous(vma))
 		how |= TVA_IN_PF;
 	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, how, PMD_ORDER);
