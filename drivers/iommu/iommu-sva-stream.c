@@ -120,6 +120,26 @@ static bool stream_goes_on(struct sva_streams *streams, struct sva_stream *strea
 	return false;
 }
 
+/*
+ * The stream to which a request belongs; first of all the one that it makes go on: where memory is
+ * used again, the window that an earlier stream has left behind is no obstacle to the next one.
+ */
+static struct sva_stream *stream_look_up(struct sva_streams *streams, const void *key, u32 kind,
+					 unsigned long page)
+{
+	struct sva_stream *stream, *near = NULL;
+
+	for (unsigned int i = 0; i < streams->nr; i++) {
+		stream = &streams->streams[i];
+		if (stream->key != key || stream->kind != kind || !stream_is_near(stream, page))
+			continue;
+		if (page == stream->next)
+			return stream;
+		near = near ?: stream;
+	}
+	return near;
+}
+
 static struct sva_stream *stream_make_room(struct sva_streams *streams)
 {
 	struct sva_stream *stream, *oldest = NULL;
@@ -168,12 +188,9 @@ static struct sva_stream *stream_begin(struct sva_streams *streams, const void *
 struct sva_stream *sva_stream_find(struct sva_streams *streams, const void *key, u32 kind,
 				   unsigned long page)
 {
-	struct sva_stream *stream;
+	struct sva_stream *stream = stream_look_up(streams, key, kind, page);
 
-	for (unsigned int i = 0; i < streams->nr; i++) {
-		stream = &streams->streams[i];
-		if (stream->key != key || stream->kind != kind || !stream_is_near(stream, page))
-			continue;
+	if (stream) {
 		if (!stream_goes_on(streams, stream, page))
 			return NULL;
 		stream->busy = true;

@@ -445,6 +445,19 @@ static void several_streams_at_once(struct kunit *test)
 	KUNIT_EXPECT_LE(test, requests(bonds[0]) + requests(bonds[1]) - before, SVA_STREAMS * 12);
 }
 
+/* The last stream is still known, and its last window is where the next one will come along. */
+static void memory_that_is_used_again_is_streamed_again(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+	u64 asked = run(bond, mem, SZ_4M / PAGE_SIZE, true);
+
+	for (unsigned int i = 0; i < 2 * SVA_STREAMS; i++) {
+		KUNIT_EXPECT_EQ(test, sva_proc_madvise(bond->proc, mem, SZ_4M, MADV_DONTNEED), 0);
+		KUNIT_EXPECT_LE(test, run(bond, mem, SZ_4M / PAGE_SIZE, true), 2 * asked);
+	}
+}
+
 /* As a device does that has many requests under way: the credits of the fixture are 16. */
 static void requests_under_way_are_no_obstacle(struct kunit *test)
 {
@@ -897,6 +910,7 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(strides_map_nothing_ahead),
 	KUNIT_CASE(backwards_is_no_stream),
 	KUNIT_CASE(several_streams_at_once),
+	KUNIT_CASE(memory_that_is_used_again_is_streamed_again),
 	KUNIT_CASE(requests_under_way_are_no_obstacle),
 	KUNIT_CASE(groups_of_many_pages_are_streams),
 	KUNIT_CASE(windows_end_with_their_mapping),

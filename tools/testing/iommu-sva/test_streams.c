@@ -164,6 +164,22 @@ TEST(several_streams_at_once)
 	end();
 }
 
+/* The window that the first stream has left behind lies in the way of the second. */
+TEST(memory_that_is_used_again_is_streamed_again)
+{
+	begin();
+	for (unsigned int i = 0; i < 3 * SVA_STREAMS; i++) {
+		unsigned long page = 100, requests = 0;
+
+		while (page < 356) {
+			page += 1 + ask_as(KEY, 0, page, 64);
+			requests++;
+		}
+		SIM_CHECK(requests <= 9);
+	}
+	end();
+}
+
 TEST(oldest_stream_makes_room)
 {
 	begin();
