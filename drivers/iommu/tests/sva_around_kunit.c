@@ -5,7 +5,10 @@
  * A device that has no hold of a page asks for it, so the requests that it needed say which pages
  * were there before. Page tables are looked at where that would not show.
  */
+#include <linux/memcontrol.h>
 #include <linux/mman.h>
+#include <linux/mmzone.h>
+#include <linux/page_counter.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
 #include <linux/unistd.h>
@@ -229,6 +232,27 @@ static void huge_pages_need_nothing_ahead(struct kunit *test)
 	run(bond, mem + PMD_SIZE - 40 * PAGE_SIZE, 40, true);
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem + PMD_SIZE, PMD_SIZE / PAGE_SIZE), 0);
 	KUNIT_EXPECT_LE(test, run(bond, mem + PMD_SIZE, 3 * PMD_SIZE / PAGE_SIZE, true), 3);
+}
+
+/* The pages of one group follow each other, though the first brings them all. */
+static void hugetlb_pages_need_nothing_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem;
+
+	if (!IS_ENABLED(CONFIG_HUGETLBFS) || PMD_SIZE != SZ_2M)
+		kunit_skip(test, "no huge pages of 2 MiB");
+	sva_sysfs_set(test, "kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4");
+	mem = sva_proc_mmap(bond->proc, 0, 4 * PMD_SIZE, RW,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
+	for (unsigned int i = 0; i < 7; i++)
+		iopf_partial(bond, 1, mem + i * PAGE_SIZE, IOPF_RW);
+	iopf_last(bond, 1, mem + 7 * PAGE_SIZE, IOPF_RW);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 1), IOMMU_PAGE_RESP_SUCCESS);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 4 * PMD_SIZE / PAGE_SIZE, true), 3);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, 4 * PMD_SIZE), 0);
 }
 
 #define THP		"kernel/mm/transparent_hugepage/"
@@ -533,6 +557,31 @@ static void pages_locked_on_fault_stay_away(struct kunit *test)
 	expect_nothing_ahead(bond, mem, true);
 }
 
+/* As after mlock() and then MADV_DONTNEED_LOCKED: what is there stays there. */
+static void locked_memory_is_left_alone(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_mlock, mem, 64 * PAGE_SIZE, 0, 0,
+					       0, 0), 0);
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, 64 * PAGE_SIZE,
+					       MADV_DONTNEED_LOCKED), 0);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+}
+
+static void memory_that_may_vanish_is_left_alone(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, 64 * PAGE_SIZE, RW,
+					  MAP_DROPPABLE | MAP_ANONYMOUS);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
 static void advice_of_random_access_is_followed(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -561,6 +610,30 @@ static void memory_of_drivers_is_left_alone(struct kunit *test)
 
 	sva_gate_open(gate);
 	expect_nothing_ahead(bond, mem, false);
+}
+
+static void set_vma_flags(struct iopf_bond *bond, unsigned long mem, vm_flags_t flags)
+{
+	struct mm_struct *mm = sva_proc_mm(bond->proc);
+
+	mmap_write_lock(mm);
+	vm_flags_set(vma_lookup(mm, mem), flags);
+	mmap_write_unlock(mm);
+}
+
+/* A driver may have pages of the page cache in its mappings, with a flag that says so. */
+static void mappings_of_drivers_are_known_by_their_flags(struct kunit *test)
+{
+	static const vm_flags_t flags[] = { VM_IO, VM_PFNMAP, VM_MIXEDMAP };
+	struct iopf_bond *bond = bind_first(test);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
+		unsigned long mem = map_shared(bond, 64 * PAGE_SIZE);
+
+		set_vma_flags(bond, mem, flags[i]);
+		KUNIT_EXPECT_EQ_MSG(test, run(bond, mem, 16, true), 16, "flag %#lx", flags[i]);
+	}
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
 }
 
 static void userfaultfd_is_told_of_nothing_more(struct kunit *test)
@@ -609,7 +682,57 @@ static void memory_group_is_not_driven_to_its_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, SZ_16M), 0);
 	iopf_memcg_remove(other);
 }
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_memcg, mem_cgroup_put, struct mem_cgroup *);
+
+/*
+ * What memory.high sets. It is a file of cgroup v2, which has no memory groups while v1 has them.
+ * The mark is where a window would go that begins at 1,542 pages.
+ */
+static void memory_group_is_not_driven_to_its_high_mark(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test), *other = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 2048 * PAGE_SIZE);
+	struct mem_cgroup *memcg;
+
+	iopf_memcg_make(other);
+	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
+	memcg = get_mem_cgroup_from_mm(sva_proc_mm(bond->proc));
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_memcg, memcg), 0);
+	KUNIT_ASSERT_FALSE(test, mem_cgroup_is_root(memcg));
+	page_counter_set_high(&memcg->memory, 1856);
+
+	run(bond, mem, 1664, true);
+	KUNIT_EXPECT_GT(test, ahead(bond), 1024);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&memcg->memory_events[MEMCG_HIGH]), 0);
+
+	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, 2048 * PAGE_SIZE), 0);
+	iopf_memcg_remove(other);
+}
 #endif
+
+static void lower_watermark(void *data)
+{
+	struct zone *zone = data;
+
+	zone->_watermark[WMARK_LOW] -= zone_managed_pages(zone);
+}
+
+/* Allocations succeed, but whoever makes one wakes kswapd: it finds that there is nothing to do. */
+static void scarce_memory_is_left_to_others(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		zone->_watermark[WMARK_LOW] += zone_managed_pages(zone);
+		KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, lower_watermark, zone), 0);
+	}
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
+}
 
 /* Accounting */
 
@@ -763,15 +886,6 @@ struct unmapping {
 	bool go;
 };
 
-static void set_vma_flags(struct iopf_bond *bond, unsigned long mem, vm_flags_t flags)
-{
-	struct mm_struct *mm = sva_proc_mm(bond->proc);
-
-	mmap_write_lock(mm);
-	vm_flags_set(vma_lookup(mm, mem), flags);
-	mmap_write_unlock(mm);
-}
-
 static struct unmapping *prepare_unmapping(struct iopf_bond *bond)
 {
 	struct unmapping *un = kunit_kzalloc(bond->test, sizeof(*un), GFP_KERNEL);
@@ -900,6 +1014,7 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(copies_on_write_are_not_made_ahead),
 	KUNIT_CASE(window_crosses_into_a_fresh_top_level_slot),
 	KUNIT_CASE(huge_pages_need_nothing_ahead),
+	KUNIT_CASE(hugetlb_pages_need_nothing_ahead),
 	KUNIT_CASE(huge_pages_are_not_brought_ahead),
 	KUNIT_CASE(page_cache_makes_few_requests),
 	KUNIT_CASE(files_make_few_requests),
@@ -915,13 +1030,18 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(groups_of_many_pages_are_streams),
 	KUNIT_CASE(windows_end_with_their_mapping),
 	KUNIT_CASE(pages_locked_on_fault_stay_away),
+	KUNIT_CASE(locked_memory_is_left_alone),
+	KUNIT_CASE(memory_that_may_vanish_is_left_alone),
 	KUNIT_CASE(advice_of_random_access_is_followed),
 	KUNIT_CASE(stacks_are_left_alone),
 	KUNIT_CASE(memory_of_drivers_is_left_alone),
+	KUNIT_CASE(mappings_of_drivers_are_known_by_their_flags),
 	KUNIT_CASE(userfaultfd_is_told_of_nothing_more),
 #ifdef CONFIG_MEMCG_V1
 	KUNIT_CASE(memory_group_is_not_driven_to_its_limit),
+	KUNIT_CASE(memory_group_is_not_driven_to_its_high_mark),
 #endif
+	KUNIT_CASE(scarce_memory_is_left_to_others),
 	KUNIT_CASE(used_and_unused_pages_are_counted),
 	KUNIT_CASE(exit_of_the_process_closes_the_account),
 	KUNIT_CASE(uses_of_the_process_count),
