@@ -2,7 +2,7 @@
 #
 # What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
 
-export V JOBS FILTER MACHINE PAGES ROUNDS
+export V JOBS FILTER MACHINE PAGES ROUNDS PROFILE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pages kunit harness fuzz mutants coverage bench check patch kernel shell setup clean distclean
@@ -36,7 +36,7 @@ mutants:	## do the harness and KUnit notice when the core is wrong? (FILTER=WORD
 coverage:	## lines and branches that KUnit and end-to-end tests execute, as HTML
 	@scripts/coverage
 
-bench:		## what page requests cost, beside the base's core and the CPU's own faults (ROUNDS=n)
+bench:		## what page requests cost, beside the base's core and the CPU's own faults (ROUNDS=n), or where the instructions go (PROFILE=1)
 	@scripts/bench
 
 check:		## style and static checks of all files
