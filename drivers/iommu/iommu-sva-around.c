@@ -522,9 +522,10 @@ static struct sva_stream *around_find(struct sva_around *around, struct iopf_lan
 	return sva_stream_find(&around->streams, key, kind, page);
 }
 
-static unsigned long around_go_on(struct sva_around *around, struct mm_struct *mm,
-				  struct iopf_lane *lane,
-				  const struct iommu_fault_page_request *prm)
+/* Random access does not pay for its stack. */
+static noinline unsigned long around_go_on(struct sva_around *around, struct mm_struct *mm,
+					   struct iopf_lane *lane,
+					   const struct iommu_fault_page_request *prm)
 {
 	unsigned int max = READ_ONCE(fault_around_pages), size, used, unused;
 	bool keeps_accessed = READ_ONCE(around->keeps_accessed);

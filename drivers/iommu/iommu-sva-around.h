@@ -19,7 +19,7 @@ struct iopf_lane;
 /* Streams of one process, all devices together; the one that has been idle longest makes room. */
 #define SVA_STREAMS		8
 /* Single requests that are remembered: what follows one of them by a page begins a stream. */
-#define SVA_STREAM_HINTS	8
+#define SVA_STREAM_HINT_BITS	3
 /* The first window of a stream, and the largest of all. */
 #define SVA_WINDOW_MIN		4U
 #define SVA_WINDOW_MAX		((unsigned int)(SZ_4M >> PAGE_SHIFT))
@@ -56,16 +56,14 @@ struct sva_stream {
  * struct sva_streams - the streams of a process
  * @ticks: windows opened so far
  * @nr: how many of @near and @streams have ever been in use
- * @hint: where the next request is remembered
- * @hints: the pages behind the latest requests that belong to no stream
+ * @hints: the pages behind the latest requests that belong to no stream, by hint_of()
  * @near: of each stream: the window with its neighbourhood; a copy for whoever has no lock
  * @streams: the streams
  */
 struct sva_streams {
 	unsigned int ticks;
 	unsigned int nr;
-	unsigned int hint;
-	unsigned long hints[SVA_STREAM_HINTS];
+	unsigned long hints[1 << SVA_STREAM_HINT_BITS];
 	struct {
 		unsigned long first;
 		unsigned long pages;

@@ -21,6 +21,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/hash.h>
 #include <linux/minmax.h>
 
 #include "iommu-sva-around.h"
@@ -36,14 +37,32 @@
  */
 void sva_streams_init(struct sva_streams *streams)
 {
-	for (int i = 0; i < SVA_STREAM_HINTS; i++)
+	for (int i = 0; i < ARRAY_SIZE(streams->hints); i++)
 		streams->hints[i] = NO_HINT;
 }
 
-/* Is @page what a device that streams asks for next, when @hint is behind what it has got? */
-static bool hint_fits(unsigned long hint, unsigned long page)
+/* The one place where a request is remembered that @page would follow */
+static unsigned long *hint_of(struct sva_streams *streams, unsigned long page)
 {
-	return page == hint || (IS_ALIGNED(page, FAULT_PAGES) && page - hint < FAULT_PAGES);
+	return &streams->hints[hash_64(page / FAULT_PAGES, SVA_STREAM_HINT_BITS)];
+}
+
+static void hint_remember(struct sva_streams *streams, unsigned long page)
+{
+	WRITE_ONCE(*hint_of(streams, page + 1), page + 1);
+}
+
+/* What @page follows, when a device that streams has got all before that; or NULL */
+static unsigned long *hint_find(struct sva_streams *streams, unsigned long page)
+{
+	unsigned long *hint = hint_of(streams, page);
+
+	if (page == READ_ONCE(*hint))
+		return hint;
+	if (!IS_ALIGNED(page, FAULT_PAGES))
+		return NULL;
+	hint = hint_of(streams, page - FAULT_PAGES);
+	return page - READ_ONCE(*hint) < FAULT_PAGES ? hint : NULL;
 }
 
 /**
@@ -59,18 +78,13 @@ static bool hint_fits(unsigned long hint, unsigned long page)
 bool sva_streams_concern(struct sva_streams *streams, unsigned long page)
 {
 	unsigned int nr = READ_ONCE(streams->nr);
-	unsigned int hint;
 
 	for (unsigned int i = 0; i < nr; i++)
 		if (page - READ_ONCE(streams->near[i].first) < READ_ONCE(streams->near[i].pages))
 			return true;
-	for (unsigned int i = 0; i < SVA_STREAM_HINTS; i++)
-		if (hint_fits(READ_ONCE(streams->hints[i]), page))
-			return true;
-
-	hint = READ_ONCE(streams->hint);
-	WRITE_ONCE(streams->hint, hint + 1);
-	WRITE_ONCE(streams->hints[hint % SVA_STREAM_HINTS], page + 1);
+	if (hint_find(streams, page))
+		return true;
+	hint_remember(streams, page);
 	return false;
 }
 
@@ -189,6 +203,7 @@ struct sva_stream *sva_stream_find(struct sva_streams *streams, const void *key,
 				   unsigned long page)
 {
 	struct sva_stream *stream = stream_look_up(streams, key, kind, page);
+	unsigned long *hint;
 
 	if (stream) {
 		if (!stream_goes_on(streams, stream, page))
@@ -197,14 +212,11 @@ struct sva_stream *sva_stream_find(struct sva_streams *streams, const void *key,
 		return stream;
 	}
 
-	for (unsigned int i = 0; i < SVA_STREAM_HINTS; i++) {
-		if (!hint_fits(streams->hints[i], page))
-			continue;
-		WRITE_ONCE(streams->hints[i], page + 1);
-		return stream_begin(streams, key, kind);
-	}
-	WRITE_ONCE(streams->hints[streams->hint++ % SVA_STREAM_HINTS], page + 1);
-	return NULL;
+	hint = hint_find(streams, page);
+	if (hint)
+		WRITE_ONCE(*hint, NO_HINT);
+	hint_remember(streams, page);
+	return hint ? stream_begin(streams, key, kind) : NULL;
 }
 
 /* How many pages the next window shall have; 0: none. */

@@ -205,6 +205,17 @@ TEST(streams_are_told_apart)
 	end();
 }
 
+/* The last page of a block of 64 KiB: where it was awaited, and what is awaited now, are apart. */
+TEST(request_makes_one_stream_begin)
+{
+	begin();
+	ask(126);
+	SIM_EQ(ask(127), 4);
+	SIM_EQ(ask_as(OTHER, 0, 127, 512), 0);
+	SIM_EQ(ask(132), 8);
+	end();
+}
+
 TEST(unused_windows_shrink_until_there_is_no_stream)
 {
 	struct sva_stream *stream;
