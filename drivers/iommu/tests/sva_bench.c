@@ -3,6 +3,7 @@
  * What the cases of the bench have in common: batches, events, output
  */
 #include <linux/mman.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <trace/events/kmem.h>
@@ -79,6 +80,8 @@ void bench_fill_ring(struct bench_bond *b, unsigned int nr)
 	soft_iommu_hold_prq(b->iommu, true);
 	for (unsigned int i = 0; i < nr; i++)
 		iopf_last(b->bond, i, b->addrs[i], IOPF_RW);
+	/* The worker and the process that have just done something fall asleep now, not later. */
+	schedule_timeout_uninterruptible(2);
 }
 
 u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
