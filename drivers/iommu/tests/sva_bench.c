@@ -80,11 +80,14 @@ void bench_fill_ring(struct bench_bond *b, unsigned int nr)
 	soft_iommu_hold_prq(b->iommu, true);
 	for (unsigned int i = 0; i < nr; i++)
 		iopf_last(b->bond, i, b->addrs[i], IOPF_RW);
-	/* The worker and the process that have just done something fall asleep now, not later. */
+}
+
+void bench_settle(void)
+{
 	schedule_timeout_uninterruptible(2);
 }
 
-u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
+u64 bench_serve_ring(struct bench_bond *b, unsigned int nr)
 {
 	u64 ticks;
 
@@ -92,6 +95,13 @@ u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
 	soft_iommu_hold_prq(b->iommu, false);
 	ticks = soft_meter_wait(b->iommu);
 	KUNIT_ASSERT_NE_MSG(b->test, ticks, 0, "responses are missing");
+	return ticks;
+}
+
+u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
+{
+	u64 ticks = bench_serve_ring(b, nr);
+
 	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
 	return ticks;
 }
@@ -104,6 +114,7 @@ u64 bench_batch(struct bench_bond *b, unsigned int nr)
 		bench_shuffle(b);
 		bench_forget_pages(b);
 		bench_fill_ring(b, nr);
+		bench_settle();
 		ticks[i] = bench_empty_ring(b, nr);
 	}
 	return bench_median(ticks, BENCH_ROUNDS);

@@ -60,6 +60,7 @@ void bench_one_page(struct kunit *test)
 		b->addrs[i] = b->mem;
 	BUILD_BUG_ON(ONE_PAGE_REQUESTS > BENCH_PAGES);
 	bench_fill_ring(b, ONE_PAGE_REQUESTS);
+	bench_settle();
 	faults = faults_handled();
 	answers = iopf_responses(b->iommu);
 	ticks = bench_empty_ring(b, ONE_PAGE_REQUESTS);
@@ -318,7 +319,7 @@ static u64 parallel_round(struct bench_bond **bonds, const struct bench_events *
 	}
 	before = *events;
 	begin = get_cycles();
-	bench_empty_ring(bonds[0], PARALLEL_BONDS * BENCH_BATCH);
+	bench_serve_ring(bonds[0], PARALLEL_BONDS * BENCH_BATCH);
 	begin = get_cycles() - begin;
 	for (unsigned int i = 0; i < PARALLEL_BONDS; i++)
 		wait_answered(bonds[i]);
