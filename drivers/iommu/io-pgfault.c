@@ -329,7 +329,7 @@ static void iopf_service_line_up(struct iopf_service *svc, struct iopf_group *gr
 				 struct list_head *before)
 {
 	lockdep_assert_held(&svc->lock);
-	list_move_tail(&group->node, before);
+	list_add_tail(&group->node, before);
 	group_slot(group)->waits = true;
 	svc->nr_waiting++;
 }
@@ -364,21 +364,11 @@ static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *grou
 	return false;
 }
 
-/*
- * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
- * process that floods the queue shall not slow them down.
- */
-static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue)
+static noinline void iopf_service_start_lane(struct iopf_service *svc, struct iopf_queue *queue)
 {
-	unsigned int running = svc->nr_running;
 	struct iopf_lane *lane;
 	unsigned long nr;
 
-	lockdep_assert_held(&svc->lock);
-
-	if (running && (svc->nr_waiting <= running * IOPF_BATCH ||
-			running + 1 >= num_online_cpus()))
-		return;
 	nr = find_first_bit(&svc->idle, IOPF_LANES);
 	if (nr >= IOPF_LANES || !svc->nr_waiting)
 		return;
@@ -391,6 +381,21 @@ static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue
 	svc->nr_running++;
 	refcount_inc(&svc->users);
 	queue_work(queue->wq, &lane->work);
+}
+
+/*
+ * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
+ * process that floods the queue shall not slow them down.
+ */
+static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue)
+{
+	unsigned int running = svc->nr_running;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (!running || (svc->nr_waiting > running * IOPF_BATCH &&
+			 running + 1 < num_online_cpus()))
+		iopf_service_start_lane(svc, queue);
 }
 
 /* Groups that hung on one that is not waited for any more line up themselves, behind the next. */
@@ -406,16 +411,18 @@ static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *fir
 	if (!group)
 		return;
 	slot = group_slot(group);
+	list_del(&group->node);
 	iopf_service_line_up(svc, group, svc->waiting.next);
 	list_splice_init(&first->same, &slot->same);
 	hlist_add_head(&slot->hash, iopf_page_bucket(svc, group));
 	iopf_service_kick(svc, group->fault_param->queue);
 }
 
+/* The group is on no list. */
 static void iopf_lane_keep(struct iopf_lane *lane, struct iopf_group *group)
 {
 	iopf_set_answer(group_slot(group), lane->code, lane->why);
-	list_move_tail(&group->node, &lane->done);
+	list_add_tail(&group->node, &lane->done);
 }
 
 /* The group in work, unless it has been taken away, is done; and so are those that ask the same. */
@@ -443,6 +450,7 @@ static void iopf_lane_finish(struct iopf_lane *lane)
 	iopf_lane_keep(lane, group);
 	first = svc->waiting.next;
 	list_for_each_entry_safe(same, next, &slot->same, node) {
+		list_del(&same->node);
 		/* Of a failure each bond is told apart. */
 		if (lane->code == IOMMU_PAGE_RESP_SUCCESS)
 			iopf_lane_keep(lane, same);
@@ -495,7 +503,8 @@ static void iopf_lane_answer(struct iopf_lane *lane);
  * The group before gets the answer in &iopf_lane.code: when &iopf_service_ops.serve returns, or
  * sooner if the batch takes long.
  *
- * Context: process, inside &iopf_service_ops.serve, no locks held.
+ * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.rest
+ * lets go of.
  * Return: true if there is one, whose requests iopf_lane_next() returns; false when the batch is
  * over.
  */
@@ -511,9 +520,10 @@ bool iopf_lane_next_group(struct iopf_lane *lane)
 		started = iopf_lane_start(lane);
 		due = started && !list_empty(&lane->done) && time_before(lane->since, jiffies);
 	}
-	if (late)
+	if (late) {
 		iopf_count(late, IOPF_LATE);
-	iopf_device_put(late);
+		iopf_device_put(late);
+	}
 	if (due)
 		iopf_lane_answer(lane);
 	return started;
@@ -526,7 +536,8 @@ bool iopf_lane_next_group(struct iopf_lane *lane)
  * So that nobody has to wait for it, what the lane has done is answered now, and another lane goes
  * on with what there is to do.
  *
- * Context: process, inside &iopf_service_ops.serve, no locks held.
+ * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.rest
+ * lets go of.
  */
 void iopf_lane_may_wait(struct iopf_lane *lane)
 {
@@ -945,6 +956,7 @@ static void iopf_lane_answer(struct iopf_lane *lane)
 	struct iopf_device *idev;
 	LIST_HEAD(mine);
 
+	lane->svc->ops->rest(lane);
 	while ((idev = iopf_lane_done_device(lane))) {
 		iopf_lane_claim(lane, idev, &mine);
 		iopf_respond(idev, &mine);

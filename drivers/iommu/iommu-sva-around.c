@@ -536,6 +536,7 @@ static noinline unsigned long around_go_on(struct sva_around *around, struct mm_
 	if (!job.stream)
 		return prm->addr;
 
+	sva_rest(lane);
 	around_review(mm, job.stream, keeps_accessed, &used, &unused);
 	if (!job.stream->size && !around_follows(mm, page))
 		max = 0;
@@ -572,8 +573,8 @@ void sva_around_init(struct sva_around *around)
  * @lane: the lane that serves the request
  * @prm: the request; not answered yet
  *
- * Context: process, no locks held, the process's memory group is active. May sleep for a short
- * time, never for I/O or memory.
+ * Context: process, no locks held but what sva_rest() lets go of, the process's memory group is
+ * active. May sleep for a short time, never for I/O or memory.
  * Return: the address of the last byte for which pages may have been mapped.
  */
 unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,

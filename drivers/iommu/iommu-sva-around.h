@@ -107,6 +107,7 @@ unsigned int sva_around_limit(unsigned int pages);
 
 /* iommu-sva.c */
 bool sva_vma_allows(struct vm_area_struct *vma, u32 perm);
+void sva_rest(struct iopf_lane *lane);
 bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane);
 
 #endif /* _DRIVERS_IOMMU_IOMMU_SVA_AROUND_H */

@@ -46,6 +46,10 @@
  *	io_mm.root_lock		contents of the root; innermost
  *	sva_bond.lock		listeners; taken alone
  *
+ *	a VMA's lock		of a lane, which keeps it from one request of a batch to the next
+ *	  iopf_service.lock	while nobody waits for it; not while answers are sent, or mmap_lock
+ *	  io_mm.root_lock	is waited for
+ *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
  * nothing but root_lock and what the vendor driver needs to submit invalidations. There is no
  * lock that processes share, but for the PASID allocator's, which talks to no hardware.
@@ -489,9 +493,46 @@ static bool sva_may_wait(struct vm_area_struct *vma)
 	return !vma_is_anonymous(vma) || userfaultfd_armed(vma);
 }
 
+/* Does somebody who changes the VMA wait for us? */
+static bool sva_is_wanted_by_writer(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	return rwsem_is_contended(&vma->vm_lock->lock);
+#else
+	return false;
+#endif
+}
+
+/**
+ * sva_rest() - Let go of the VMA that a lane has kept
+ * @lane: the lane
+ *
+ * Context: the lane's, as &iopf_service_ops.rest.
+ */
+void sva_rest(struct iopf_lane *lane)
+{
+	if (lane->vma)
+		vma_end_read(lane->vma);
+	lane->vma = NULL;
+}
+
+/* Requests of a batch are often for one VMA: its lock may be there from the request before. */
+static struct vm_area_struct *sva_lock_vma(struct mm_struct *mm, struct iopf_lane *lane,
+					   unsigned long addr)
+{
+	struct vm_area_struct *vma = lane->vma;
+
+	if (vma && addr >= vma->vm_start && addr < vma->vm_end)
+		return vma;
+	sva_rest(lane);
+	lane->vma = lock_vma_under_rcu(mm, addr);
+	return lane->vma;
+}
+
 /*
  * One try, as the CPU's fault handler does it: with the VMA's lock if that is to be had, else with
- * mmap_lock. No lock is held on return. VM_FAULT_RETRY: something was waited for, try again.
+ * mmap_lock. No lock is held on return but for the VMA's, in @lane, if nobody wants it and the next
+ * fault in it waits for nobody either. VM_FAULT_RETRY: something was waited for, try again.
  */
 static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, unsigned long addr,
 				u32 perm, unsigned int flags)
@@ -499,20 +540,21 @@ static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, un
 	struct vm_area_struct *vma;
 	vm_fault_t fault;
 
-	vma = lock_vma_under_rcu(mm, addr);
+	vma = sva_lock_vma(mm, lane, addr);
 	if (vma && !lane->away && sva_may_wait(vma)) {
-		vma_end_read(vma);
 		iopf_lane_may_wait(lane);
-		vma = lock_vma_under_rcu(mm, addr);
+		vma = sva_lock_vma(mm, lane, addr);
 	}
 	if (vma) {
 		if (!sva_vma_allows(vma, perm)) {
-			vma_end_read(vma);
+			sva_rest(lane);
 			return VM_FAULT_SIGSEGV;
 		}
 		fault = handle_mm_fault(vma, addr, flags | FAULT_FLAG_VMA_LOCK, NULL);
-		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
-			vma_end_read(vma);
+		if (fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
+			lane->vma = NULL;
+		else if (fault || sva_may_wait(vma) || sva_is_wanted_by_writer(vma))
+			sva_rest(lane);
 		if (!(fault & VM_FAULT_RETRY))
 			return fault;
 		if (fault & VM_FAULT_MAJOR)
@@ -599,6 +641,7 @@ static void sva_tell_unserved(struct iopf_lane *lane, const struct iommu_fault_p
 {
 	struct iommu_attach_handle *handle;
 
+	sva_rest(lane);
 	guard(rcu)();
 	handle = iopf_lane_handle(lane);
 	if (handle && reason != IOMMU_SVA_FAULT_EXITED)
@@ -651,6 +694,7 @@ static void sva_serve(struct iopf_lane *lane)
 		if (lane->code != IOMMU_PAGE_RESP_SUCCESS)
 			lane->why = IOPF_FAILED;
 	}
+	sva_rest(lane);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 
@@ -666,6 +710,7 @@ static void sva_put_notifier(struct iopf_service *svc)
 
 static const struct iopf_service_ops sva_service_ops = {
 	.serve = sva_serve,
+	.rest = sva_rest,
 	.timed_out = sva_timed_out,
 	.free = sva_put_notifier,
 };

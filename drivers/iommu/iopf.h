@@ -43,6 +43,7 @@ struct iopf_service;
  * @has_next: there is a request behind @prm
  * @away: it does something that may take long
  * @is_new: @prm has not been returned by iopf_lane_next() yet
+ * @vma: for @serve: what it has locked, and keeps from one request to the next
  * @suspect: the request may belong to a group that the device has given up: after an overflow of
  *	the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
@@ -64,6 +65,7 @@ struct iopf_lane {
 	bool has_next;
 	bool away;
 	bool is_new;
+	struct vm_area_struct *vma;
 	bool suspect;
 	enum iommu_page_response_code code;
 	enum iopf_count why;
@@ -74,12 +76,15 @@ struct iopf_lane {
  * @serve: for each group of a batch, as iopf_lane_next_group() hands them out, handles the requests
  *	that iopf_lane_next() returns and sets &iopf_lane.code. In process context, may sleep, no
  *	locks held.
+ * @rest: answers are about to be sent: what @serve keeps from one request to the next is let go.
+ *	Inside @serve or after it.
  * @timed_out: the time limit has answered a group in the place of @serve. Atomic, inside an RCU
  *	read-side section in which the attachment stays.
  * @free: called when the last user is gone, from any context that may take a spinlock
  */
 struct iopf_service_ops {
 	void (*serve)(struct iopf_lane *lane);
+	void (*rest)(struct iopf_lane *lane);
 	void (*timed_out)(struct iommu_attach_handle *handle,
 			  const struct iommu_fault_page_request *prm);
 	void (*free)(struct iopf_service *svc);

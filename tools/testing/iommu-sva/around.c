@@ -21,6 +21,7 @@ static unsigned long map_window(struct mm_struct *mm, struct iopf_lane *lane,
 	unsigned long page = stream->first;
 	struct vm_area_struct *vma;
 
+	sva_rest(lane);
 	mmap_read_lock(mm);
 	vma = find_vma(mm, (page - 1) << PAGE_SHIFT);
 	for (; size-- && !sva_fault_is_moot(mm, lane); page++) {

@@ -38,6 +38,7 @@ void kfree(const void *p);
 #define kcalloc(n, size, gfp)	sim_alloc((n) * (size), gfp, __func__)
 #define kvfree(p)		kfree(p)
 #define get_zeroed_page(gfp)	((unsigned long)sim_alloc(PAGE_SIZE, gfp, __func__))
+#define noinline	__attribute__((noinline))
 #define free_page(addr)		kfree((void *)(addr))
 
 /* Tasks */
@@ -55,6 +56,7 @@ enum { RLIMIT_STACK };
  * @rcu_depth: read-side sections; @rcu_since says since when
  * @srcu_depth: read-side sections of the MMU notifiers' SRCU; @srcu_since says since when
  * @nosched: no other task may run
+ * @vma_locks: VMA locks that it holds
  * @work: what a worker works on
  * @memcg: set_active_memcg()
  * @in_memcg_oom: what task_in_memcg_oom() says
@@ -68,6 +70,7 @@ struct task_struct {
 	unsigned int rcu_depth, srcu_depth;
 	u64 rcu_since, srcu_since;
 	unsigned int nosched;
+	unsigned int vma_locks;
 	struct work_struct *work;
 	struct mem_cgroup *memcg;
 	bool in_memcg_oom;
@@ -101,6 +104,7 @@ struct sim_lock {
 	enum sim_lock_kind kind;
 	struct task_struct *owner;
 	int readers;
+	int waiters;
 };
 
 typedef struct { struct sim_lock l; } spinlock_t;
@@ -523,12 +527,14 @@ enum {
 
 #define MMF_UNSTABLE	22
 
-/* @lock is the per-VMA lock; @gone: unmapped, waits for its last reader */
+/* A VMA, with its lock */
 struct vm_area_struct {
 	unsigned long vm_start, vm_end;
 	unsigned long vm_flags;
 	struct mm_struct *vm_mm;
-	struct rw_semaphore lock;
+	struct vma_lock {
+		struct rw_semaphore lock;
+	} vm_lock[1];
 	struct vm_area_struct *next;
 };
 
@@ -566,7 +572,9 @@ struct mmu_notifier {
  * @page_table_lock: held at invalidations
  * @put_work: mmput_async()
  * @fault: what handle_mm_fault() does; NULL: it maps the page
+ * @fault_is_quick: @fault waits for nobody
  * @fault_data: for @fault
+ * @vma_locks: times that lock_vma_under_rcu() has taken a VMA's lock
  * @faults: calls of handle_mm_fault()
  * @fault_flags: of the latest
  * @no_vma_lock: lock_vma_under_rcu() always fails
@@ -587,7 +595,9 @@ struct mm_struct {
 	spinlock_t page_table_lock;
 	struct work_struct put_work;
 	vm_fault_t (*fault)(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
+	bool fault_is_quick;
 	void *fault_data;
+	unsigned int vma_locks;
 	unsigned int faults;
 	unsigned int fault_flags;
 	bool no_vma_lock;
@@ -607,6 +617,7 @@ void mmap_read_lock(struct mm_struct *mm);
 void mmap_read_unlock(struct mm_struct *mm);
 struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr);
 struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr);
+bool rwsem_is_contended(struct rw_semaphore *sem);
 struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long addr);
 void vma_end_read(struct vm_area_struct *vma);
 vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsigned int flags,
@@ -620,7 +631,7 @@ static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
 /* Whoever serves faults in the place of handle_mm_fault() may take its time. */
 static inline bool userfaultfd_armed(const struct vm_area_struct *vma)
 {
-	return vma->vm_mm->fault;
+	return vma->vm_mm->fault && !vma->vm_mm->fault_is_quick;
 }
 
 static inline bool vma_is_accessible(const struct vm_area_struct *vma)

@@ -109,6 +109,8 @@ static void unmap_pages(struct mm_struct *mm, unsigned long start, unsigned long
 
 void mmap_read_lock(struct mm_struct *mm)
 {
+	if (current->vma_locks)
+		sim_fail("mmap_lock is waited for with the lock of a VMA held");
 	sim_lock(&mm->mmap_lock.l, true);
 }
 
@@ -153,6 +155,11 @@ struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr)
 	return vma;
 }
 
+bool rwsem_is_contended(struct rw_semaphore *sem)
+{
+	return sem->l.waiters;
+}
+
 struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma;
@@ -161,17 +168,21 @@ struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long ad
 		return NULL;
 	for (vma = mm->vmas; vma && vma->vm_end <= addr; vma = vma->next)
 		;
-	if (!vma || vma->vm_start > addr || vma->lock.l.owner || mm->mmap_lock.l.owner)
+	if (!vma || vma->vm_start > addr || vma->vm_lock->lock.l.owner ||
+	    rwsem_is_contended(&vma->vm_lock->lock) || mm->mmap_lock.l.owner)
 		return NULL;
 	sim_nosched(true);
-	sim_lock(&vma->lock.l, true);
+	sim_lock(&vma->vm_lock->lock.l, true);
 	sim_nosched(false);
+	current->vma_locks++;
+	mm->vma_locks++;
 	return vma;
 }
 
 void vma_end_read(struct vm_area_struct *vma)
 {
-	sim_unlock(&vma->lock.l);
+	current->vma_locks--;
+	sim_unlock(&vma->vm_lock->lock.l);
 }
 
 void sim_mmap(struct mm_struct *mm, unsigned long start, unsigned long pages, unsigned long flags)
@@ -182,7 +193,7 @@ void sim_mmap(struct mm_struct *mm, unsigned long start, unsigned long pages, un
 	vma->vm_end = start + pages * PAGE_SIZE;
 	vma->vm_flags = flags;
 	vma->vm_mm = mm;
-	init_rwsem(&vma->lock);
+	init_rwsem(&vma->vm_lock->lock);
 	mmap_write_lock(mm);
 	for (at = &mm->vmas; *at && (*at)->vm_start < start; at = &(*at)->next)
 		SIM_CHECK((*at)->vm_end <= start);
@@ -196,9 +207,9 @@ static void unmap_vma(struct mm_struct *mm, struct vm_area_struct **at)
 	struct vm_area_struct *vma = *at;
 
 	/* Waits for faults that are served under the VMA's lock. */
-	sim_lock(&vma->lock.l, false);
+	sim_lock(&vma->vm_lock->lock.l, false);
 	*at = vma->next;
-	sim_unlock(&vma->lock.l);
+	sim_unlock(&vma->vm_lock->lock.l);
 	unmap_pages(mm, vma->vm_start, vma->vm_end, true);
 	kfree(vma);
 }
@@ -255,9 +266,11 @@ vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsig
 {
 	const unsigned int needed = FAULT_FLAG_USER | FAULT_FLAG_REMOTE;
 	struct mm_struct *mm = vma->vm_mm;
-	struct rw_semaphore *lock = flags & FAULT_FLAG_VMA_LOCK ? &vma->lock : &mm->mmap_lock;
+	struct rw_semaphore *lock = &mm->mmap_lock;
 	vm_fault_t result;
 
+	if (flags & FAULT_FLAG_VMA_LOCK)
+		lock = &vma->vm_lock->lock;
 	(void)regs;
 	sim_might_sleep("handle_mm_fault");
 	if (!mm->mm_users.counter || mm->exited)
@@ -528,6 +541,8 @@ static void put_work(struct work_struct *work)
 
 void mmput_async(struct mm_struct *mm)
 {
+	if (current->vma_locks)
+		sim_fail("an mm is let go with the lock of a VMA held");
 	if (!put_user(mm))
 		return;
 	INIT_WORK(&mm->put_work, put_work);

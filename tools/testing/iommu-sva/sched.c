@@ -492,7 +492,9 @@ void sim_lock(struct sim_lock *lock, bool shared)
 		sim_fail("%s taken twice", lock->class);
 	check_order(lock);
 	sim_point(lock->class);
+	lock->waiters++;
 	block(shared ? can_read : can_own, lock, lock->class);
+	lock->waiters--;
 	if (shared)
 		lock->readers++;
 	else

@@ -264,6 +264,124 @@ TEST(long_batch_is_answered_as_it_goes)
 	tear_down();
 }
 
+TEST(answers_in_the_midst_of_a_batch_are_sent_without_the_vma_lock)
+{
+	set_up();
+	mm->fault = slow_clock;
+	mm->fault_is_quick = true;
+	serve_pages(8);
+	SIM_CHECK(dev->submissions > 1);
+	tear_down();
+}
+
+/* The VMA's lock */
+
+TEST(requests_of_a_batch_take_the_lock_of_their_vma_once)
+{
+	struct vendor_request *r[9];
+	unsigned int locks;
+
+	set_up();
+	sim_mmap(mm, SLOT(1), 1, VM_READ | VM_WRITE);
+	locks = mm->vma_locks;
+	for (u32 i = 0; i < 9; i++)
+		r[i] = vendor_ask(dev, pasid, i, i == 4 ? SLOT(1) : PAGE(i));
+	test_all_answered(r, 9, SUCCESS);
+	SIM_EQ(mm->vma_locks - locks, 3);
+	tear_down();
+}
+
+static vm_fault_t known_to_wait(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(lock_of_a_vma_whose_faults_may_wait_is_not_kept)
+{
+	unsigned int locks;
+
+	set_up();
+	mm->fault = known_to_wait;
+	locks = mm->vma_locks;
+	serve_pages(4);
+	/* Before the first one the lane lets it go, and answers nothing. */
+	SIM_EQ(mm->vma_locks - locks, 4 * 2);
+	tear_down();
+}
+
+TEST(mmap_lock_is_taken_without_the_vma_lock_of_the_request_before)
+{
+	struct vendor_request *r[3];
+
+	set_up();
+	for (u32 i = 0; i < 3; i++)
+		r[i] = vendor_ask(dev, pasid, i, i == 1 ? SLOT(1) : PAGE(i));
+	test_answered(r[0], SUCCESS);
+	test_answered(r[1], INVALID);
+	test_answered(r[2], SUCCESS);
+	tear_down();
+}
+
+static void hear_without_lock(struct iommu_sva_listener *listener,
+			      const struct iommu_sva_fault *fault)
+{
+	SIM_EQ(fault->addr, TASK_SIZE_MAX);
+	SIM_EQ(current->vma_locks, 0);
+}
+
+TEST(listener_is_told_without_the_vma_lock_of_the_request_before)
+{
+	struct iommu_sva_listener *ear = sim_alloc_sure(sizeof(*ear), __func__);
+	struct vendor_request *r[2];
+
+	set_up();
+	ear->notify = hear_without_lock;
+	SIM_EQ(iommu_sva_listen(sva, ear), 0);
+	for (u32 i = 0; i < 2; i++)
+		r[i] = vendor_ask(dev, pasid, i, i ? TASK_SIZE_MAX : PAGE(0));
+	test_answered(r[0], SUCCESS);
+	test_answered(r[1], INVALID);
+	iommu_sva_unlisten(sva, ear);
+	kfree(ear);
+	tear_down();
+}
+
+static void unmap(void *arg)
+{
+	sim_munmap(mm, BASE);
+}
+
+static bool writer_waits(void *arg)
+{
+	struct vm_area_struct *vma = arg;
+
+	return rwsem_is_contended(&vma->vm_lock->lock);
+}
+
+static vm_fault_t writer_comes(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	if (addr == PAGE(1)) {
+		sim_spawn("munmap", unmap, NULL);
+		sim_block(writer_waits, vma, "the writer");
+	}
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(writer_of_a_vma_waits_for_one_request_of_a_batch)
+{
+	struct vendor_request *r[4];
+
+	set_up();
+	mm->fault = writer_comes;
+	mm->fault_is_quick = true;
+	for (u32 i = 0; i < 4; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	for (u32 i = 0; i < 4; i++)
+		test_answered(r[i], i < 2 ? SUCCESS : INVALID);
+	SIM_EQ(mm->faults, 2);
+	tear_down();
+}
+
 /* Served and not answered yet: a drain answers it, and the lane does not. */
 static vm_fault_t drain_meanwhile(struct vm_area_struct *vma, unsigned long addr,
 				  unsigned int flags)

@@ -335,6 +335,8 @@ static void vendor_page_response(struct device *dev, struct iopf_fault *evt,
 	struct vendor_request *r;
 
 	sim_might_sleep("page_response");
+	if (current->vma_locks)
+		sim_fail("an answer is sent with the lock of a VMA held");
 	for (r = vdev->requests; r && r->id != evt->fault.prm.private_data[0]; r = r->next)
 		;
 	if (!r)
