@@ -164,7 +164,8 @@ void arm_smmu_sva_handled(struct arm_smmu_queue *q, unsigned long n)
 	wake_up_var(&q->handled);
 }
 
-static void priq_take(struct arm_smmu_device *smmu, const u64 *req)
+/* Returns what the caller is to serve if the request @is_lone in the queue, or NULL. */
+static struct iopf_lane *priq_take(struct arm_smmu_device *smmu, const u64 *req, bool is_lone)
 {
 	u32 sid = FIELD_GET(PRIQ_0_SID, req[0]);
 	struct arm_smmu_master *master;
@@ -174,19 +175,22 @@ static void priq_take(struct arm_smmu_device *smmu, const u64 *req)
 
 	/* A stop marker wants no answer; its PASID is drained by whoever stopped it. */
 	if (arm_smmu_is_stop_marker(req))
-		return;
+		return NULL;
 
 	master = arm_smmu_find_master(smmu, sid);
 	arm_smmu_decode_ppr(req, !master || master->prg_needs_pasid, &evt);
 	if (master && master->pri_capable) {
+		if (is_lone)
+			return iopf_report_lone(master->dev, &evt);
 		iommu_report_device_fault(master->dev, &evt);
-		return;
+		return NULL;
 	}
 
 	dev_err_ratelimited(smmu->dev, "page request for %#llx from stream %#x, which is %s\n",
 			    evt.fault.prm.addr, sid, master ? "without PRI" : "unknown");
 	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
 		priq_respond(smmu, sid, &evt.fault.prm, IOMMU_PAGE_RESP_INVALID);
+	return NULL;
 }
 
 static void priq_read_entry(struct arm_smmu_queue *q, u32 cons, u64 req[PRIQ_ENT_DWORDS])
@@ -237,13 +241,15 @@ static bool priq_consume(struct arm_smmu_device *smmu)
 	struct arm_smmu_queue *q = &smmu->priq.q;
 	u64 req[PRIQ_BATCH][PRIQ_ENT_DWORDS];
 	unsigned int n = priq_take_out(q, req);
+	struct iopf_lane *lane = NULL;
 
 	if (!n)
 		return false;
 	scoped_guard(mutex, &smmu->streams_mutex)
 		for (unsigned int i = 0; i < n; i++)
-			priq_take(smmu, req[i]);
+			lane = priq_take(smmu, req[i], n == 1);
 	arm_smmu_sva_handled(q, n);
+	iopf_serve_lone(lane);
 	return true;
 }
 

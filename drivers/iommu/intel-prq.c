@@ -32,6 +32,7 @@
 #include "intel/trace.h"
 #include "intel-svm.h"
 #include "iommu-pages.h"
+#include "iopf.h"
 
 #define PRQ_0_PASID_PRESENT	BIT_ULL(8)
 #define PRQ_0_RID		GENMASK_ULL(31, 16)
@@ -190,13 +191,18 @@ static void prq_refuse(struct intel_iommu *iommu, u16 rid,
 		prq_respond(iommu, rid, prm, QI_RESP_INVALID);
 }
 
-/* Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. */
-static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end)
+/*
+ * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. @lane is
+ * set if the ring holds a single one, which the caller is to serve.
+ */
+static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end,
+			      struct iopf_lane **lane)
 {
 	struct page_req_dsc *req = &iommu->prq[seq % PRQ_ENTRIES];
 	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
 	struct device *dev = device_rbtree_find(iommu, rid);
 	struct iopf_fault evts[PRQ_MAX_REPORTS] __uninitialized;
+	bool is_lone = end - seq == 1;
 	unsigned int nr = 0;
 
 	lockdep_assert_held(&iommu->iopf_lock);
@@ -216,7 +222,9 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 		nr++;
 		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
 	}
-	if (nr)
+	if (nr && is_lone)
+		*lane = iopf_report_lone(dev, evts);
+	else if (nr)
 		iopf_report_batch(dev, evts, nr);
 	return seq;
 }
@@ -251,6 +259,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
 	unsigned long seq = iommu->prq_seq_number;
 	unsigned long end = intel_prq_count_at(seq, tail);
+	struct iopf_lane *lane = NULL;
 
 	if (seq == end)
 		return false;
@@ -258,7 +267,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* The lock keeps devices from going away between look-up and report. */
 	scoped_guard(mutex, &iommu->iopf_lock)
 		while (seq != end)
-			seq = prq_take(iommu, seq, end);
+			seq = prq_take(iommu, seq, end, &lane);
 
 	/* Before the head: hardware must not be further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
@@ -266,6 +275,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* Either a drain sees the count or this sees the drain. */
 	smp_mb();
 	wake_up_var(&iommu->prq_seq_number);
+	iopf_serve_lone(lane);
 	return true;
 }
 

@@ -15,6 +15,11 @@
  * work may be waiting for somebody, or when there is more than a batch for each and a CPU is
  * left for others.
  *
+ * A lone request. If there is nothing else to do for its process, nor for its CPU, the thread that
+ * reads the hardware queue is the lane for once, and spares the way to a worker and back. That thread
+ * is there for all devices of the IOMMU, so it takes one page only, which is at hand; what it would
+ * have to wait for goes to a worker (iopf_lane_may_wait()).
+ *
  * Fair share. A lane that has just been started, of a process that asks now and then, may find all
  * CPUs busy with lanes of others that never end. These end their batch as soon as there is such a
  * lane on their fault queue, and queue themselves behind it.
@@ -69,6 +74,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -168,6 +174,8 @@ struct iopf_slot {
  * @limit: how long a group may be pending, in jiffies; 0: for ever
  * @unfit_until: the device may not be bound until then (get_jiffies_64())
  * @flow: guarded by fp.lock instead
+ * @is_lone: what is reported is all that the hardware queue holds; same guard
+ * @lone: the lane that the reporter is to be; same guard
  * @watch: answers groups that have been pending for too long
  * @counts: by enum iopf_count; not guarded
  * @slots: all of them
@@ -187,6 +195,8 @@ struct iopf_device {
 	unsigned long limit;
 	u64 unfit_until;
 	enum iopf_flow flow;
+	bool is_lone;
+	struct iopf_lane *lone;
 	struct delayed_work watch;
 	atomic64_t counts[IOPF_NR_COUNTS];
 	struct iopf_slot slots[];
@@ -364,22 +374,31 @@ static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *grou
 	return false;
 }
 
-static noinline void iopf_service_start_lane(struct iopf_service *svc, struct iopf_queue *queue)
+static struct iopf_lane *iopf_service_claim_lane(struct iopf_service *svc, unsigned long nr,
+						 struct iopf_queue *queue)
 {
-	struct iopf_lane *lane;
-	unsigned long nr;
+	struct iopf_lane *lane = &svc->lanes[nr];
 
-	nr = find_first_bit(&svc->idle, IOPF_LANES);
-	if (nr >= IOPF_LANES || !svc->nr_waiting)
-		return;
-	lane = &svc->lanes[nr];
+	lockdep_assert_held(&svc->lock);
 	lane->queue = queue;
-	lane->starting = svc->idle == IOPF_ALL_IDLE;
-	if (lane->starting)
-		atomic_inc(&shared_queue(queue)->starting);
 	__clear_bit(nr, &svc->idle);
 	svc->nr_running++;
 	refcount_inc(&svc->users);
+	return lane;
+}
+
+static noinline void iopf_service_start_lane(struct iopf_service *svc, struct iopf_queue *queue)
+{
+	unsigned long nr = find_first_bit(&svc->idle, IOPF_LANES);
+	bool was_idle = svc->idle == IOPF_ALL_IDLE;
+	struct iopf_lane *lane;
+
+	if (nr >= IOPF_LANES || !svc->nr_waiting)
+		return;
+	lane = iopf_service_claim_lane(svc, nr, queue);
+	lane->starting = was_idle;
+	if (was_idle)
+		atomic_inc(&shared_queue(queue)->starting);
 	queue_work(queue->wq, &lane->work);
 }
 
@@ -482,7 +501,8 @@ static bool iopf_lane_start(struct iopf_lane *lane)
 	lockdep_assert_held(&svc->lock);
 
 	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-	if (!group || lane->taken == IOPF_BATCH || (lane->taken && iopf_lane_gives_way(lane)))
+	if (!group || lane->taken == IOPF_BATCH ||
+	    (lane->taken && (lane->is_reporter || iopf_lane_gives_way(lane))))
 		return false;
 	lane->taken++;
 	iopf_service_step_out(svc, group);
@@ -529,23 +549,44 @@ bool iopf_lane_next_group(struct iopf_lane *lane)
 	return started;
 }
 
+/* The group in work waits again, in front of all others. */
+static void iopf_lane_put_back(struct iopf_lane *lane)
+{
+	struct iopf_service *svc = lane->svc;
+	struct iopf_group *group;
+
+	guard(spinlock)(&svc->lock);
+	group = lane->group;
+	if (!group)
+		return;
+	group_slot(group)->lane = NULL;
+	WRITE_ONCE(lane->group, NULL);
+	iopf_service_line_up(svc, group, svc->waiting.next);
+}
+
 /**
  * iopf_lane_may_wait - A lane is about to do something that may take long
  * @lane: the lane, as passed to &iopf_service_ops.serve
  *
  * So that nobody has to wait for it, what the lane has done is answered now, and another lane goes
- * on with what there is to do.
+ * on with what there is to do. If the lane is the thread that reads the hardware queue, its group
+ * goes to a worker.
  *
  * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.rest
  * lets go of.
+ * Return: true if the lane may go on; false if the group is not its any more.
  */
-void iopf_lane_may_wait(struct iopf_lane *lane)
+bool iopf_lane_may_wait(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
 	struct iopf_group *group;
 
+	if (lane->is_reporter) {
+		iopf_lane_put_back(lane);
+		return false;
+	}
 	if (lane->away)
-		return;
+		return true;
 	lane->away = true;
 	scoped_guard(spinlock, &svc->lock) {
 		svc->nr_running--;
@@ -554,23 +595,27 @@ void iopf_lane_may_wait(struct iopf_lane *lane)
 			iopf_service_kick(svc, group->fault_param->queue);
 	}
 	iopf_lane_answer(lane);
+	return true;
 }
 
-/* False if there is nothing left to do, or nothing before others have had their turn. */
+/* False if there is nothing left to do, or nothing for this thread or before others' turn. */
 static bool iopf_lane_goes_on(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
 	struct iopf_group *group;
+	bool was_reporter;
 
 	guard(spinlock)(&svc->lock);
 	lane->taken = 0;
+	was_reporter = lane->is_reporter;
+	lane->is_reporter = false;
 	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
 	if (!group) {
 		__set_bit(lane - svc->lanes, &svc->idle);
 		svc->nr_running--;
 		return false;
 	}
-	if (!iopf_lane_gives_way(lane))
+	if (!was_reporter && !iopf_lane_gives_way(lane))
 		return true;
 	/* While the group waits, its queue stays. */
 	lane->queue = group->fault_param->queue;
@@ -597,6 +642,29 @@ static void iopf_lane_work(struct work_struct *work)
 	/* The lane may be at work again, on another CPU. */
 	iopf_service_put(svc);
 }
+
+/**
+ * iopf_serve_lone() - Serve what iopf_report_lone() has left to the caller
+ * @lane: what that returned; NULL: nothing
+ *
+ * To be called at once, when the entry of the hardware queue has been given back.
+ *
+ * Context: process, no locks held. May sleep for a short time, as for a page request whose page is
+ * at hand.
+ */
+void iopf_serve_lone(struct iopf_lane *lane)
+{
+	struct iopf_service *svc;
+
+	if (!lane)
+		return;
+	svc = lane->svc;
+	svc->ops->serve(lane);
+	iopf_lane_answer(lane);
+	iopf_lane_goes_on(lane);
+	iopf_service_put(svc);
+}
+EXPORT_SYMBOL_GPL(iopf_serve_lone);
 
 /**
  * iopf_lane_next - The next request of the group that a lane works on
@@ -717,6 +785,18 @@ void iopf_service_put(struct iopf_service *svc)
 		svc->ops->free(svc);
 }
 
+/*
+ * Is the thread that reports the group to serve it, too? Not if a process waits for this CPU: the
+ * thread may be one that others have to wait for, as threads of interrupts are.
+ */
+static bool iopf_is_for_reporter(struct iopf_device *idev, struct iopf_service *svc,
+				 const struct iopf_group *group)
+{
+	lockdep_assert_held(&svc->lock);
+	return idev->is_lone && group->fault_count == 1 && svc->idle == IOPF_ALL_IDLE &&
+	       single_task_running();
+}
+
 /**
  * iopf_service_add - Have a group served
  * @svc: the service
@@ -740,7 +820,12 @@ void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
 			guard(spinlock)(&svc->lock);
 			if (!iopf_service_merge(svc, group)) {
 				iopf_service_line_up(svc, group, &svc->waiting);
-				iopf_service_kick(svc, idev->fp.queue);
+				if (iopf_is_for_reporter(idev, svc, group)) {
+					idev->lone = iopf_service_claim_lane(svc, 0, idev->fp.queue);
+					idev->lone->is_reporter = true;
+				} else {
+					iopf_service_kick(svc, idev->fp.queue);
+				}
 			}
 			return;
 		}
@@ -1681,6 +1766,36 @@ void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int
 		iopf_collect(idev, &evts[i], &found);
 }
 EXPORT_SYMBOL_GPL(iopf_report_batch);
+
+/**
+ * iopf_report_lone() - Take a page request that is all there is in the hardware queue
+ * @dev: the device that sent it; must not go away during the call
+ * @evt: the request, copied
+ *
+ * As iommu_report_device_fault(). If there is nothing else to do, the caller serves it.
+ *
+ * Context: as iommu_report_device_fault(); the thread that reads the hardware queue.
+ * Return: what the caller passes to iopf_serve_lone(), NULL if a worker serves the request, or
+ * nobody. Not to be passed on to another thread.
+ */
+struct iopf_lane *iopf_report_lone(struct device *dev, struct iopf_fault *evt)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	struct iopf_found found = {};
+
+	if (!idev) {
+		if (iopf_is_last(evt))
+			iopf_refuse_last(dev, evt, IOPF_DRAINED);
+		return NULL;
+	}
+	guard(mutex)(&idev->fp.lock);
+	idev->lone = NULL;
+	idev->is_lone = true;
+	iopf_collect(idev, evt, &found);
+	idev->is_lone = false;
+	return idev->lone;
+}
+EXPORT_SYMBOL_GPL(iopf_report_lone);
 
 /**
  * iopf_queue_discard_partial - The hardware queue has overflowed

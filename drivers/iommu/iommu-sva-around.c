@@ -136,10 +136,20 @@ static bool memcg_has_room(struct mem_cgroup *memcg, unsigned int nr)
 	}
 	return true;
 }
+
+static struct mem_cgroup *memcg_in_charge(void)
+{
+	return current->active_memcg;
+}
 #else
 static bool memcg_has_room(struct mem_cgroup *memcg, unsigned int nr)
 {
 	return true;
+}
+
+static struct mem_cgroup *memcg_in_charge(void)
+{
+	return NULL;
 }
 #endif
 
@@ -580,10 +590,41 @@ void sva_around_init(struct sva_around *around)
 unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,
 			 const struct iommu_fault_page_request *prm)
 {
+	/* Has been asked already: sva_around_is_at_hand() */
+	if (lane->is_reporter)
+		return prm->addr;
 	if (!READ_ONCE(fault_around_pages) ||
 	    !sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT))
 		return prm->addr;
 	return around_go_on(around, mm, lane, prm);
+}
+
+/**
+ * sva_around_is_at_hand() - Can a page be had without waiting for anything?
+ * @around: of the process
+ * @vma: where the page is, with its lock held
+ * @prm: the request for it; not served yet
+ *
+ * That is fresh anonymous memory, a page that is there, in an address range that no stream makes
+ * use of. If not, the request may concern a stream, and must not be served without sva_around();
+ * else sva_around() has nothing to do.
+ *
+ * Context: process, the process's memory group is active.
+ * Return: true if it can, and memory is not short.
+ */
+bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
+			   const struct iommu_fault_page_request *prm)
+{
+	struct around_job job = { .memcg = memcg_in_charge() };
+	unsigned long empty, other;
+
+	if (!vma_is_anonymous(vma) || !around_is_for(vma, prm->perm))
+		return false;
+	around_scan(vma->vm_mm, prm->addr & PAGE_MASK, 1, &empty, &other);
+	if (!empty || around_may_be_huge(vma, prm->addr) || !around_has_room(&job, vma, 1))
+		return false;
+	return !READ_ONCE(fault_around_pages) ||
+	       !sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT);
 }
 
 /* Takes a stream over that has nobody else at work on it; forgets the others of that key. */

@@ -99,6 +99,8 @@ struct sva_around {
 void sva_around_init(struct sva_around *around);
 unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,
 			 const struct iommu_fault_page_request *prm);
+bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
+			   const struct iommu_fault_page_request *prm);
 void sva_around_forget(struct sva_around *around, struct mm_struct *mm, struct iommu_sva *sva);
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -487,10 +487,18 @@ static struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long a
 	return NULL;
 }
 
-/* Others decide how long it takes: a file server, a monitor of page faults. */
-static bool sva_may_wait(struct vm_area_struct *vma)
+/* How long a fault takes: a file server, a monitor of page faults. */
+static bool sva_others_decide(struct vm_area_struct *vma)
 {
 	return !vma_is_anonymous(vma) || userfaultfd_armed(vma);
+}
+
+/* May a fault take long? For the reporter that means all but what is at hand. */
+static bool sva_may_wait(struct io_mm *io_mm, struct iopf_lane *lane, struct vm_area_struct *vma,
+			 const struct iommu_fault_page_request *prm)
+{
+	return sva_others_decide(vma) ||
+	       (lane->is_reporter && !sva_around_is_at_hand(&io_mm->around, vma, prm));
 }
 
 /* Does somebody who changes the VMA wait for us? */
@@ -534,26 +542,28 @@ static struct vm_area_struct *sva_lock_vma(struct mm_struct *mm, struct iopf_lan
  * mmap_lock. No lock is held on return but for the VMA's, in @lane, if nobody wants it and the next
  * fault in it waits for nobody either. VM_FAULT_RETRY: something was waited for, try again.
  */
-static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, unsigned long addr,
-				u32 perm, unsigned int flags)
+static vm_fault_t sva_try_fault(struct io_mm *io_mm, struct iopf_lane *lane,
+				const struct iommu_fault_page_request *prm, unsigned int flags)
 {
+	struct mm_struct *mm = io_mm->notifier.mm;
 	struct vm_area_struct *vma;
 	vm_fault_t fault;
 
-	vma = sva_lock_vma(mm, lane, addr);
-	if (vma && !lane->away && sva_may_wait(vma)) {
-		iopf_lane_may_wait(lane);
-		vma = sva_lock_vma(mm, lane, addr);
+	vma = sva_lock_vma(mm, lane, prm->addr);
+	if (vma && !lane->away && sva_may_wait(io_mm, lane, vma, prm)) {
+		if (!iopf_lane_may_wait(lane))
+			return VM_FAULT_RETRY;
+		vma = sva_lock_vma(mm, lane, prm->addr);
 	}
 	if (vma) {
-		if (!sva_vma_allows(vma, perm)) {
+		if (!sva_vma_allows(vma, prm->perm)) {
 			sva_rest(lane);
 			return VM_FAULT_SIGSEGV;
 		}
-		fault = handle_mm_fault(vma, addr, flags | FAULT_FLAG_VMA_LOCK, NULL);
+		fault = handle_mm_fault(vma, prm->addr, flags | FAULT_FLAG_VMA_LOCK, NULL);
 		if (fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
 			lane->vma = NULL;
-		else if (fault || sva_may_wait(vma) || sva_is_wanted_by_writer(vma))
+		else if (fault || sva_others_decide(vma) || sva_is_wanted_by_writer(vma))
 			sva_rest(lane);
 		if (!(fault & VM_FAULT_RETRY))
 			return fault;
@@ -561,16 +571,17 @@ static vm_fault_t sva_try_fault(struct mm_struct *mm, struct iopf_lane *lane, un
 			flags |= FAULT_FLAG_TRIED;
 	}
 
-	iopf_lane_may_wait(lane);
+	if (!iopf_lane_may_wait(lane))
+		return VM_FAULT_RETRY;
 	mmap_read_lock(mm);
-	vma = sva_find_vma(mm, addr);
+	vma = sva_find_vma(mm, prm->addr);
 	if (!vma)
 		return VM_FAULT_SIGSEGV | SVA_FAULT_NO_VMA;
-	if (!sva_vma_allows(vma, perm)) {
+	if (!sva_vma_allows(vma, prm->perm)) {
 		mmap_read_unlock(mm);
 		return VM_FAULT_SIGSEGV;
 	}
-	fault = handle_mm_fault(vma, addr, flags, NULL);
+	fault = handle_mm_fault(vma, prm->addr, flags, NULL);
 	if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
 		mmap_read_unlock(mm);
 	return fault;
@@ -599,7 +610,7 @@ static enum iommu_sva_fault_reason sva_fault_reason(vm_fault_t fault)
 }
 
 /* Returns 0 if the page is there; IOMMU_SVA_FAULT_EXITED if nobody is interested any more. */
-static enum iommu_sva_fault_reason sva_serve_page(struct mm_struct *mm, struct iopf_lane *lane,
+static enum iommu_sva_fault_reason sva_serve_page(struct io_mm *io_mm, struct iopf_lane *lane,
 						  const struct iommu_fault_page_request *prm)
 {
 	unsigned int flags = FAULT_FLAG_REMOTE | FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY |
@@ -618,7 +629,7 @@ static enum iommu_sva_fault_reason sva_serve_page(struct mm_struct *mm, struct i
 		flags |= FAULT_FLAG_INSTRUCTION;
 
 	for (;;) {
-		fault = sva_try_fault(mm, lane, prm->addr, prm->perm, flags);
+		fault = sva_try_fault(io_mm, lane, prm, flags);
 
 		/* Where that came from there may be more: swap. */
 		if (fault & VM_FAULT_MAJOR)
@@ -630,7 +641,7 @@ static enum iommu_sva_fault_reason sva_serve_page(struct mm_struct *mm, struct i
 			flags |= FAULT_FLAG_TRIED;
 		else if (!(fault & VM_FAULT_OOM) || ++oom == SVA_OOM_TRIES)
 			return sva_fault_reason(fault);
-		if (sva_fault_is_moot(mm, lane))
+		if (sva_fault_is_moot(io_mm->notifier.mm, lane))
 			return IOMMU_SVA_FAULT_EXITED;
 		cond_resched();
 	}
@@ -650,15 +661,15 @@ static void sva_tell_unserved(struct iopf_lane *lane, const struct iommu_fault_p
 
 static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, struct io_mm *io_mm)
 {
-	struct mm_struct *mm = io_mm->notifier.mm;
 	const struct iommu_fault_page_request *prm;
 	enum iommu_sva_fault_reason reason;
 
 	while ((prm = iopf_lane_next(lane))) {
-		reason = sva_serve_page(mm, lane, prm);
+		reason = sva_serve_page(io_mm, lane, prm);
 		if (!reason) {
 			io_mm_mirror_served(io_mm, prm->addr,
-					    sva_around(&io_mm->around, mm, lane, prm));
+					    sva_around(&io_mm->around, io_mm->notifier.mm, lane,
+						       prm));
 		} else if (!lane->suspect) {
 			sva_tell_unserved(lane, prm, reason);
 			return IOMMU_PAGE_RESP_INVALID;

@@ -32,6 +32,7 @@ struct iopf_service;
  * @work: queued on the workqueue of @queue
  * @queue: the fault queue that the first group came from
  * @starting: it does not run yet, nor does another lane of @svc
+ * @is_reporter: it is the thread that reads the hardware queue: it must not wait
  * @svc: the service it works for
  * @group: the group in work; NULL when somebody else has answered it. Guarded by @svc's lock.
  * @pos: the request of @group in work; same guard
@@ -54,6 +55,7 @@ struct iopf_lane {
 	struct work_struct work;
 	struct iopf_queue *queue;
 	bool starting;
+	bool is_reporter;
 	struct iopf_service *svc;
 	struct iopf_group *group;
 	struct iopf_fault *pos;
@@ -123,11 +125,15 @@ void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
 
 bool iopf_lane_next_group(struct iopf_lane *lane);
 const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
-void iopf_lane_may_wait(struct iopf_lane *lane);
+bool iopf_lane_may_wait(struct iopf_lane *lane);
 bool iopf_lane_is_wanted(struct iopf_lane *lane);
 struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
 void iopf_lane_count(struct iopf_lane *lane, enum iopf_count what, u64 nr);
 void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr);
+
+/* For the thread of a vendor driver that reads a hardware queue */
+struct iopf_lane *iopf_report_lone(struct device *dev, struct iopf_fault *evt);
+void iopf_serve_lone(struct iopf_lane *lane);
 
 /* Of a hardware queue, one entry in this many is kept for stop markers, which need no credit. */
 #define IOPF_MARKER_SHARE	8

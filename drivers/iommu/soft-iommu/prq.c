@@ -16,9 +16,13 @@
 #include <linux/log2.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/timer.h>
 #include <linux/timex.h>
 
 #include "soft-priv.h"
+#if SOFT_SVA_CORE
+#include "../iopf.h"
+#endif
 
 /* Requests that are reported at once */
 #define SOFT_PRQ_BATCH		8
@@ -87,7 +91,7 @@ void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 static bool soft_prq_has_work(struct soft_prq *prq)
 {
 	guard(spinlock)(&prq->lock);
-	return !prq->hold && (prq->head != prq->tail || prq->overflow);
+	return !READ_ONCE(prq->hold) && (prq->head != prq->tail || prq->overflow);
 }
 
 /* Does a test step in before a report? A hook set before a request is sent is seen. */
@@ -97,14 +101,15 @@ static bool soft_prq_is_hooked(struct soft_iommu *iommu)
 }
 
 /* Takes the oldest requests in hand, of one device; they stay in the ring. Returns how many. */
-static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request *reqs)
+static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request *reqs,
+				  bool *is_lone)
 {
 	struct soft_prq *prq = &iommu->prq;
 	u64 now = get_cycles();
 	unsigned int nr = 0, max;
 
 	scoped_guard(spinlock, &prq->lock) {
-		if (prq->hold)
+		if (READ_ONCE(prq->hold))
 			return 0;
 		/* A hook sees each request apart. */
 		max = soft_prq_is_hooked(iommu) ? 1 : SOFT_PRQ_BATCH;
@@ -115,6 +120,7 @@ static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request 
 			nr++;
 		}
 		prq->busy = nr;
+		*is_lone = prq->serves_lone && prq->tail - prq->head == 1;
 	}
 	if (nr)
 		soft_meter_request(iommu, now);
@@ -178,19 +184,30 @@ static void soft_prq_decode(const struct soft_request *req, struct iopf_fault *e
 	evt->fault.prm.private_data[0] = req->epoch;
 }
 
-static void soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr)
+static struct iopf_lane *soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr,
+				     bool is_lone)
 {
 #if SOFT_SVA_CORE
+	if (is_lone)
+		return iopf_report_lone(dev, evts);
 	iopf_report_batch(dev, evts, nr);
 #else
 	for (unsigned int i = 0; i < nr; i++)
 		iommu_report_device_fault(dev, &evts[i]);
 #endif
+	return NULL;
 }
 
-/* Of one device. */
-static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request *reqs,
-			    unsigned int nr)
+static void soft_serve_lone(struct iopf_lane *lane)
+{
+#if SOFT_SVA_CORE
+	iopf_serve_lone(lane);
+#endif
+}
+
+/* Of one device; @is_lone: it is all that the ring holds. Returns what is to be served, or NULL. */
+static struct iopf_lane *soft_prq_report(struct soft_iommu *iommu, const struct soft_request *reqs,
+					 unsigned int nr, bool is_lone)
 {
 	struct iopf_fault evts[SOFT_PRQ_BATCH] __uninitialized;
 	unsigned int nr_evts = 0;
@@ -205,13 +222,12 @@ static void soft_prq_report(struct soft_iommu *iommu, const struct soft_request 
 		soft_prq_decode(&reqs[i], &evts[nr_evts++]);
 	}
 	if (!nr_evts)
-		return;
+		return NULL;
 
 	/* The device must not leave before the report is over. */
 	guard(mutex)(&iommu->lock);
 	ep = soft_find_endpoint(iommu, reqs[0].rid);
-	if (ep)
-		soft_report(soft_endpoint_dev(ep), evts, nr_evts);
+	return ep ? soft_report(soft_endpoint_dev(ep), evts, nr_evts, is_lone) : NULL;
 }
 
 /* The ring is empty and the bit set: nothing can come in until we clear it. */
@@ -234,15 +250,18 @@ static int soft_prq_thread(void *data)
 	struct soft_iommu *iommu = data;
 	struct soft_request reqs[SOFT_PRQ_BATCH];
 	struct soft_prq *prq = &iommu->prq;
+	struct iopf_lane *lane;
 	unsigned int nr;
+	bool is_lone;
 
 	/* Like the thread of an interrupt, which this is for a real driver */
 	sched_set_fifo(current);
 	while (!kthread_should_stop()) {
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
-		while ((nr = soft_prq_take(iommu, reqs))) {
-			soft_prq_report(iommu, reqs, nr);
+		while ((nr = soft_prq_take(iommu, reqs, &is_lone))) {
+			lane = soft_prq_report(iommu, reqs, nr, is_lone);
 			soft_prq_done(iommu, nr);
+			soft_serve_lone(lane);
 		}
 		soft_prq_end_overflow(iommu);
 	}
@@ -271,6 +290,26 @@ void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold)
 		wait_event(prq->idle, soft_prq_is_idle(prq));
 	else
 		wake_up(&prq->work);
+}
+
+void soft_iommu_serve_lone(struct soft_iommu *iommu, bool on)
+{
+	guard(spinlock)(&iommu->prq.lock);
+	iommu->prq.serves_lone = on;
+}
+
+/* Without the lock: what it changes is seen by the thread, which sleeps, when that is woken. */
+static void soft_prq_release(struct timer_list *timer)
+{
+	struct soft_prq *prq = container_of(timer, struct soft_prq, release);
+
+	WRITE_ONCE(prq->hold, false);
+	wake_up(&prq->work);
+}
+
+void soft_iommu_release_prq_later(struct soft_iommu *iommu, unsigned int ticks)
+{
+	mod_timer(&iommu->prq.release, jiffies + ticks);
 }
 
 void soft_iommu_take_all(struct soft_iommu *iommu, bool on)
@@ -331,6 +370,7 @@ int soft_prq_start(struct soft_iommu *iommu, unsigned int entries)
 	spin_lock_init(&prq->lock);
 	init_waitqueue_head(&prq->work);
 	init_waitqueue_head(&prq->idle);
+	timer_setup(&prq->release, soft_prq_release, 0);
 	prq->ring = kvcalloc(prq->size, sizeof(*prq->ring), GFP_KERNEL);
 	if (!prq->ring)
 		return -ENOMEM;
@@ -344,6 +384,7 @@ int soft_prq_start(struct soft_iommu *iommu, unsigned int entries)
 
 void soft_prq_stop(struct soft_iommu *iommu)
 {
+	timer_shutdown_sync(&iommu->prq.release);
 	kthread_stop(iommu->prq.thread);
 	kvfree(iommu->prq.ring);
 }

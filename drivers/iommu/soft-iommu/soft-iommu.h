@@ -163,6 +163,10 @@ unsigned int soft_iommu_forgive(struct soft_iommu *iommu);
 
 /* The PRQ thread stops to take requests from the ring, or goes on; returns when it has stopped. */
 void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold);
+/* It goes on after some ticks, by an interrupt: whoever waits for that may sleep. */
+void soft_iommu_release_prq_later(struct soft_iommu *iommu, unsigned int ticks);
+/* It may serve a request itself that is alone in the ring, as real drivers' do. Not by default. */
+void soft_iommu_serve_lone(struct soft_iommu *iommu, bool on);
 /* Responses of the core are recorded but do not reach endpoints; released in order of sending. */
 void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold);
 /* Commands complete only after @spins turns of the one who waits; 0: at once. */

@@ -158,6 +158,8 @@ struct soft_request {
  * @tail: number of the next to come
  * @overflow: a request was lost; none is taken until software clears the bit
  * @hold: the thread takes nothing
+ * @release: takes @hold away
+ * @serves_lone: the thread serves a request that is alone in the ring
  * @take_all: requests with a PASID without an entry are taken, too
  * @busy: the thread has the request @head in hand
  * @work: wakes the thread
@@ -172,6 +174,8 @@ struct soft_prq {
 	u64 tail;
 	bool overflow;
 	bool hold;
+	struct timer_list release;
+	bool serves_lone;
 	bool take_all;
 	bool busy;
 	wait_queue_head_t work;

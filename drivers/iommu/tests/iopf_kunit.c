@@ -6,6 +6,7 @@
  * left.
  */
 #include <linux/fcntl.h>
+#include <linux/mmzone.h>
 #include <linux/slab.h>
 #include <linux/unistd.h>
 #include <linux/userfaultfd.h>
@@ -337,6 +338,23 @@ void iopf_ask_slow(struct iopf_slow *s, unsigned int nr)
 }
 
 /* The fixture */
+
+static void lower_watermark(void *data)
+{
+	struct zone *zone = data;
+
+	zone->_watermark[WMARK_LOW] -= zone_managed_pages(zone);
+}
+
+void iopf_make_memory_scarce(struct kunit *test)
+{
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		zone->_watermark[WMARK_LOW] += zone_managed_pages(zone);
+		KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, lower_watermark, zone), 0);
+	}
+}
 
 int iopf_fixture_init(struct kunit *test)
 {

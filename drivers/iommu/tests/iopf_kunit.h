@@ -126,6 +126,12 @@ void iopf_memcg_make(struct iopf_bond *bond);
 void iopf_memcg_remove(struct iopf_bond *bond);
 void iopf_memcg_enter(struct iopf_bond *bond, const char *procs);
 
+/*
+ * Until the end of the test allocations succeed, but whoever makes one wakes kswapd: it finds that
+ * there is nothing to do.
+ */
+void iopf_make_memory_scarce(struct kunit *test);
+
 /**
  * struct iopf_slow - a process on an endpoint, with memory that takes as long as the test wants
  * @bond: the bond

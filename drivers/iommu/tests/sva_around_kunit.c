@@ -7,7 +7,6 @@
  */
 #include <linux/memcontrol.h>
 #include <linux/mman.h>
-#include <linux/mmzone.h>
 #include <linux/page_counter.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
@@ -712,24 +711,12 @@ static void memory_group_is_not_driven_to_its_high_mark(struct kunit *test)
 }
 #endif
 
-static void lower_watermark(void *data)
-{
-	struct zone *zone = data;
-
-	zone->_watermark[WMARK_LOW] -= zone_managed_pages(zone);
-}
-
-/* Allocations succeed, but whoever makes one wakes kswapd: it finds that there is nothing to do. */
 static void scarce_memory_is_left_to_others(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
 	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
-	struct zone *zone;
 
-	for_each_populated_zone(zone) {
-		zone->_watermark[WMARK_LOW] += zone_managed_pages(zone);
-		KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, lower_watermark, zone), 0);
-	}
+	iopf_make_memory_scarce(test);
 	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 16);
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 16);
 }

@@ -60,6 +60,7 @@ struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsi
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->test = test;
 	b->iommu = iommu ?: sva_add_iommu(test, &config);
+	soft_iommu_serve_lone(b->iommu, true);
 	b->bond = iopf_bind(test, sva_add_endpoint(test, b->iommu, &ep, true), NULL);
 	b->pages = pages;
 	b->mem = sva_proc_map(b->bond->proc, pages * PAGE_SIZE);
@@ -82,11 +83,6 @@ void bench_fill_ring(struct bench_bond *b, unsigned int nr)
 		iopf_last(b->bond, i, b->addrs[i], IOPF_RW);
 }
 
-void bench_settle(void)
-{
-	schedule_timeout_uninterruptible(2);
-}
-
 u64 bench_serve_ring(struct bench_bond *b, unsigned int nr)
 {
 	u64 ticks;
@@ -95,6 +91,18 @@ u64 bench_serve_ring(struct bench_bond *b, unsigned int nr)
 	soft_iommu_hold_prq(b->iommu, false);
 	ticks = soft_meter_wait(b->iommu);
 	KUNIT_ASSERT_NE_MSG(b->test, ticks, 0, "responses are missing");
+	return ticks;
+}
+
+u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr)
+{
+	u64 ticks;
+
+	soft_meter_arm(b->iommu, nr);
+	soft_iommu_release_prq_later(b->iommu, 3);
+	ticks = soft_meter_wait(b->iommu);
+	KUNIT_ASSERT_NE_MSG(b->test, ticks, 0, "responses are missing");
+	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
 	return ticks;
 }
 
@@ -114,8 +122,7 @@ u64 bench_batch(struct bench_bond *b, unsigned int nr)
 		bench_shuffle(b);
 		bench_forget_pages(b);
 		bench_fill_ring(b, nr);
-		bench_settle();
-		ticks[i] = bench_empty_ring(b, nr);
+		ticks[i] = bench_serve_asleep(b, nr);
 	}
 	return bench_median(ticks, BENCH_ROUNDS);
 }

@@ -59,12 +59,12 @@ void bench_shuffle(struct bench_bond *b);
 void bench_forget_pages(struct bench_bond *b);
 /* Holds the ring, and puts requests for the first @nr addresses in. */
 void bench_fill_ring(struct bench_bond *b, unsigned int nr);
-/* Whoever has just done something, a process or a worker, falls asleep. */
-void bench_settle(void);
 /* Lets the ring go, and waits until @nr responses are written; returns what the meter says. */
 u64 bench_serve_ring(struct bench_bond *b, unsigned int nr);
 /* The same, and they have arrived. */
 u64 bench_empty_ring(struct bench_bond *b, unsigned int nr);
+/* The same, and nobody runs when the ring is let go: neither the caller nor who worked before. */
+u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr);
 /* What the meter says of a batch of @nr random pages: the median. */
 u64 bench_batch(struct bench_bond *b, unsigned int nr);
 

@@ -60,10 +60,9 @@ void bench_one_page(struct kunit *test)
 		b->addrs[i] = b->mem;
 	BUILD_BUG_ON(ONE_PAGE_REQUESTS > BENCH_PAGES);
 	bench_fill_ring(b, ONE_PAGE_REQUESTS);
-	bench_settle();
 	faults = faults_handled();
 	answers = iopf_responses(b->iommu);
-	ticks = bench_empty_ring(b, ONE_PAGE_REQUESTS);
+	ticks = bench_serve_asleep(b, ONE_PAGE_REQUESTS);
 	bench_report(test, "one_page_services", faults_handled() - faults, 1, "services");
 	bench_report(test, "one_page_responses", iopf_responses(b->iommu) - answers, 1,
 		     "responses");

@@ -44,7 +44,7 @@ unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct
 	const void *key;
 	unsigned int size;
 
-	if (!sim_around_pages || !sva_streams_concern(&around->streams, page))
+	if (lane->is_reporter || !sim_around_pages || !sva_streams_concern(&around->streams, page))
 		return prm->addr;
 
 	scoped_guard(rcu)
@@ -63,6 +63,14 @@ unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct
 	scoped_guard(spinlock, &around->lock)
 		sva_stream_close(&around->streams, stream, end);
 	return (end << PAGE_SHIFT) - 1;
+}
+
+bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
+			   const struct iommu_fault_page_request *prm)
+{
+	return !vma->vm_mm->is_short && sva_vma_allows(vma, prm->perm) &&
+	       (!sim_around_pages ||
+		!sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT));
 }
 
 void sva_around_forget(struct sva_around *around, struct mm_struct *mm, struct iommu_sva *sva)

@@ -79,6 +79,14 @@ struct task_struct {
 
 extern struct task_struct *current;
 
+/* Somebody else wants the CPU of whoever asks. */
+extern bool sim_cpu_is_wanted;
+
+static inline bool single_task_running(void)
+{
+	return !sim_cpu_is_wanted;
+}
+
 static inline unsigned int num_online_cpus(void)
 {
 	return 4;
@@ -574,6 +582,7 @@ struct mmu_notifier {
  * @fault: what handle_mm_fault() does; NULL: it maps the page
  * @fault_is_quick: @fault waits for nobody
  * @fault_data: for @fault
+ * @is_short: no page of it is at hand
  * @vma_locks: times that lock_vma_under_rcu() has taken a VMA's lock
  * @faults: calls of handle_mm_fault()
  * @fault_flags: of the latest
@@ -597,6 +606,7 @@ struct mm_struct {
 	vm_fault_t (*fault)(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
 	bool fault_is_quick;
 	void *fault_data;
+	bool is_short;
 	unsigned int vma_locks;
 	unsigned int faults;
 	unsigned int fault_flags;

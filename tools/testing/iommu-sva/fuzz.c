@@ -422,6 +422,7 @@ static void rewind_pasids(struct vendor_dev *dev)
 static void set_up(void)
 {
 	iommus[0] = vendor_iommu_new(0);
+	iommus[0]->serves_lone = true;
 	iommus[1] = vendor_iommu_new(VENDOR_NO_DRAIN);
 	for (unsigned int i = 0; i < NR_DEVS; i++) {
 		devs[i] = (struct dev_state){

@@ -420,6 +420,8 @@ void cond_resched(void)
 
 /* Locks */
 
+bool sim_cpu_is_wanted;
+
 static unsigned int class_of(const struct sim_lock *lock)
 {
 	unsigned int i;

@@ -2,6 +2,8 @@
 /*
  * A vendor's driver and hardware: see vendor.h.
  */
+#include <iopf.h>
+
 #include "vendor.h"
 
 struct vendor_hooks vendor_hooks;
@@ -454,6 +456,26 @@ void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsign
 	memset(evts, 0xa5, sizeof(evts));
 }
 
+static struct iopf_lane *report_lone(struct vendor_request *r)
+{
+	struct iopf_fault evt = event_of(r);
+	struct iopf_lane *lane;
+
+	r->error = r->dev->shut ? -ENODEV : 0;
+	lane = iopf_report_lone(&r->dev->pdev.dev, &evt);
+	r->reported = true;
+	memset(&evt, 0xa5, sizeof(evt));
+	return lane;
+}
+
+bool vendor_send_lone(struct vendor_request *r)
+{
+	struct iopf_lane *lane = report_lone(r);
+
+	iopf_serve_lone(lane);
+	return lane;
+}
+
 struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				      unsigned long addr)
 {
@@ -463,6 +485,8 @@ struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u3
 static void interrupt_thread(void *arg)
 {
 	struct vendor_iommu *iommu = arg;
+	struct vendor_request *r;
+	struct iopf_lane *lane;
 
 	while (iommu->ring || iommu->overflow) {
 		if (iommu->overflow) {
@@ -470,12 +494,17 @@ static void interrupt_thread(void *arg)
 			SIM_EQ(iopf_queue_discard_partial(iommu->queue), 0);
 			continue;
 		}
-		if (iommu->ring->stop_marker)
-			iommu->ring->reported = true;
+		r = iommu->ring;
+		lane = NULL;
+		if (r->stop_marker)
+			r->reported = true;
+		else if (iommu->serves_lone && !r->next_in_ring)
+			lane = report_lone(r);
 		else
-			report(iommu->ring);
-		iommu->ring = iommu->ring->next_in_ring;
+			report(r);
+		iommu->ring = r->next_in_ring;
 		sim_point("interrupt thread");
+		iopf_serve_lone(lane);
 	}
 	iommu->reporting = false;
 }

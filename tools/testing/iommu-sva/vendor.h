@@ -41,6 +41,7 @@ struct vendor_dev;
  * @ring: requests that the hardware has queued and nobody has reported yet, in order
  * @reporting: the interrupt thread is at it
  * @overflow: the ring has overflowed since it last looked
+ * @serves_lone: it serves a request itself that is alone in the ring
  */
 struct vendor_iommu {
 	struct iommu_device iommu;
@@ -50,7 +51,7 @@ struct vendor_iommu {
 	unsigned int quirks;
 	struct vendor_request *ring;
 	struct vendor_dev *devs;
-	bool reporting, overflow;
+	bool reporting, overflow, serves_lone;
 	struct vendor_iommu *next;
 };
 
@@ -163,6 +164,8 @@ struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 g
 struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				      unsigned long addr);
 void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsigned int nr);
+/* Reports what vendor_prepare() has made as lone. True if the caller was given it to serve. */
+bool vendor_send_lone(struct vendor_request *r);
 /* Only puts it into the hardware's ring; an interrupt thread will take it. */
 struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Lone page requests: what the thread serves itself that reads the ring, and what it leaves to workers
+ *
+ * It serves a request only if its CPU has nothing else to do, which a test cannot promise. So a case
+ * that wants it to serve gives it many chances; one in which it must not holds for each request.
+ */
+#include <linux/memcontrol.h>
+#include <linux/mman.h>
+#include <linux/sizes.h>
+
+#include "iopf_kunit.h"
+#include "../iommu-sva-around.h"
+
+#define OK	IOMMU_PAGE_RESP_SUCCESS
+#define BAD	IOMMU_PAGE_RESP_INVALID
+#define MANY	8
+/* Of fresh pages until one is served by the reporter */
+#define CHANCES	2000
+
+/**
+ * struct lone_seen - who has answered
+ * @by_reporter: answers by the thread that reads the ring
+ * @by_worker: by somebody else
+ */
+struct lone_seen {
+	atomic_t by_reporter;
+	atomic_t by_worker;
+};
+
+static struct lone_seen lone_seen;
+
+static struct sva_fixture *fixture(struct kunit *test)
+{
+	return test->priv;
+}
+
+static int see_response(const struct soft_iommu_event *event, void *data)
+{
+	struct lone_seen *seen = data;
+
+	if (strcmp(current->comm, "soft-iommu-prq"))
+		atomic_inc(&seen->by_worker);
+	else
+		atomic_inc(&seen->by_reporter);
+	return 0;
+}
+
+/* The ring is let go by an interrupt while everybody sleeps. */
+static int ask_asleep(struct iopf_bond *bond, unsigned long addr, u32 perm)
+{
+	struct soft_iommu *iommu = fixture(bond->test)->iommu;
+
+	soft_iommu_hold_prq(iommu, true);
+	iopf_last(bond, 0, addr, perm);
+	soft_iommu_release_prq_later(iommu, 2);
+	return iopf_answer(bond, 0);
+}
+
+/* One request in each of MANY pages: all are served, and none by the reporter. */
+static void expect_workers(struct iopf_bond *bond, unsigned long mem, u32 perm)
+{
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_EXPECT_EQ(bond->test, ask_asleep(bond, mem + i * PAGE_SIZE, perm), OK);
+	KUNIT_EXPECT_EQ(bond->test, atomic_read(&lone_seen.by_reporter), 0);
+	KUNIT_EXPECT_EQ(bond->test, atomic_read(&lone_seen.by_worker), MANY);
+}
+
+static void expect_reporter_once(struct iopf_bond *bond, u32 perm)
+{
+	unsigned long mem = sva_proc_map(bond->proc, CHANCES * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < CHANCES && !atomic_read(&lone_seen.by_reporter); i++)
+		KUNIT_ASSERT_EQ(bond->test, ask_asleep(bond, mem + i * PAGE_SIZE, perm), OK);
+	KUNIT_EXPECT_EQ(bond->test, atomic_read(&lone_seen.by_reporter), 1);
+}
+
+static void fresh_page_is_written_by_way_of_the_reporter(struct kunit *test)
+{
+	expect_reporter_once(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW);
+}
+
+static void fresh_page_is_read_by_way_of_the_reporter(struct kunit *test)
+{
+	expect_reporter_once(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_READ);
+}
+
+/* What it served is what the device sees, and the process. */
+static void page_of_the_reporter_is_the_process_s(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 64; i++) {
+		unsigned long addr = mem + i * PAGE_SIZE;
+		u64 word = 0, mine = 0x5a5a + i;
+
+		KUNIT_ASSERT_EQ(test, ask_asleep(bond, addr, IOPF_RW), OK);
+		KUNIT_EXPECT_EQ(test, soft_dma_write(bond->ep, bond->pasid, addr, &mine,
+						     sizeof(mine)), 0);
+		KUNIT_EXPECT_EQ(test, sva_proc_read(bond->proc, addr, &word, sizeof(word)), 0);
+		KUNIT_EXPECT_EQ(test, word, mine);
+	}
+}
+
+static void ring_that_holds_more_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, MANY * PAGE_SIZE);
+	struct soft_iommu *iommu = fixture(test)->iommu;
+
+	soft_iommu_hold_prq(iommu, true);
+	for (unsigned int i = 0; i < MANY; i++)
+		iopf_last(bond, i, mem + i * PAGE_SIZE, IOPF_RW);
+	soft_iommu_release_prq_later(iommu, 2);
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, i), OK);
+	KUNIT_EXPECT_EQ(test, atomic_read(&lone_seen.by_reporter), 0);
+}
+
+/* A copy is made, and caches are flushed for it. */
+static void copy_on_write_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, MANY * PAGE_SIZE);
+	struct sva_proc *child;
+	u8 byte = 1;
+
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_ASSERT_EQ(test, sva_proc_write(bond->proc, mem + i * PAGE_SIZE, &byte, 1), 0);
+	child = sva_proc_fork(bond->proc);
+	expect_workers(bond, mem, IOPF_RW);
+	sva_proc_exit(child);
+}
+
+static void shared_memory_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, MANY * PAGE_SIZE, PROT_READ | PROT_WRITE,
+					  MAP_SHARED | MAP_ANONYMOUS);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
+	expect_workers(bond, mem, IOPF_RW);
+}
+
+static void huge_pages_are_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages");
+	mem = ALIGN(sva_proc_map(bond->proc, 3 * PMD_SIZE), PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, PMD_SIZE, MADV_HUGEPAGE), 0);
+	expect_workers(bond, mem, IOPF_RW);
+}
+
+static void scarce_memory_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, MANY * PAGE_SIZE);
+
+	iopf_make_memory_scarce(test);
+	expect_workers(bond, mem, IOPF_RW);
+}
+
+#ifdef CONFIG_MEMCG_V1
+/* Less than CPUs charge in advance */
+static void memory_group_near_its_limit_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, MANY * PAGE_SIZE);
+	char limit[24];
+
+	iopf_memcg_make(other);
+	snprintf(limit, sizeof(limit), "%lu", 120 * PAGE_SIZE);
+	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", limit);
+	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
+	expect_workers(bond, mem, IOPF_RW);
+
+	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, MANY * PAGE_SIZE), 0);
+	iopf_memcg_remove(other);
+}
+#endif
+
+static void refusals_are_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+
+	KUNIT_ASSERT_EQ(test, sva_proc_munmap(bond->proc, mem, PAGE_SIZE), 0);
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_EXPECT_EQ(test, ask_asleep(bond, mem, IOPF_RW), BAD);
+	KUNIT_EXPECT_EQ(test, atomic_read(&lone_seen.by_worker), MANY);
+}
+
+/* Nobody else's requests wait for a fault that takes for ever. */
+static void ring_is_read_while_a_lone_request_waits(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], NULL);
+	unsigned long mem = sva_proc_map(other->proc, MANY * PAGE_SIZE);
+
+	KUNIT_ASSERT_NOT_NULL(test, s.gate);
+	iopf_last(s.bond, 0, s.mem, IOPF_RW);
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_EXPECT_EQ(test, ask_asleep(other, mem + i * PAGE_SIZE, IOPF_RW), OK);
+	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), OK);
+}
+
+/* One request at a time, each for the page behind the one before */
+static void stream_of_lone_requests_is_mapped_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, 256 * PAGE_SIZE);
+	unsigned int asked;
+	u64 word = 0;
+
+	sva_around_limit(SVA_WINDOW_DEFAULT);
+	for (unsigned int i = 0; i < 256; i++)
+		KUNIT_ASSERT_EQ(test, soft_dma_write(bond->ep, bond->pasid, mem + i * PAGE_SIZE,
+						     &word, sizeof(word)), 0);
+	asked = atomic_read(&lone_seen.by_reporter) + atomic_read(&lone_seen.by_worker);
+	KUNIT_EXPECT_LE(test, asked, 16);
+}
+
+/* The process ends, the device goes on, and so does another process. */
+static void exits_while_lone_requests_come(struct kunit *test)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+		unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+		int before = atomic_read(&lone_seen.by_reporter) + atomic_read(&lone_seen.by_worker);
+
+		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
+		KUNIT_EXPECT_TRUE(test, sva_becomes(atomic_read(&lone_seen.by_reporter) +
+						    atomic_read(&lone_seen.by_worker) > before));
+		sva_proc_kill(bond->proc);
+		soft_storm_stop(bond->ep);
+		iopf_unbind(bond);
+	}
+}
+
+static int lone_init(struct kunit *test)
+{
+	int ret = iopf_fixture_init(test);
+
+	if (ret)
+		return ret;
+	atomic_set(&lone_seen.by_reporter, 0);
+	atomic_set(&lone_seen.by_worker, 0);
+	soft_iommu_serve_lone(fixture(test)->iommu, true);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, see_response, &lone_seen);
+	return 0;
+}
+
+static struct kunit_case iopf_lone_cases[] = {
+	KUNIT_CASE(fresh_page_is_written_by_way_of_the_reporter),
+	KUNIT_CASE(fresh_page_is_read_by_way_of_the_reporter),
+	KUNIT_CASE(page_of_the_reporter_is_the_process_s),
+	KUNIT_CASE(ring_that_holds_more_is_for_workers),
+	KUNIT_CASE(copy_on_write_is_for_workers),
+	KUNIT_CASE(shared_memory_is_for_workers),
+	KUNIT_CASE(huge_pages_are_for_workers),
+	KUNIT_CASE(scarce_memory_is_for_workers),
+#ifdef CONFIG_MEMCG_V1
+	KUNIT_CASE(memory_group_near_its_limit_is_for_workers),
+#endif
+	KUNIT_CASE(refusals_are_for_workers),
+	KUNIT_CASE(ring_is_read_while_a_lone_request_waits),
+	KUNIT_CASE(stream_of_lone_requests_is_mapped_ahead),
+	KUNIT_CASE(exits_while_lone_requests_come),
+	{}
+};
+
+static struct kunit_suite iopf_lone_suite = {
+	.name = "iopf_lone",
+	.init = lone_init,
+	.exit = iopf_fixture_exit,
+	.test_cases = iopf_lone_cases,
+};
+
+kunit_test_suite(iopf_lone_suite);
+
+MODULE_DESCRIPTION("KUnit tests for page requests that are alone in the ring");
+MODULE_LICENSE("GPL");

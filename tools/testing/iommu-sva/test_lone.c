@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Lone requests: what the thread serves itself that reads the hardware queue, and what it must not.
+ */
+#include <iopf.h>
+
+#include "test.h"
+
+static struct vendor_dev *dev, *beside;
+static struct mm_struct *mm;
+static struct iommu_sva *sva, *other;
+static u32 pasid;
+
+static void set_up(void)
+{
+	dev = test_dev();
+	beside = test_dev_beside(dev);
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	other = test_bind(beside, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	sim_cpu_is_wanted = false;
+}
+
+static void tear_down(void)
+{
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+}
+
+static struct vendor_request *send(unsigned long addr, bool by_reporter)
+{
+	struct vendor_request *r = vendor_prepare(dev, pasid, 0, addr);
+
+	SIM_EQ(vendor_send_lone(r), by_reporter);
+	return r;
+}
+
+TEST(lone_request_is_served_by_the_thread_that_reports_it)
+{
+	struct vendor_request *r;
+
+	set_up();
+	r = send(PAGE(0), true);
+	/* No worker has run yet. */
+	SIM_EQ(r->answers, 1);
+	SIM_EQ(r->code, SUCCESS);
+	SIM_EQ(mm->faults, 1);
+	r = send(PAGE(1), true);
+	test_answered(r, SUCCESS);
+	SIM_EQ(current->vma_locks, 0);
+	/* Not lone: a worker's */
+	r = vendor_ask(dev, pasid, 1, PAGE(2));
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	tear_down();
+}
+
+TEST(reporter_whose_cpu_is_wanted_leaves_the_request_to_a_worker)
+{
+	struct vendor_request *r;
+
+	set_up();
+	sim_cpu_is_wanted = true;
+	r = send(PAGE(0), false);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	sim_cpu_is_wanted = false;
+	tear_down();
+}
+
+TEST(reporter_does_not_wait_for_memory)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->is_short = true;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 0);
+	SIM_EQ(mm->faults, 0);
+	test_answered(r, SUCCESS);
+	SIM_EQ(mm->faults, 1);
+	tear_down();
+}
+
+TEST(reporter_does_not_wait_for_whoever_serves_a_fault)
+{
+	struct vendor_request *r;
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	r = send(PAGE(0), true);
+	test_unanswered(r);
+	door.shut = false;
+	test_answered(r, SUCCESS);
+	tear_down();
+}
+
+static vm_fault_t retry_under_vma_lock(struct vm_area_struct *vma, unsigned long addr,
+				       unsigned int flags)
+{
+	if (flags & FAULT_FLAG_VMA_LOCK)
+		return sim_fault_unlocked(vma, flags, VM_FAULT_RETRY);
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(reporter_does_not_wait_for_mmap_lock)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->no_vma_lock = true;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 0);
+	SIM_EQ(mm->faults, 0);
+	test_answered(r, SUCCESS);
+	mm->no_vma_lock = false;
+	mm->fault = retry_under_vma_lock;
+	mm->fault_is_quick = true;
+	r = send(PAGE(1), true);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	tear_down();
+}
+
+TEST(lone_request_that_cannot_be_served_is_refused_once)
+{
+	set_up();
+	test_answered(send(SLOT(3), true), INVALID);
+	test_answered(send(TASK_SIZE_MAX, true), INVALID);
+	tear_down();
+}
+
+TEST(lone_request_without_a_bond_is_refused_at_once)
+{
+	struct vendor_request *r;
+
+	set_up();
+	r = vendor_prepare(dev, pasid + 1, 0, PAGE(0));
+	SIM_EQ(vendor_send_lone(r), false);
+	SIM_EQ(r->answers, 1);
+	SIM_EQ(r->code, INVALID);
+	tear_down();
+}
+
+TEST(lone_request_of_a_device_on_no_queue_is_refused_at_once)
+{
+	struct vendor_request *r;
+
+	dev = vendor_dev_new(vendor_iommu_new(0), 16, CREDITS);
+	r = vendor_prepare(dev, 1, 0, BASE);
+	SIM_EQ(vendor_send_lone(r), false);
+	test_answered(r, INVALID);
+}
+
+TEST(group_of_many_pages_is_for_a_worker)
+{
+	struct vendor_request *r;
+
+	set_up();
+	vendor_send(dev, pasid, 0, PAGE(0), READ, false);
+	r = send(PAGE(1), false);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	tear_down();
+}
+
+TEST(process_that_has_a_lane_at_work_needs_no_reporter)
+{
+	struct vendor_request *first, *r;
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	first = vendor_ask(beside, pasid, 1, PAGE(1));
+	test_unanswered(first);
+	mm->fault = NULL;
+	r = send(PAGE(0), false);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	test_unanswered(first);
+	door.shut = false;
+	test_answered(first, SUCCESS);
+	tear_down();
+}
+
+static struct vendor_request *meanwhile[2];
+
+static vm_fault_t more_requests_come(struct vm_area_struct *vma, unsigned long addr,
+				     unsigned int flags)
+{
+	if (addr == PAGE(0))
+		for (u32 i = 0; i < 2; i++)
+			meanwhile[i] = vendor_ask(beside, pasid, i, PAGE(1 + i));
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(reporter_serves_one_request_and_leaves_the_rest)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->fault = more_requests_come;
+	mm->fault_is_quick = true;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 1);
+	SIM_EQ(mm->faults, 1);
+	test_all_answered(meanwhile, 2, SUCCESS);
+	tear_down();
+}
+
+static void drain(void *arg)
+{
+	iopf_drain_pasid(dev_of(arg), pasid);
+}
+
+static bool first_is_answered(void *arg)
+{
+	return dev->requests->answers;
+}
+
+static vm_fault_t drain_comes(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	sim_spawn("drain", drain, dev);
+	sim_block(first_is_answered, NULL, "the drain");
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(drain_does_not_wait_for_the_reporter)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->fault = drain_comes;
+	mm->fault_is_quick = true;
+	r = send(PAGE(0), true);
+	test_answered(r, INVALID);
+	mm->fault = NULL;
+	test_answered(send(PAGE(1), true), SUCCESS);
+	tear_down();
+}
+
+TEST(lone_request_that_another_one_hangs_on_answers_both)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->is_short = true;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 0);
+	meanwhile[0] = vendor_ask(beside, pasid, 0, PAGE(0));
+	test_answered(r, SUCCESS);
+	test_answered(meanwhile[0], SUCCESS);
+	tear_down();
+}
+
+TEST(lone_requests_of_an_exited_process_are_refused)
+{
+	struct vendor_request *r;
+
+	set_up();
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+	sim_settle();
+	r = vendor_prepare(dev, pasid, 0, PAGE(1));
+	SIM_EQ(vendor_send_lone(r), false);
+	test_answered(r, INVALID);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(device_that_streams_one_page_at_a_time_is_mapped_ahead)
+{
+	struct vendor_request *r;
+
+	set_up();
+	sim_around_pages = 8;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 1);
+	/* Continues the first: a worker maps ahead. */
+	r = send(PAGE(1), true);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	SIM_EQ(sim_walk(pgd_val(mm->pgd[pgd_index(BASE)]), PAGE(2)), SIM_WALK_READ);
+	sim_around_pages = 0;
+	tear_down();
+}
+
+static void ask_lone(void *arg)
+{
+	struct vendor_dev *from = arg;
+
+	for (u32 i = 0; i < 4; i++)
+		vendor_post(from, pasid, i, PAGE(sim_random(4)), READ, true);
+}
+
+static void ask_beside(void *arg)
+{
+	for (u32 i = 0; i < 4; i++)
+		vendor_ask(arg, pasid, i, PAGE(i));
+}
+
+SHAKE(lone_requests_against_drains_and_workers)
+{
+	set_up();
+	dev->iommu->serves_lone = true;
+	mm->is_short = sim_random(2);
+	sim_spawn("device", ask_lone, dev);
+	sim_spawn("device", ask_beside, beside);
+	sim_spawn("drain", drain, dev);
+	sim_spawn("drain", drain, beside);
+	sim_settle();
+	vendor_check_answered(dev, IOMMU_PASID_INVALID, vendor_nr_requests());
+	vendor_check_answered(beside, IOMMU_PASID_INVALID, vendor_nr_requests());
+	SIM_EQ(sim_nr_tasks(), 0);
+	tear_down();
+}
