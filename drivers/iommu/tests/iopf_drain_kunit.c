@@ -479,6 +479,20 @@ static void flush_waits_for_no_later_request(struct kunit *test)
 	finish_slow(&late, 1, OK);
 }
 
+static void flush_waits_for_nothing_that_a_handler_keeps(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	struct iopf_keeper *keeper = iopf_keep(bond);
+	struct sva_job *flush;
+
+	iopf_last(bond, 0, 0, IOPF_READ);
+	iopf_keeper_await(test, keeper, 1);
+	flush = sva_job(test, flush_fn, bond->ep);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(flush));
+	KUNIT_EXPECT_EQ(test, iopf_keeper_finish(keeper, IOMMU_PAGE_RESP_SUCCESS), 1U);
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), IOMMU_PAGE_RESP_SUCCESS);
+}
+
 static void flush_waits_for_no_other_device(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
@@ -524,6 +538,7 @@ static struct kunit_case iopf_drain_cases[] = {
 #endif
 	KUNIT_CASE(flush_waits_for_what_is_being_served),
 	KUNIT_CASE(flush_waits_for_no_later_request),
+	KUNIT_CASE(flush_waits_for_nothing_that_a_handler_keeps),
 	KUNIT_CASE(flush_waits_for_no_other_device),
 	KUNIT_CASE(flush_of_an_idle_device_returns),
 	{}

@@ -739,6 +739,65 @@ static void what_is_no_page_request_is_not_taken(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 0);
 	KUNIT_EXPECT_EQ(test, iopf_counted(fixture(test)->ep[0], IOPF_REQUESTS), 0);
 }
+
+/* As drivers report that read one entry of their queue at a time */
+static int report(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, u32 last)
+{
+	struct iopf_fault evt = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm = {
+			.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID | last,
+			.pasid = pasid,
+			.perm = IOPF_RW,
+			.addr = addr,
+		},
+	};
+
+	return iommu_report_device_fault(soft_endpoint_dev(ep), &evt);
+}
+
+static void requests_may_be_reported_one_by_one(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 2 * PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, report(bond->ep, bond->pasid, mem, 0), 0);
+	KUNIT_EXPECT_EQ(test, report(bond->ep, bond->pasid, mem + PAGE_SIZE,
+				     IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE), 0);
+	KUNIT_EXPECT_EQ(test, iopf_queue_flush_dev(soft_endpoint_dev(bond->ep)), 0);
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem, IOPF_RW));
+	KUNIT_EXPECT_TRUE(test, is_there(bond, mem + PAGE_SIZE, IOPF_RW));
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_SERVED), 1);
+	/* The endpoint did not ask, and wonders about the answer. */
+	KUNIT_EXPECT_EQ(test, soft_iommu_forgive(fixture(test)->iommu), 1U);
+}
+
+static void last_page_of_a_device_on_no_queue_is_refused(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20 };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, false);
+
+	KUNIT_EXPECT_EQ(test, report(ep, 1, 0, 0), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 0);
+	KUNIT_EXPECT_EQ(test, report(ep, 1, 0, IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
+	KUNIT_EXPECT_EQ(test, soft_iommu_forgive(fixture(test)->iommu), 1U);
+}
+
+/* What the OOM killer does to memory of a process that it cannot wait for */
+static void fault_in_memory_that_is_being_reaped_is_given_up(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct mm_struct *mm = sva_proc_mm(s.bond->proc);
+
+	iopf_ask_slow(&s, 1);
+	set_bit(MMF_UNSTABLE, &mm->flags);
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), BAD);
+	clear_bit(MMF_UNSTABLE, &mm->flags);
+	KUNIT_EXPECT_EQ(test, sva_gate_faults(s.gate), 1U);
+	KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 0, s.mem, IOPF_READ), IOMMU_PAGE_RESP_SUCCESS);
+}
 #endif
 
 static struct kunit_case iopf_groups_cases[] = {
@@ -779,6 +838,9 @@ static struct kunit_case iopf_groups_cases[] = {
 	KUNIT_CASE(bad_addresses_leave_no_log),
 #if SVA_CORE
 	KUNIT_CASE(what_is_no_page_request_is_not_taken),
+	KUNIT_CASE(requests_may_be_reported_one_by_one),
+	KUNIT_CASE(last_page_of_a_device_on_no_queue_is_refused),
+	KUNIT_CASE(fault_in_memory_that_is_being_reaped_is_given_up),
 #endif
 	{}
 };

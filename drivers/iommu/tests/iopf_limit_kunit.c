@@ -181,6 +181,51 @@ static void limit_that_is_raised_or_switched_off_answers_nothing(struct kunit *t
 	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_TIMED_OUT), 0);
 }
 
+/* The watch may come for the one setting or the other. */
+static void limit_that_is_switched_off_at_once_answers_nothing(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+
+	ask_slow(&s, 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		set_limit(s.bond, NEVER_MS);
+		set_limit(s.bond, 0);
+	}
+	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_TIMED_OUT), 0);
+}
+
+static struct iopf_bond *late_bond;
+static int (*late_handler)(struct iopf_group *group);
+
+static int hand_over_late(struct iopf_group *group)
+{
+	/* If it does not become so the group is served, which the case notices. */
+	sva_becomes(iopf_counted(late_bond->ep, IOPF_TIMED_OUT) == 1);
+	return late_handler(group);
+}
+
+/* Between the group's last page and its way to the service the time is over. */
+static void limit_that_comes_before_the_service_answers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct iommu_domain *domain = bond->sva->handle.domain;
+
+	late_bond = bond;
+	late_handler = domain->iopf_handler;
+	domain->iopf_handler = hand_over_late;
+	set_limit(bond, SOON_MS);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), BAD);
+	soft_iommu_sync_prq(fixture(test)->iommu);
+	set_limit(bond, 0);
+	domain->iopf_handler = late_handler;
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 2);
+}
+
 static void fault_that_is_served_in_time_is_not_counted(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
@@ -309,6 +354,31 @@ static void removal_with_an_armed_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 7), OK);
 }
 
+static int set_limit_at_response(const struct soft_iommu_event *event, void *data)
+{
+	int *error = data;
+
+	*error = iopf_set_time_limit(event->dev, SOON_MS);
+	return 0;
+}
+
+/* Its last answers are on their way: a watch would outlive it. */
+static void device_that_is_leaving_gets_no_limit(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct device *dev = soft_endpoint_dev(s.bond->ep);
+	struct iopf_queue *queue = soft_iommu_iopf_queue(fixture(test)->iommu);
+	int error = 0;
+
+	ask_slow(&s, 0);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, set_limit_at_response, &error);
+	iopf_queue_remove_device(queue, dev);
+	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RESPONSE, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, error, -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), BAD);
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(queue, dev), 0);
+}
+
 /* The limit has claimed the group and is sending the answer. */
 static void unbind_waits_for_the_answer_of_the_limit(struct kunit *test)
 {
@@ -366,6 +436,8 @@ static struct kunit_case iopf_limit_cases[] = {
 	KUNIT_CASE(no_group_is_answered_before_its_time),
 	KUNIT_CASE(limit_holds_for_what_is_pending),
 	KUNIT_CASE(limit_that_is_raised_or_switched_off_answers_nothing),
+	KUNIT_CASE(limit_that_is_switched_off_at_once_answers_nothing),
+	KUNIT_CASE(limit_that_comes_before_the_service_answers),
 	KUNIT_CASE(fault_that_is_served_in_time_is_not_counted),
 	KUNIT_CASE(other_bonds_are_unharmed),
 	KUNIT_CASE(listener_is_told_of_the_timeout),
@@ -373,6 +445,7 @@ static struct kunit_case iopf_limit_cases[] = {
 	KUNIT_CASE(group_that_a_handler_keeps_is_answered),
 	KUNIT_CASE(group_that_a_handler_has_dequeued_is_not),
 	KUNIT_CASE(removal_with_an_armed_limit),
+	KUNIT_CASE(device_that_is_leaving_gets_no_limit),
 	KUNIT_CASE(unbind_waits_for_the_answer_of_the_limit),
 	KUNIT_CASE(limit_and_drain_race_for_the_answer),
 	KUNIT_CASE(device_on_no_queue_has_no_limit),

@@ -9,6 +9,8 @@
 
 /* Fits the credits of an endpoint, with which the ring holds them all. */
 #define MANY	12
+/* Fits the ring. */
+#define VERY_MANY	48
 
 static struct sva_fixture *fixture(struct kunit *test)
 {
@@ -52,6 +54,25 @@ static void requests_for_one_page_are_served_once(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, i), OK);
 	KUNIT_EXPECT_EQ(test, stats(test).response_batches, batches + 1);
 	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_SERVED), MANY);
+}
+
+/* More than one submission of answers holds */
+static void page_that_very_many_wait_for_is_served_once(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20, .credits = VERY_MANY };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, true);
+	struct iopf_bond *bond = iopf_bind(test, ep, NULL);
+	struct sva_gate *gate = sva_gate(test);
+	unsigned long mem = sva_gate_map(gate, bond->proc, PAGE_SIZE);
+
+	for (unsigned int i = 0; i < VERY_MANY; i++)
+		iopf_last(bond, i, mem, IOPF_READ);
+	iopf_await(test, gate, 1);
+	sync(test);
+	sva_gate_open(gate);
+	for (unsigned int i = 0; i < VERY_MANY; i++)
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, i), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), VERY_MANY);
 }
 
 static void requests_for_other_access_are_served_apart(struct kunit *test)
@@ -151,6 +172,7 @@ static void killed_process_leaves_no_request_of_a_batch(struct kunit *test)
 
 static struct kunit_case iopf_service_cases[] = {
 	KUNIT_CASE(requests_for_one_page_are_served_once),
+	KUNIT_CASE(page_that_very_many_wait_for_is_served_once),
 	KUNIT_CASE(requests_for_other_access_are_served_apart),
 	KUNIT_CASE(devices_share_what_they_ask_for),
 	KUNIT_CASE(unbind_leaves_those_who_want_the_same_page),

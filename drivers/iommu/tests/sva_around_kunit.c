@@ -781,6 +781,35 @@ static void unused_windows_end_a_stream(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 8);
 }
 
+/* Flags that no IOMMU sets must not be cleared, and say nothing. */
+static void pages_count_as_nothing_without_accessed_flags(struct kunit *test)
+{
+	struct sva_driver *drv = sva_driver(test, fixture(test)->ep[0]);
+	struct iopf_bond *bond;
+	unsigned long mem;
+
+	drv->sva_ops.sets_accessed = false;
+	bond = bind_first(test);
+	mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 21, true), 4);
+	iopf_unbind(bond);
+	expect_account(bond, 28, 0, 0);
+}
+
+/* There is nobody to keep the account any more. */
+static void bond_outlives_its_device_s_page_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	struct iopf_queue *queue = soft_iommu_iopf_queue(fixture(test)->iommu);
+
+	run(bond, mem, 21, true);
+	iopf_queue_remove_device(queue, fixture(test)->dev[0]);
+	iopf_unbind(bond);
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(queue, fixture(test)->dev[0]), 0);
+	expect_account(bond, 0, 0, 0);
+}
+
 /* The knob */
 
 static void nothing_is_mapped_ahead_if_not_wanted(struct kunit *test)
@@ -1033,6 +1062,8 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(exit_of_the_process_closes_the_account),
 	KUNIT_CASE(uses_of_the_process_count),
 	KUNIT_CASE(unused_windows_end_a_stream),
+	KUNIT_CASE(pages_count_as_nothing_without_accessed_flags),
+	KUNIT_CASE(bond_outlives_its_device_s_page_requests),
 	KUNIT_CASE(nothing_is_mapped_ahead_if_not_wanted),
 	KUNIT_CASE(limit_of_windows_holds),
 	KUNIT_CASE(limit_of_windows_has_limits),

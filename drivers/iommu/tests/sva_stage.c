@@ -577,6 +577,24 @@ unsigned int sva_log_lines(struct kunit *test, struct device *dev)
 	return lines;
 }
 
+#if SVA_CORE
+/* Drivers */
+
+struct sva_driver *sva_driver(struct kunit *test, struct soft_endpoint *ep)
+{
+	struct iommu_device *iommu = soft_endpoint_dev(ep)->iommu->iommu_dev;
+	struct sva_driver *drv = kunit_kzalloc(test, sizeof(*drv), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, drv);
+	drv->ops = *iommu->ops;
+	drv->sva_ops = *iommu->ops->sva_ops;
+	drv->ops.sva_ops = &drv->sva_ops;
+	/* It goes after the IOMMU, which the fixture's exit takes away. */
+	iommu->ops = &drv->ops;
+	return drv;
+}
+#endif
+
 /* PASIDs */
 
 void sva_quarantine(struct kunit *test, unsigned int ms)

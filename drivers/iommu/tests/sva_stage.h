@@ -144,6 +144,21 @@ bool sva_dma_refused(struct soft_endpoint *ep, u32 pasid, unsigned long addr);
 #define SVA_EXPECT_REFUSED(test, ep, pasid, addr)	\
 	KUNIT_EXPECT_TRUE(test, sva_dma_refused(ep, pasid, addr))
 
+#if SVA_CORE
+/**
+ * struct sva_driver - the software IOMMU's driver with operations that a test may change
+ * @ops: what the core calls
+ * @sva_ops: of @ops
+ */
+struct sva_driver {
+	struct iommu_ops ops;
+	struct iommu_sva_ops sva_ops;
+};
+
+/* From now on of the IOMMU that @ep is behind */
+struct sva_driver *sva_driver(struct kunit *test, struct soft_endpoint *ep);
+#endif
+
 /* True when @cond has become true; for what no completion tells of. */
 #define sva_becomes(cond) ({						\
 	unsigned long __end = jiffies + SVA_PATIENCE;			\

@@ -408,6 +408,46 @@ static void strays_are_shown(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, "stray 2\n"), "%s", text);
 }
 
+static long leave_fn(void *ep)
+{
+	struct device *dev = soft_endpoint_dev(ep);
+
+	iopf_queue_remove_device(dev->iommu->fault_param->queue, dev);
+	return 0;
+}
+
+static long report_stray_fn(void *ep)
+{
+	iopf_report_stray(soft_endpoint_dev(ep), MADE_UP, 0);
+	return 0;
+}
+
+/* It has been found on its queue, which is sending its last answers: nobody may name it later. */
+static void stray_of_a_device_that_is_leaving_is_forgotten(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct sva_fixture *fix = test->priv;
+	struct sva_job *leave, *report;
+	char text[512] = "", name[64];
+	struct sva_hold *hold;
+
+	iopf_ask_slow(&s, 1);
+	hold = sva_hold(test, fix->iommu, SOFT_AT_RESPONSE, fix->dev[0]);
+	leave = sva_job(test, leave_fn, fix->ep[0]);
+	KUNIT_ASSERT_TRUE(test, sva_hold_caught(hold));
+	report = sva_job(test, report_stray_fn, fix->ep[0]);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(report));
+	sva_hold_release(hold);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(leave));
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(report));
+	KUNIT_EXPECT_GE(test, sva_sysfs_get(test, "kernel/debug/iommu-sva/strays", text,
+					    sizeof(text)), 0L);
+	scnprintf(name, sizeof(name), "%u %s ", MADE_UP, dev_name(fix->dev[0]));
+	KUNIT_EXPECT_NULL_MSG(test, strstr(text, name), "%s", text);
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(soft_iommu_iopf_queue(fix->iommu),
+						    fix->dev[0]), 0);
+}
+
 static struct kunit_case sva_stray_cases[] = {
 	KUNIT_CASE(page_request_after_unbind_is_answered_and_counted),
 	KUNIT_CASE(stray_is_logged_with_its_device),
@@ -431,6 +471,7 @@ static struct kunit_case sva_stray_cases[] = {
 	KUNIT_CASE(many_devices_with_strays),
 	KUNIT_CASE(strays_go_with_their_device),
 	KUNIT_CASE(strays_are_shown),
+	KUNIT_CASE(stray_of_a_device_that_is_leaving_is_forgotten),
 	{}
 };
 

@@ -208,6 +208,105 @@ TEST(two_drains_of_one_pasid_wait_for_each_other)
 	mmput(mm);
 }
 
+static struct iopf_group *kept;
+
+static int keep(struct iopf_group *group)
+{
+	kept = group;
+	return 0;
+}
+
+/* The handler comes too late to answer; and what it gives back stays until the answer has left. */
+TEST(handler_is_done_while_a_drain_answers_in_its_place)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct call call = { .dev = dev, .pasid = 1 };
+	struct vendor_request *r, *next;
+
+	vendor_domain_of(dev, 1)->domain.iopf_handler = keep;
+	r = vendor_ask(dev, 1, 0, BASE);
+	slow_response = r;
+	response_door.shut = true;
+	vendor_hooks.responding = respond_through_door;
+	sim_spawn("drain", call_drain, &call);
+	sim_settle();
+	SIM_EQ(response_door.waiting, 1);
+	iopf_group_response(kept, SUCCESS);
+	iopf_free_group(kept);
+	SIM_CHECK(!call.done);
+	response_door.shut = false;
+	test_answered(r, INVALID);
+	SIM_CHECK(call.done);
+	next = vendor_ask(dev, 1, 1, BASE);
+	iopf_group_response(kept, SUCCESS);
+	iopf_free_group(kept);
+	test_answered(next, SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static struct mm_struct *served_mm;
+static unsigned int gets;
+
+static bool is_at_work(void *arg)
+{
+	return served_mm->gets > gets;
+}
+
+static void drain_under_work(void *arg)
+{
+	sim_block(is_at_work, NULL, "a worker");
+	call_drain(arg);
+}
+
+/* Last of all a worker looks whether the group is still its own. */
+static bool stop_worker(const char *what)
+{
+	return current->work && !strcmp(what, "READ_ONCE");
+}
+
+TEST(drain_comes_when_a_worker_has_just_taken_the_group)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct call call = { .dev = dev, .pasid = 1 };
+	struct vendor_request *r;
+
+	served_mm = mm;
+	gets = mm->gets;
+	r = vendor_ask(dev, 1, 0, BASE);
+	sim_spawn("drain", drain_under_work, &call);
+	sim_policy.preempt = stop_worker;
+	test_answered(r, INVALID);
+	sim_policy.preempt = NULL;
+	SIM_EQ(mm->faults, 0);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(request_for_the_page_of_a_drained_one_hangs_on_the_next)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *bonds[] = { test_bind(a, mm), test_bind(b, mm) };
+	struct vendor_request *first, *next, *late;
+
+	first = vendor_ask(a, 1, 0, BASE);
+	next = vendor_ask(b, 1, 0, BASE);
+	iopf_drain_pasid(dev_of(a), 1);
+	late = vendor_ask(b, 1, 1, BASE);
+	test_answered(first, INVALID);
+	test_answered(next, SUCCESS);
+	test_answered(late, SUCCESS);
+	SIM_EQ(mm->faults, 1);
+	iommu_sva_unbind_device(bonds[0]);
+	iommu_sva_unbind_device(bonds[1]);
+	mmput(mm);
+}
+
 TEST(drain_of_a_device_on_no_queue_does_nothing)
 {
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 4);

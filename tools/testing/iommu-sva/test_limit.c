@@ -201,6 +201,26 @@ TEST(limit_of_a_device_on_no_queue_is_enodev)
 	plain->pdev.dev.iommu = &plain->param;
 }
 
+static void set_limit_too_late(struct vendor_request *request, u32 code)
+{
+	SIM_EQ(iopf_set_time_limit(&request->dev->pdev.dev, 10), -ENODEV);
+}
+
+/* Found still, but with its last answers on their way: a watch would outlive it. */
+TEST(limit_of_a_device_that_is_leaving_is_enodev)
+{
+	struct vendor_request *r;
+
+	set_up(0);
+	r = vendor_ask(dev, pasid, 0, BASE);
+	sim_settle();
+	vendor_hooks.responding = set_limit_too_late;
+	vendor_disable(dev);
+	vendor_hooks.responding = NULL;
+	SIM_EQ(r->answers, 1);
+	tear_down();
+}
+
 TEST(limit_leaves_other_devices_alone)
 {
 	struct vendor_request *r, *other;

@@ -309,6 +309,22 @@ EXPLORE(fault_against_unbind_with_a_listener)
 	mmput(mm);
 }
 
+static void unlisten_and_free(void *arg)
+{
+	unlisten(sva, arg);
+	kfree(arg);
+}
+
+EXPLORE(listeners_leave_at_the_same_time)
+{
+	set_up();
+	sim_spawn("one", unlisten_and_free, listen(sva));
+	sim_spawn("two", unlisten_and_free, listen(sva));
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 /* Two come at the same time, one goes. */
 static void listen_and_unlisten(void *arg)
 {

@@ -47,6 +47,25 @@ static void unbind(void *arg)
 	iommu_sva_unbind_device(arg);
 }
 
+/* Before works there are always tasks; this one comes between a worker's steps. */
+static unsigned int gets;
+
+static bool is_at_work(void *arg)
+{
+	return mm->gets > gets;
+}
+
+static void await_worker(void)
+{
+	sim_block(is_at_work, NULL, "a worker");
+}
+
+static void unbind_under_work(void *arg)
+{
+	await_worker();
+	iommu_sva_unbind_device(sva);
+}
+
 static void drain(void *arg)
 {
 	unsigned int before = nr_requests;
@@ -93,6 +112,17 @@ EXPLORE(unbind_against_requests)
 	set_up();
 	sim_spawn("device", ask_twice, NULL);
 	sim_spawn("unbind", unbind, sva);
+	all_answered();
+	mmput(mm);
+}
+
+/* The worker is about to tell listeners, of whom there are none, when the bond goes. */
+EXPLORE(unbind_against_a_refusal)
+{
+	set_up();
+	gets = mm->gets;
+	ask(0, SLOT(2));
+	sim_spawn("unbind", unbind_under_work, NULL);
 	all_answered();
 	mmput(mm);
 }
@@ -240,6 +270,34 @@ EXPLORE(exit_against_unbind)
 	all_answered();
 }
 
+/* Tracing names the device, which its driver may free when the unbind has returned. */
+static bool (*explorer)(const char *what);
+static bool device_may_go;
+
+static void unbind_device_that_goes(void *arg)
+{
+	iommu_sva_unbind_device(sva);
+	device_may_go = true;
+}
+
+static bool look_at_device(const char *what)
+{
+	if (!strcmp(what, "trace_iommu_sva_fault"))
+		SIM_CHECK(!device_may_go);
+	return explorer(what);
+}
+
+EXPLORE(exit_looks_at_no_device_after_its_unbind)
+{
+	set_up();
+	device_may_go = false;
+	explorer = sim_policy.preempt;
+	sim_policy.preempt = look_at_device;
+	sim_spawn("exit", put, mm);
+	sim_spawn("unbind", unbind_device_that_goes, NULL);
+	sim_settle();
+}
+
 EXPLORE(exit_against_bind)
 {
 	set_up();
@@ -357,6 +415,25 @@ EXPLORE(munmap_against_service_and_dma)
 	sim_spawn("dma", touch_by_dma, NULL);
 	all_answered();
 	/* Nothing is left of it, in the root or elsewhere. */
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+	tear_down();
+}
+
+static void unmap_under_work(void *arg)
+{
+	await_worker();
+	unmap(NULL);
+}
+
+/* The table goes while the worker copies the slot that points to it. */
+EXPLORE(munmap_against_the_copy_of_a_new_slot)
+{
+	set_up();
+	gets = mm->gets;
+	ask(0, PAGE(1));
+	sim_spawn("munmap", unmap_under_work, NULL);
+	all_answered();
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
 	tear_down();

@@ -168,6 +168,28 @@ TEST(early_translations_do_not_outlive_resume)
 	tear_down();
 }
 
+static void unmap_in_drain(struct vendor_dev *of, ioasid_t of_pasid)
+{
+	if (drains++)
+		return;
+	SIM_CHECK(vendor_dma(dev, pasid, PAGE(1), true));
+	sim_munmap(mm, BASE);
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+}
+
+/* It has not been reset yet, and uses what it has cached. */
+TEST(device_that_is_stopping_is_told_of_invalidations)
+{
+	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	drains = 0;
+	vendor_hooks.draining = unmap_in_drain;
+	reset_device(NULL);
+	vendor_hooks.draining = NULL;
+	SIM_EQ(drains, 2);
+	tear_down();
+}
+
 TEST(reset_without_a_queue_is_nobody_s_business)
 {
 	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
@@ -352,6 +374,30 @@ EXPLORE(reset_against_munmap_and_dma)
 	vendor_dma(dev, pasid, PAGE(1), true);
 	sim_spawn("munmap", unmap, NULL);
 	sim_spawn("reset", reset_device, NULL);
+	sim_settle();
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	tear_down();
+}
+
+static bool is_flushed(void *arg)
+{
+	return dev->flushes;
+}
+
+static void fetch_and_unmap(void *arg)
+{
+	sim_block(is_flushed, NULL, "the flush of the ATC");
+	SIM_CHECK(vendor_dma(dev, pasid, PAGE(1), true));
+	sim_munmap(mm, BASE);
+}
+
+/* What the device fetches from then on is as any translation. */
+EXPLORE(munmap_against_resume_with_an_emptied_atc)
+{
+	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("munmap", fetch_and_unmap, NULL);
 	sim_settle();
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 	tear_down();

@@ -199,3 +199,27 @@ TEST(work_with_nothing_to_do_ends)
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
+
+static bool tick(const char *what)
+{
+	jiffies++;
+	return false;
+}
+
+/* No fault of it may take long; there are many, and the CPU is slow. */
+TEST(batch_that_takes_long_is_answered_as_it_goes)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r[8];
+
+	for (u32 i = 0; i < 8; i++)
+		r[i] = vendor_ask(dev, 1, i, PAGE(i));
+	sim_policy.preempt = tick;
+	test_all_answered(r, 8, SUCCESS);
+	sim_policy.preempt = NULL;
+	SIM_CHECK(dev->submissions > 1);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}

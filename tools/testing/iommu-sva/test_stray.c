@@ -347,6 +347,21 @@ EXPLORE(stray_against_removal)
 	SIM_CHECK(can_be_had(dev, 2) && can_be_had(dev, 3));
 }
 
+static void remove(void *arg)
+{
+	vendor_disable(dev);
+}
+
+/* Reported by who has found it on its queue just before. */
+EXPLORE(stray_against_removal_for_good)
+{
+	dev = test_dev();
+	sim_spawn("removal", remove, NULL);
+	iopf_report_stray(dev_of(dev), 3, BASE);
+	sim_settle();
+	SIM_CHECK(can_be_had(dev, 3));
+}
+
 static struct mm_struct *mm;
 
 static void bind_and_unbind(void *arg)
