@@ -52,6 +52,12 @@
 
 #define OVERFLOW	BIT(31)
 
+/* An event, chapter 7 */
+#define EVT_BAD_SUBSTREAMID	0x08
+#define EVT_BAD_CD		0x0a
+#define EVT_TRANSLATION		0x10
+#define EVT_SSV			BIT_ULL(11)
+
 struct smmu_fn {
 	struct pci_dev pdev;
 	struct dev_iommu param;
@@ -620,6 +626,36 @@ static void device_without_ats_hears_nothing(struct kunit *test)
 	detach_both(t);
 }
 
+static unsigned int atc_commands_of(struct smmu_test *t, u32 sid)
+{
+	struct smmu_cmd cmd;
+	unsigned int n = 0;
+
+	while (next_cmd(t, &cmd))
+		n += cmd_op(&cmd) == OP_ATC_INV && cmd_sid(&cmd) == sid;
+	return n;
+}
+
+/* It would not answer, and everybody would wait. */
+static void device_in_a_reset_hears_nothing(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct device *dev = &t->fn[0]->pdev.dev;
+
+	attach_both(t);
+	iopf_quiesce_device(dev);
+	skip_cmds(t);
+	invalidate(t, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_EQ(test, atc_commands_of(t, SVA_SID), 0);
+	invalidate(t, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_EQ(test, atc_commands_of(t, SVA_SID + 1), 1);
+	iopf_resume_device(dev);
+	skip_cmds(t);
+	invalidate(t, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_EQ(test, atc_commands_of(t, SVA_SID), 1);
+	detach_both(t);
+}
+
 static void domain_without_devices_is_not_flushed(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
@@ -758,6 +794,10 @@ static void device_of_another_smmu_is_not_mine(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
 	t->fn[0]->master.smmu = &other;
 	KUNIT_EXPECT_EQ(test, domain->ops->set_dev_pasid(domain, dev, SVA_SSID, NULL), -EINVAL);
+	/* Whatever else there may be: the core shows each domain to each device. */
+	t->fn[0]->master.sva_enabled = false;
+	KUNIT_EXPECT_EQ(test, domain->ops->set_dev_pasid(domain, dev, SVA_SSID, NULL), -EINVAL);
+	t->fn[0]->master.sva_enabled = true;
 	t->fn[0]->master.smmu = t->smmu;
 	KUNIT_EXPECT_TRUE(test, list_empty(&to_smmu_sva_domain(domain)->devs));
 	domain->ops->free(domain);
@@ -929,11 +969,6 @@ static bool push_last(struct smmu_test *t, unsigned int prg)
 			    REQ_1(0x1000, prg));
 }
 
-static bool push_partial(struct smmu_test *t, unsigned int prg)
-{
-	return push_request(t, REQ_0(SVA_SID, SVA_SSID, REQ_SSV | REQ_R), REQ_1(0x2000, prg));
-}
-
 static bool priq_is_empty(struct smmu_test *t)
 {
 	return t->reg[1] == t->reg[2];
@@ -1099,6 +1134,32 @@ static void overflow_is_acknowledged_when_the_queue_is_empty(struct kunit *test)
 	detach_plain(t);
 }
 
+static int smmu_expect_overflow(struct iopf_group *group)
+{
+	struct smmu_test *t = container_of(group->attach_handle->domain, struct smmu_test, plain);
+
+	t->groups++;
+	KUNIT_EXPECT_TRUE(t->test, (t->reg[1] ^ t->reg[2]) & OVERFLOW);
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+	return 0;
+}
+
+/* Hardware must not go on before the thread knows which groups have lost a page. */
+static void overflow_is_pending_until_all_entries_are_reported(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+
+	attach_plain(t);
+	t->plain.iopf_handler = smmu_expect_overflow;
+	while (push_last(t, 1))
+		;
+	interrupt(t);
+	KUNIT_EXPECT_EQ(test, t->groups, SVA_PRIQ_SIZE);
+	KUNIT_EXPECT_FALSE(test, (t->reg[1] ^ t->reg[2]) & OVERFLOW);
+	detach_plain(t);
+}
+
 /* OVFLG and OVACKFLG are toggled, not set. */
 static void second_overflow_is_seen_as_well(struct kunit *test)
 {
@@ -1111,25 +1172,6 @@ static void second_overflow_is_seen_as_well(struct kunit *test)
 		interrupt(t);
 	}
 	KUNIT_EXPECT_EQ(test, t->groups, 4 * SVA_PRIQ_SIZE);
-	detach_plain(t);
-}
-
-/* Its last page was lost; the device was told Success and uses the index for something else. */
-static void partial_before_an_overflow_does_not_fail_a_later_group(struct kunit *test)
-{
-	struct smmu_test *t = test->priv;
-
-	attach_plain(t);
-	push_partial(t, 7);
-	while (push_last(t, 1))
-		;
-	interrupt(t);
-	skip_cmds(t);
-	push_last(t, 7);
-	interrupt(t);
-	KUNIT_EXPECT_EQ(test, t->last.grpid, 7);
-	expect_response(t, 7, 2);
-	expect_no_cmd(t);
 	detach_plain(t);
 }
 
@@ -1184,6 +1226,35 @@ static void latecomer_gets_a_few_all_the_same(struct kunit *test)
 
 	t->smmu->priq.granted = 10000;
 	KUNIT_EXPECT_EQ(test, grant(t, 4096), 8);
+}
+
+/* A virtual function: it uses the page requests of its physical one, and has no registers here. */
+static void credits_come_back_when_page_requests_stop(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct pci_dev *vf = &t->fn[0]->pdev, *pf = &t->fn[1]->pdev;
+	struct arm_smmu_master *master = &t->fn[0]->master;
+
+	vf->is_virtfn = true;
+	vf->physfn = pf;
+	vf->error_state = pci_channel_io_perm_failure;
+	vf->pri_enabled = true;
+	pf->pri_enabled = true;
+	scoped_guard(mutex, &arm_smmu_asid_lock) {
+		KUNIT_EXPECT_EQ(test, arm_smmu_sva_start_pri(master), 0);
+		KUNIT_EXPECT_GT(test, master->pri_credits, 0);
+		KUNIT_EXPECT_EQ(test, t->smmu->priq.granted, master->pri_credits);
+		arm_smmu_sva_stop_pri(master);
+		KUNIT_EXPECT_EQ(test, master->pri_credits, 0);
+		KUNIT_EXPECT_EQ(test, t->smmu->priq.granted, 0);
+		/* Nor does a device keep any that can't ask. */
+		vf->pri_enabled = false;
+		pf->pri_enabled = false;
+		KUNIT_EXPECT_NE(test, arm_smmu_sva_start_pri(master), 0);
+		KUNIT_EXPECT_EQ(test, t->smmu->priq.granted, 0);
+	}
+	vf->error_state = pci_channel_io_normal;
+	vf->is_virtfn = false;
 }
 
 /* Drains */
@@ -1333,7 +1404,64 @@ static void drain_of_a_stalling_device_waits_for_the_event_queue(struct kunit *t
 	detach_plain(t);
 }
 
+/* Strays */
+
+/* Events without a PASID, or for other reasons, say nothing about who is bound. */
+static void only_a_missing_cd_is_the_use_of_an_unbound_pasid(struct kunit *test)
+{
+	const u64 name = (u64)SVA_SID << 32 | SVA_SSID << 12;
+	const struct {
+		u64 evt;
+		u64 strays;
+	} cases[] = {
+		{ name | EVT_SSV | EVT_BAD_SUBSTREAMID, 1 },
+		{ name | EVT_SSV | EVT_BAD_CD, 1 },
+		{ name | EVT_BAD_SUBSTREAMID, 0 },
+		{ name | EVT_SSV | EVT_TRANSLATION, 0 },
+		{ (name ^ 0x9999ULL << 32) | EVT_SSV | EVT_BAD_CD, 0 },
+	};
+	struct smmu_test *t = test->priv;
+	struct device *dev = &t->fn[0]->pdev.dev;
+	u64 before[IOPF_NR_COUNTS], after[IOPF_NR_COUNTS];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_ASSERT_EQ(test, iopf_read_counts(dev, before), 0);
+		arm_smmu_sva_event(t->smmu, &cases[i].evt);
+		KUNIT_ASSERT_EQ(test, iopf_read_counts(dev, after), 0);
+		KUNIT_EXPECT_EQ_MSG(test, after[IOPF_STRAY] - before[IOPF_STRAY], cases[i].strays,
+				    "event %u", i);
+	}
+}
+
 /* Features */
+
+static bool supported(struct smmu_test *t, u32 features, unsigned long pages, unsigned int pa_bits,
+		      unsigned int asid_bits)
+{
+	struct arm_smmu_device *smmu = t->smmu;
+
+	smmu->features = features;
+	smmu->pgsize_bitmap = pages;
+	smmu->oas = pa_bits;
+	smmu->asid_bits = asid_bits;
+	return arm_smmu_sva_supported(smmu);
+}
+
+/* The CPUs, whose page tables it is to walk, are the machine's. */
+static void each_missing_capability_is_noticed(struct kunit *test)
+{
+	const u32 features = ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_VAX;
+	const unsigned long pages = PAGE_SIZE | SZ_1G;
+	struct smmu_test *t = test->priv;
+
+	if (vabits_actual == 52 && !IS_ENABLED(CONFIG_ARM64_64K_PAGES))
+		kunit_skip(test, "the CPUs use another format of descriptors");
+	KUNIT_EXPECT_TRUE(test, supported(t, features, pages, 52, 16));
+	KUNIT_EXPECT_FALSE(test, supported(t, ARM_SMMU_FEAT_VAX, pages, 52, 16));
+	KUNIT_EXPECT_FALSE(test, supported(t, features, SZ_1G, 52, 16));
+	KUNIT_EXPECT_FALSE(test, supported(t, features, pages, 32, 16));
+	KUNIT_EXPECT_FALSE(test, supported(t, features, pages, 52, 7));
+}
 
 static void sva_needs_page_faults_first_where_there_are_any(struct kunit *test)
 {
@@ -1469,6 +1597,40 @@ static void devices_of_one_smmu_share_the_asid(struct kunit *test)
 	iommu_sva_unbind_device(sva[1]);
 }
 
+static void interrupt_and_serve(struct smmu_test *t)
+{
+	interrupt(t);
+	KUNIT_EXPECT_EQ(t->test, iopf_queue_flush_dev(&t->fn[0]->pdev.dev), 0);
+}
+
+/*
+ * The last page of its group was lost; the device was told Success and uses the index again. The
+ * partial asks for what is not there.
+ */
+static void partial_before_an_overflow_does_not_fail_a_later_group(struct kunit *test)
+{
+	unsigned long addr = map_touched(test, 1);
+	struct smmu_test *t = test->priv;
+	struct iommu_sva *sva = bind(t, 0);
+	const u64 req = REQ_0(SVA_SID, iommu_sva_get_pasid(sva), REQ_SSV | REQ_R);
+
+	push_request(t, req, REQ_1(0, 7));
+	while (push_request(t, req | REQ_LAST, REQ_1(addr, 1)))
+		;
+	interrupt_and_serve(t);
+	skip_cmds(t);
+	push_request(t, req | REQ_LAST, REQ_1(addr, 7));
+	interrupt_and_serve(t);
+	expect_response(t, 7, 2);
+	expect_no_cmd(t);
+	/* Without an overflow it does. */
+	push_request(t, req, REQ_1(0, 7));
+	push_request(t, req | REQ_LAST, REQ_1(addr, 7));
+	interrupt_and_serve(t);
+	expect_response(t, 7, 1);
+	iommu_sva_unbind_device(sva);
+}
+
 /* Push and wait, answers and wait; the CD; its ATC; and once more */
 static void unbind_drains_detaches_and_drains(struct kunit *test)
 {
@@ -1492,6 +1654,7 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(range_of_too_many_blocks_is_everything),
 	KUNIT_CASE(random_ranges_are_flushed_exactly),
 	KUNIT_CASE(device_without_ats_hears_nothing),
+	KUNIT_CASE(device_in_a_reset_hears_nothing),
 	KUNIT_CASE(domain_without_devices_is_not_flushed),
 	KUNIT_CASE(tlb_is_waited_for_before_the_atc),
 	KUNIT_CASE(commands_of_a_flush_are_bounded_without_ranges),
@@ -1515,24 +1678,28 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(queue_is_read_in_order_and_around_its_end),
 	KUNIT_CASE(entry_has_left_the_queue_before_it_is_answered),
 	KUNIT_CASE(overflow_is_acknowledged_when_the_queue_is_empty),
+	KUNIT_CASE(overflow_is_pending_until_all_entries_are_reported),
 	KUNIT_CASE(second_overflow_is_seen_as_well),
-	KUNIT_CASE(partial_before_an_overflow_does_not_fail_a_later_group),
 	KUNIT_CASE(thread_without_requests_sends_nothing),
 	KUNIT_CASE(credits_are_shared_out_by_halves),
 	KUNIT_CASE(device_gets_no_more_than_it_can_use),
 	KUNIT_CASE(latecomer_gets_a_few_all_the_same),
+	KUNIT_CASE(credits_come_back_when_page_requests_stop),
 	KUNIT_CASE(count_of_an_index_is_less_than_two_rounds_ahead),
 	KUNIT_CASE(drain_pushes_and_ends_with_a_wait),
 	KUNIT_CASE(drain_leaves_other_pasids_alone),
 	KUNIT_CASE(drain_of_a_device_without_faults_does_nothing),
 	KUNIT_CASE(drain_waits_for_the_pri_queue),
 	KUNIT_CASE(drain_of_a_stalling_device_waits_for_the_event_queue),
+	KUNIT_CASE(only_a_missing_cd_is_the_use_of_an_unbound_pasid),
+	KUNIT_CASE(each_missing_capability_is_noticed),
 	KUNIT_CASE(sva_needs_page_faults_first_where_there_are_any),
 	KUNIT_CASE(faults_of_a_stalling_device_need_one_stream),
 	KUNIT_CASE(page_faults_are_enabled_before_ats),
 	KUNIT_CASE(bound_cd_leads_to_the_process),
 	KUNIT_CASE(munmap_has_flushed_when_it_returns),
 	KUNIT_CASE(devices_of_one_smmu_share_the_asid),
+	KUNIT_CASE(partial_before_an_overflow_does_not_fail_a_later_group),
 	KUNIT_CASE(unbind_drains_detaches_and_drains),
 	{}
 };

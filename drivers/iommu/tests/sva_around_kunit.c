@@ -10,6 +10,7 @@
 #include <linux/page_counter.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
+#include <linux/swap.h>
 #include <linux/unistd.h>
 #include <linux/userfaultfd.h>
 #include <linux/vmalloc.h>
@@ -390,6 +391,8 @@ static void holes_of_files_are_not_filled_ahead(struct kunit *test)
 
 static bool swap_out(struct iopf_bond *bond, unsigned long mem, size_t len)
 {
+	/* What is on its way to a list, on any CPU, cannot be taken from it. */
+	lru_add_drain_all();
 	sva_proc_madvise(bond->proc, mem, len, MADV_PAGEOUT);
 	return !mapped(bond, mem, len / PAGE_SIZE);
 }
@@ -401,7 +404,6 @@ static void what_is_swapped_out_is_left_to_requests(struct kunit *test)
 
 	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
 	cpu_writes(bond, mem, SZ_1M, 9);
-	/* Pages that are just on their way to a list cannot be taken from it. */
 	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, mem, SZ_1M)));
 	/* Behind its end there may be other memory. */
 	device_reads(bond, mem, SZ_1M - SZ_64K, 9);

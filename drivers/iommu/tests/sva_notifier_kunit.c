@@ -656,6 +656,7 @@ static void dontneed_of_one_page_leaves_its_neighbours(struct kunit *test)
 /* True when none of the pages is mapped. Reclaim passes over those on their way to a list. */
 static bool page_out_once(struct view *v, unsigned long addr, size_t len)
 {
+	lru_add_drain_all();
 	KUNIT_ASSERT_EQ(v->test, sva_proc_madvise(v->s.proc, addr, len, MADV_PAGEOUT), 0);
 	for (size_t at = 0; at < len; at += PAGE_SIZE)
 		if (look(v, v->s.proc, addr + at).present)
