@@ -598,7 +598,7 @@ bool iopf_lane_may_wait(struct iopf_lane *lane)
 	return true;
 }
 
-/* False if there is nothing left to do, or nothing for this thread or before others' turn. */
+/* False if nothing is left to do, or if it is not for this thread, or not before others' turn. */
 static bool iopf_lane_goes_on(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
