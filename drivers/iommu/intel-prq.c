@@ -192,8 +192,8 @@ static void prq_refuse(struct intel_iommu *iommu, u16 rid,
 }
 
 /*
- * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. @lane is
- * set if the ring holds a single one, which the caller is to serve.
+ * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. @lane
+ * is set if the ring holds a single one, which the caller is to serve.
  */
 static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end,
 			      struct iopf_lane **lane)

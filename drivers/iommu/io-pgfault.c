@@ -16,9 +16,9 @@
  * left for others.
  *
  * A lone request. If there is nothing else to do for its process, nor for its CPU, the thread that
- * reads the hardware queue is the lane for once, and spares the way to a worker and back. That thread
- * is there for all devices of the IOMMU, so it takes one page only, which is at hand; what it would
- * have to wait for goes to a worker (iopf_lane_may_wait()).
+ * reads the hardware queue is the lane for once, and spares the way to a worker and back. That
+ * thread is there for all devices of the IOMMU, so it takes one page only, which is at hand; what
+ * it would have to wait for goes to a worker (iopf_lane_may_wait()).
  *
  * Fair share. A lane that has just been started, of a process that asks now and then, may find all
  * CPUs busy with lanes of others that never end. These end their batch as soon as there is such a
@@ -797,6 +797,17 @@ static bool iopf_is_for_reporter(struct iopf_device *idev, struct iopf_service *
 	       single_task_running();
 }
 
+static void iopf_service_hand_out(struct iopf_device *idev, struct iopf_service *svc,
+				  const struct iopf_group *group)
+{
+	if (!iopf_is_for_reporter(idev, svc, group)) {
+		iopf_service_kick(svc, idev->fp.queue);
+		return;
+	}
+	idev->lone = iopf_service_claim_lane(svc, 0, idev->fp.queue);
+	idev->lone->is_reporter = true;
+}
+
 /**
  * iopf_service_add - Have a group served
  * @svc: the service
@@ -820,12 +831,7 @@ void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
 			guard(spinlock)(&svc->lock);
 			if (!iopf_service_merge(svc, group)) {
 				iopf_service_line_up(svc, group, &svc->waiting);
-				if (iopf_is_for_reporter(idev, svc, group)) {
-					idev->lone = iopf_service_claim_lane(svc, 0, idev->fp.queue);
-					idev->lone->is_reporter = true;
-				} else {
-					iopf_service_kick(svc, idev->fp.queue);
-				}
+				iopf_service_hand_out(idev, svc, group);
 			}
 			return;
 		}

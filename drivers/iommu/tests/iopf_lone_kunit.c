@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lone page requests: what the thread serves itself that reads the ring, and what it leaves to workers
+ * Lone page requests: what the thread that reads the ring serves itself, and what workers do
  *
- * It serves a request only if its CPU has nothing else to do, which a test cannot promise. So a case
- * that wants it to serve gives it many chances; one in which it must not holds for each request.
+ * It serves a request only if its CPU has nothing else to do, which a test cannot promise. So a
+ * case that wants it to serve gives it many chances; one in which it must not holds for each
+ * request.
  */
 #include <linux/memcontrol.h>
 #include <linux/mman.h>
@@ -29,6 +30,11 @@ struct lone_seen {
 };
 
 static struct lone_seen lone_seen;
+
+static int seen_all(void)
+{
+	return atomic_read(&lone_seen.by_reporter) + atomic_read(&lone_seen.by_worker);
+}
 
 static struct sva_fixture *fixture(struct kunit *test)
 {
@@ -217,15 +223,13 @@ static void stream_of_lone_requests_is_mapped_ahead(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 	unsigned long mem = sva_proc_map(bond->proc, 256 * PAGE_SIZE);
-	unsigned int asked;
 	u64 word = 0;
 
 	sva_around_limit(SVA_WINDOW_DEFAULT);
 	for (unsigned int i = 0; i < 256; i++)
 		KUNIT_ASSERT_EQ(test, soft_dma_write(bond->ep, bond->pasid, mem + i * PAGE_SIZE,
 						     &word, sizeof(word)), 0);
-	asked = atomic_read(&lone_seen.by_reporter) + atomic_read(&lone_seen.by_worker);
-	KUNIT_EXPECT_LE(test, asked, 16);
+	KUNIT_EXPECT_LE(test, seen_all(), 16);
 }
 
 /* The process ends, the device goes on, and so does another process. */
@@ -234,11 +238,10 @@ static void exits_while_lone_requests_come(struct kunit *test)
 	for (unsigned int i = 0; i < 10; i++) {
 		struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 		unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
-		int before = atomic_read(&lone_seen.by_reporter) + atomic_read(&lone_seen.by_worker);
+		int before = seen_all();
 
 		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
-		KUNIT_EXPECT_TRUE(test, sva_becomes(atomic_read(&lone_seen.by_reporter) +
-						    atomic_read(&lone_seen.by_worker) > before));
+		KUNIT_EXPECT_TRUE(test, sva_becomes(seen_all() > before));
 		sva_proc_kill(bond->proc);
 		soft_storm_stop(bond->ep);
 		iopf_unbind(bond);

@@ -191,7 +191,7 @@ static u64 unbind_idle(struct kunit *test, struct iopf_bond *idle, struct bench_
 		idle->sva = sva_bind(test, idle->ep, idle->proc);
 		for (unsigned int n = 0; n < storm->nr; n++)
 			bench_forget_pages(storm->bonds[n]);
-		/* The first thing to be freed later costs more than the next: it is always first. */
+		/* The first thing to be freed later costs more than the next: it always is. */
 		kvfree_rcu_barrier();
 		rcu_barrier();
 		storm_burst(storm, iommu);
