@@ -1451,7 +1451,7 @@ static bool supported(struct smmu_test *t, u32 features, unsigned long pages, un
 static void each_missing_capability_is_noticed(struct kunit *test)
 {
 	const u32 features = ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_VAX;
-	const unsigned long pages = PAGE_SIZE | SZ_1G;
+	const unsigned long pages = BIT(PAGE_SHIFT) | BIT(30);
 	struct smmu_test *t = test->priv;
 
 	if (vabits_actual == 52 && !IS_ENABLED(CONFIG_ARM64_64K_PAGES))

@@ -63,11 +63,11 @@ static int ask_asleep(struct iopf_bond *bond, unsigned long addr, u32 perm)
 	return iopf_answer(bond, 0);
 }
 
-/* One request in each of MANY pages: all are served, and none by the reporter. */
-static void expect_workers(struct iopf_bond *bond, unsigned long mem, u32 perm)
+/* MANY requests, each @step behind the one before: all are served, and none by the reporter. */
+static void expect_workers(struct iopf_bond *bond, unsigned long mem, size_t step, u32 perm)
 {
 	for (unsigned int i = 0; i < MANY; i++)
-		KUNIT_EXPECT_EQ(bond->test, ask_asleep(bond, mem + i * PAGE_SIZE, perm), OK);
+		KUNIT_EXPECT_EQ(bond->test, ask_asleep(bond, mem + i * step, perm), OK);
 	KUNIT_EXPECT_EQ(bond->test, atomic_read(&lone_seen.by_reporter), 0);
 	KUNIT_EXPECT_EQ(bond->test, atomic_read(&lone_seen.by_worker), MANY);
 }
@@ -135,7 +135,7 @@ static void copy_on_write_is_for_workers(struct kunit *test)
 	for (unsigned int i = 0; i < MANY; i++)
 		KUNIT_ASSERT_EQ(test, sva_proc_write(bond->proc, mem + i * PAGE_SIZE, &byte, 1), 0);
 	child = sva_proc_fork(bond->proc);
-	expect_workers(bond, mem, IOPF_RW);
+	expect_workers(bond, mem, PAGE_SIZE, IOPF_RW);
 	sva_proc_exit(child);
 }
 
@@ -146,19 +146,20 @@ static void shared_memory_is_for_workers(struct kunit *test)
 					  MAP_SHARED | MAP_ANONYMOUS);
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
-	expect_workers(bond, mem, IOPF_RW);
+	expect_workers(bond, mem, PAGE_SIZE, IOPF_RW);
 }
 
+/* Each request is for memory where a huge page would go. */
 static void huge_pages_are_for_workers(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 	unsigned long mem;
 
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-		kunit_skip(test, "no huge pages");
-	mem = ALIGN(sva_proc_map(bond->proc, 3 * PMD_SIZE), PMD_SIZE);
-	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, PMD_SIZE, MADV_HUGEPAGE), 0);
-	expect_workers(bond, mem, IOPF_RW);
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || PMD_SIZE > SZ_4M)
+		kunit_skip(test, "no huge pages of which there is room for some");
+	mem = ALIGN(sva_proc_map(bond->proc, (MANY + 1) * PMD_SIZE), PMD_SIZE);
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, MANY * PMD_SIZE, MADV_HUGEPAGE), 0);
+	expect_workers(bond, mem, PMD_SIZE, IOPF_RW);
 }
 
 static void scarce_memory_is_for_workers(struct kunit *test)
@@ -167,7 +168,7 @@ static void scarce_memory_is_for_workers(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, MANY * PAGE_SIZE);
 
 	iopf_make_memory_scarce(test);
-	expect_workers(bond, mem, IOPF_RW);
+	expect_workers(bond, mem, PAGE_SIZE, IOPF_RW);
 }
 
 #ifdef CONFIG_MEMCG_V1
@@ -183,7 +184,7 @@ static void memory_group_near_its_limit_is_for_workers(struct kunit *test)
 	snprintf(limit, sizeof(limit), "%lu", 120 * PAGE_SIZE);
 	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", limit);
 	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
-	expect_workers(bond, mem, IOPF_RW);
+	expect_workers(bond, mem, PAGE_SIZE, IOPF_RW);
 
 	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
 	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, MANY * PAGE_SIZE), 0);

@@ -411,8 +411,9 @@ static void strays_are_shown(struct kunit *test)
 static long leave_fn(void *ep)
 {
 	struct device *dev = soft_endpoint_dev(ep);
+	struct iommu_fault_param *fp = rcu_dereference_protected(dev->iommu->fault_param, true);
 
-	iopf_queue_remove_device(dev->iommu->fault_param->queue, dev);
+	iopf_queue_remove_device(fp->queue, dev);
 	return 0;
 }
 
