@@ -186,6 +186,38 @@ TEST(process_that_has_a_lane_at_work_needs_no_reporter)
 	tear_down();
 }
 
+static struct sim_door doors[2];
+
+static vm_fault_t door_for_each_page(struct vm_area_struct *vma, unsigned long addr,
+				     unsigned int flags)
+{
+	mm->fault_data = &doors[addr == PAGE(1)];
+	return test_fault_at_door(vma, addr, flags);
+}
+
+/* The lane that the reporter would be has come back, the other one has not. */
+TEST(process_whose_second_lane_is_at_work_needs_no_reporter)
+{
+	struct vendor_request *waiting[2], *r;
+
+	set_up();
+	mm->fault = door_for_each_page;
+	for (u32 i = 0; i < 2; i++) {
+		doors[i] = (struct sim_door){ .shut = true };
+		waiting[i] = vendor_ask(beside, pasid, i, PAGE(i));
+		test_unanswered(waiting[i]);
+	}
+	doors[0].shut = false;
+	test_answered(waiting[0], SUCCESS);
+	mm->fault = NULL;
+	r = send(PAGE(2), false);
+	test_answered(r, SUCCESS);
+	test_unanswered(waiting[1]);
+	doors[1].shut = false;
+	test_answered(waiting[1], SUCCESS);
+	tear_down();
+}
+
 static struct vendor_request *meanwhile[2];
 
 static vm_fault_t more_requests_come(struct vm_area_struct *vma, unsigned long addr,
