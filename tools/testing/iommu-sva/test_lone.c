@@ -188,8 +188,8 @@ TEST(process_that_has_a_lane_at_work_needs_no_reporter)
 
 static struct sim_door doors[2];
 
-static vm_fault_t door_for_each_page(struct vm_area_struct *vma, unsigned long addr,
-				     unsigned int flags)
+static vm_fault_t fault_at_own_door(struct vm_area_struct *vma, unsigned long addr,
+				    unsigned int flags)
 {
 	mm->fault_data = &doors[addr == PAGE(1)];
 	return test_fault_at_door(vma, addr, flags);
@@ -201,7 +201,7 @@ TEST(process_whose_second_lane_is_at_work_needs_no_reporter)
 	struct vendor_request *waiting[2], *r;
 
 	set_up();
-	mm->fault = door_for_each_page;
+	mm->fault = fault_at_own_door;
 	for (u32 i = 0; i < 2; i++) {
 		doors[i] = (struct sim_door){ .shut = true };
 		waiting[i] = vendor_ask(beside, pasid, i, PAGE(i));
