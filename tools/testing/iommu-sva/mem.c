@@ -16,7 +16,7 @@ static struct live {
 } live[MAX_LIVE];
 static size_t nr_live;
 
-static unsigned int nr_allocs, fail_in, nr_logged;
+static unsigned int nr_allocs, nr_failed, fail_in, nr_logged;
 static bool failed;
 
 static void *take(size_t size, const char *where)
@@ -38,6 +38,7 @@ void *sim_alloc(size_t size, gfp_t gfp, const char *where)
 	nr_allocs++;
 	if (fail_in && !--fail_in) {
 		failed = true;
+		nr_failed++;
 		return NULL;
 	}
 	return take(size, where);
@@ -69,6 +70,11 @@ void sim_fail_alloc(unsigned int nth)
 {
 	fail_in = nth;
 	failed = false;
+}
+
+unsigned int sim_nr_failed_allocs(void)
+{
+	return nr_failed;
 }
 
 bool sim_alloc_failed(void)

@@ -59,6 +59,7 @@ void sim_pass(struct sim_door *door);
 /* The nth allocation from now on fails; 0: none. The number of allocations so far, failed or not */
 void sim_fail_alloc(unsigned int nth);
 unsigned int sim_nr_allocs(void);
+unsigned int sim_nr_failed_allocs(void);
 /* Did the one that was to fail come? */
 bool sim_alloc_failed(void);
 void *sim_alloc_sure(size_t size, const char *where);
