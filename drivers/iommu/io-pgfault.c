@@ -877,7 +877,12 @@ static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool or
 	list_add_tail(&slot->node, mine);
 }
 
-/* For one that is not in a group, see iopf_respond(). */
+static bool iopf_is_last(const struct iopf_fault *evt)
+{
+	return evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+}
+
+/* For a last page that is not in a group, see iopf_respond(). Nobody waits for other pages. */
 static void iopf_refuse_last(struct device *dev, struct iopf_fault *last, enum iopf_count why)
 {
 	struct iommu_page_response resp = {
@@ -886,6 +891,8 @@ static void iopf_refuse_last(struct device *dev, struct iopf_fault *last, enum i
 		.code = IOMMU_PAGE_RESP_INVALID,
 	};
 
+	if (!iopf_is_last(last))
+		return;
 	trace_iopf_response(dev, &resp, why);
 	dev_iommu_ops(dev)->page_response(dev, last, &resp);
 }
@@ -1545,11 +1552,6 @@ static struct iommu_attach_handle *iopf_find_handle(struct device *dev, ioasid_t
 	return handle;
 }
 
-static bool iopf_is_last(const struct iopf_fault *evt)
-{
-	return evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
-}
-
 static int iopf_add_partial(struct iopf_device *idev, const struct iopf_fault *evt)
 {
 	struct iopf_slot *slot;
@@ -1700,7 +1702,7 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct
 	} else {
 		ret = iopf_take(idev, evt, found, &why);
 	}
-	if (ret && iopf_is_last(evt))
+	if (ret)
 		iopf_refuse_last(idev->fp.dev, evt, why);
 	return ret;
 }
@@ -1740,8 +1742,7 @@ int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 		guard(mutex)(&idev->fp.lock);
 		return iopf_collect(idev, evt, &found);
 	}
-	if (iopf_is_last(evt))
-		iopf_refuse_last(dev, evt, IOPF_DRAINED);
+	iopf_refuse_last(dev, evt, IOPF_DRAINED);
 	return -ENODEV;
 }
 EXPORT_SYMBOL_GPL(iommu_report_device_fault);
@@ -1763,8 +1764,7 @@ void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int
 
 	if (!idev) {
 		for (unsigned int i = 0; i < nr; i++)
-			if (iopf_is_last(&evts[i]))
-				iopf_refuse_last(dev, &evts[i], IOPF_DRAINED);
+			iopf_refuse_last(dev, &evts[i], IOPF_DRAINED);
 		return;
 	}
 	guard(mutex)(&idev->fp.lock);
@@ -1790,8 +1790,7 @@ struct iopf_lane *iopf_report_lone(struct device *dev, struct iopf_fault *evt)
 	struct iopf_found found = {};
 
 	if (!idev) {
-		if (iopf_is_last(evt))
-			iopf_refuse_last(dev, evt, IOPF_DRAINED);
+		iopf_refuse_last(dev, evt, IOPF_DRAINED);
 		return NULL;
 	}
 	guard(mutex)(&idev->fp.lock);

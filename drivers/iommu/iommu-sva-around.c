@@ -44,6 +44,9 @@
  * pages count as neither used nor unused. Pages that are gone again are not counted
  * either, nor those of a stream that had to make room for another device's.
  *
+ * What is at hand (sva_around_is_at_hand()) is found out with the same questions, before a request
+ * is served, under the lock of its VMA.
+ *
  * Locks: mmap_lock, by trylock, outside of page-table locks; sva_around.lock inside of nothing and
  * outside of nothing.
  */
@@ -96,7 +99,6 @@ MODULE_PARM_DESC(fault_around_pages,
  * @mm: whose memory; the caller keeps it alive
  * @lane: who works on it
  * @stream: whose window it is
- * @memcg: what its pages are charged to
  * @perm: access that was asked for
  * @next: address of the next page
  * @end: where the window ends
@@ -106,7 +108,6 @@ struct around_job {
 	struct mm_struct *mm;
 	struct iopf_lane *lane;
 	struct sva_stream *stream;
-	struct mem_cgroup *memcg;
 	u32 perm;
 	unsigned long next;
 	unsigned long end;
@@ -166,14 +167,14 @@ static bool node_has_room(int nid, unsigned int nr)
 	return false;
 }
 
-static bool around_has_room(const struct around_job *job, struct vm_area_struct *vma,
-			    unsigned int nr)
+/* For @nr pages, and for what goes with them, charged to the memory group that is active */
+static bool around_has_room(struct vm_area_struct *vma, unsigned int nr)
 {
 	int nid;
 
 	/* Nobody else is kept from taking it meanwhile; the spare is for that, too. */
 	nr += AROUND_SPARE;
-	if (!memcg_has_room(job->memcg, nr))
+	if (!memcg_has_room(memcg_in_charge(), nr))
 		return false;
 	if (!vma_policy(vma))
 		return node_has_room(numa_mem_id(), nr);
@@ -466,7 +467,7 @@ static bool around_chunk(struct around_job *job, bool keeps_accessed)
 	nr = min((pmd_addr_end(job->next, job->end) - job->next) >> PAGE_SHIFT, AROUND_CHUNK);
 
 	if (nr && around_is_for(vma, job->perm) && !around_may_be_huge(vma, job->next) &&
-	    around_has_room(job, vma, nr)) {
+	    around_has_room(vma, nr)) {
 		got = around_fill(job, vma, nr, keeps_accessed);
 		job->next += got * PAGE_SIZE;
 		if (job->next == job->end)
@@ -481,10 +482,8 @@ static void around_map(struct around_job *job, bool keeps_accessed)
 	/* What was served before, for other requests, is not delayed by more than a chunk. */
 	if (job->end - job->next > AROUND_CHUNK * PAGE_SIZE)
 		iopf_lane_may_wait(job->lane);
-	job->memcg = get_mem_cgroup_from_mm(job->mm);
 	while (around_chunk(job, keeps_accessed) && !sva_fault_is_moot(job->mm, job->lane))
 		cond_resched();
-	mem_cgroup_put(job->memcg);
 }
 
 /*
@@ -576,6 +575,12 @@ void sva_around_init(struct sva_around *around)
 	sva_streams_init(&around->streams);
 }
 
+static bool around_concerns(struct sva_around *around, const struct iommu_fault_page_request *prm)
+{
+	return READ_ONCE(fault_around_pages) &&
+	       sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT);
+}
+
 /**
  * sva_around() - A page request has been served: map what will be asked for next
  * @around: of the process
@@ -593,8 +598,7 @@ unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct
 	/* Has been asked already: sva_around_is_at_hand() */
 	if (lane->is_reporter)
 		return prm->addr;
-	if (!READ_ONCE(fault_around_pages) ||
-	    !sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT))
+	if (!around_concerns(around, prm))
 		return prm->addr;
 	return around_go_on(around, mm, lane, prm);
 }
@@ -602,12 +606,11 @@ unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct
 /**
  * sva_around_is_at_hand() - Can a page be had without waiting for anything?
  * @around: of the process
- * @vma: where the page is, with its lock held
+ * @vma: where the page is: anonymous memory, with the VMA's lock held
  * @prm: the request for it; not served yet
  *
- * That is fresh anonymous memory, a page that is there, in an address range that no stream makes
- * use of. If not, the request may concern a stream, and must not be served without sva_around();
- * else sva_around() has nothing to do.
+ * That is a fresh page, not a huge one, where no stream goes on: then sva_around() has nothing to
+ * do. If not, the request may concern a stream, and must not be served without it.
  *
  * Context: process, the process's memory group is active.
  * Return: true if it can, and memory is not short.
@@ -615,16 +618,14 @@ unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct
 bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
 			   const struct iommu_fault_page_request *prm)
 {
-	struct around_job job = { .memcg = memcg_in_charge() };
 	unsigned long empty, other;
 
-	if (!vma_is_anonymous(vma) || !around_is_for(vma, prm->perm))
+	if (!around_is_for(vma, prm->perm))
 		return false;
 	around_scan(vma->vm_mm, prm->addr & PAGE_MASK, 1, &empty, &other);
-	if (!empty || around_may_be_huge(vma, prm->addr) || !around_has_room(&job, vma, 1))
+	if (!empty || around_may_be_huge(vma, prm->addr) || !around_has_room(vma, 1))
 		return false;
-	return !READ_ONCE(fault_around_pages) ||
-	       !sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT);
+	return !around_concerns(around, prm);
 }
 
 /* Takes a stream over that has nobody else at work on it; forgets the others of that key. */

@@ -487,7 +487,7 @@ static struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long a
 	return NULL;
 }
 
-/* How long a fault takes: a file server, a monitor of page faults. */
+/* Is it for others to say how long a fault takes: a file server, a monitor of page faults? */
 static bool sva_others_decide(struct vm_area_struct *vma)
 {
 	return !vma_is_anonymous(vma) || userfaultfd_armed(vma);

@@ -83,15 +83,24 @@ void bench_fill_ring(struct bench_bond *b, unsigned int nr)
 		iopf_last(b->bond, i, b->addrs[i], IOPF_RW);
 }
 
-u64 bench_serve_ring(struct bench_bond *b, unsigned int nr)
+static u64 await_responses(struct bench_bond *b)
 {
-	u64 ticks;
+	u64 ticks = soft_meter_wait(b->iommu);
 
-	soft_meter_arm(b->iommu, nr);
-	soft_iommu_hold_prq(b->iommu, false);
-	ticks = soft_meter_wait(b->iommu);
 	KUNIT_ASSERT_NE_MSG(b->test, ticks, 0, "responses are missing");
 	return ticks;
+}
+
+static void await_arrival(struct bench_bond *b)
+{
+	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
+}
+
+u64 bench_serve_ring(struct bench_bond *b, unsigned int nr)
+{
+	soft_meter_arm(b->iommu, nr);
+	soft_iommu_hold_prq(b->iommu, false);
+	return await_responses(b);
 }
 
 u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr)
@@ -100,9 +109,8 @@ u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr)
 
 	soft_meter_arm(b->iommu, nr);
 	soft_iommu_release_prq_later(b->iommu, 3);
-	ticks = soft_meter_wait(b->iommu);
-	KUNIT_ASSERT_NE_MSG(b->test, ticks, 0, "responses are missing");
-	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
+	ticks = await_responses(b);
+	await_arrival(b);
 	return ticks;
 }
 
@@ -110,7 +118,7 @@ u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
 {
 	u64 ticks = bench_serve_ring(b, nr);
 
-	KUNIT_ASSERT_TRUE(b->test, sva_becomes(!soft_pri_outstanding(b->bond->ep)));
+	await_arrival(b);
 	return ticks;
 }
 

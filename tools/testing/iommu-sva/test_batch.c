@@ -4,29 +4,7 @@
  */
 #include <iopf.h>
 
-#include "test.h"
-
-static struct vendor_dev *dev, *beside;
-static struct mm_struct *mm;
-static struct iommu_sva *sva, *other;
-static u32 pasid;
-
-static void set_up(void)
-{
-	dev = test_dev();
-	beside = test_dev_beside(dev);
-	mm = test_mm();
-	sva = test_bind(dev, mm);
-	other = test_bind(beside, mm);
-	pasid = iommu_sva_get_pasid(sva);
-}
-
-static void tear_down(void)
-{
-	iommu_sva_unbind_device(sva);
-	iommu_sva_unbind_device(other);
-	mmput(mm);
-}
+#include "pair.h"
 
 /* Requests for the first @nr pages, all of them under way before the first is served */
 static void serve_pages(u32 nr)

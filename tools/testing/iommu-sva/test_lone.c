@@ -4,30 +4,7 @@
  */
 #include <iopf.h>
 
-#include "test.h"
-
-static struct vendor_dev *dev, *beside;
-static struct mm_struct *mm;
-static struct iommu_sva *sva, *other;
-static u32 pasid;
-
-static void set_up(void)
-{
-	dev = test_dev();
-	beside = test_dev_beside(dev);
-	mm = test_mm();
-	sva = test_bind(dev, mm);
-	other = test_bind(beside, mm);
-	pasid = iommu_sva_get_pasid(sva);
-	sim_cpu_is_wanted = false;
-}
-
-static void tear_down(void)
-{
-	iommu_sva_unbind_device(sva);
-	iommu_sva_unbind_device(other);
-	mmput(mm);
-}
+#include "pair.h"
 
 static struct vendor_request *send(unsigned long addr, bool by_reporter)
 {
