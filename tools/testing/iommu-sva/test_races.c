@@ -405,6 +405,13 @@ static void touch_by_dma(void *arg)
 	vendor_dma(dev, pasid, PAGE(2), false);
 }
 
+/* Of what was unmapped, in the root or elsewhere */
+static void nothing_is_left(void)
+{
+	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
+	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+}
+
 EXPLORE(munmap_against_service_and_dma)
 {
 	set_up();
@@ -414,9 +421,7 @@ EXPLORE(munmap_against_service_and_dma)
 	sim_spawn("munmap", unmap, NULL);
 	sim_spawn("dma", touch_by_dma, NULL);
 	all_answered();
-	/* Nothing is left of it, in the root or elsewhere. */
-	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
-	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+	nothing_is_left();
 	tear_down();
 }
 
@@ -434,9 +439,26 @@ EXPLORE(munmap_against_the_copy_of_a_new_slot)
 	ask(0, PAGE(1));
 	sim_spawn("munmap", unmap_under_work, NULL);
 	all_answered();
-	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
-	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
+	nothing_is_left();
 	tear_down();
+}
+
+static void unmap_beside_a_bind(void)
+{
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("munmap", unmap, NULL);
+	sim_settle();
+	nothing_is_left();
+	tear_down();
+}
+
+/* The same while a bind copies it: nothing that the bind holds keeps the table. */
+EXPLORE(munmap_against_a_bind_that_copies_a_new_slot)
+{
+	set_up();
+	beside = test_dev_beside(dev);
+	sim_touch(mm, PAGE(1), true);
+	unmap_beside_a_bind();
 }
 
 EXPLORE(munmap_against_bind)
@@ -448,12 +470,7 @@ EXPLORE(munmap_against_bind)
 	sva = test_bind(dev, mm);
 	pasid = iommu_sva_get_pasid(sva);
 	touch_by_dma(NULL);
-	sim_spawn("bind", bind_beside, NULL);
-	sim_spawn("munmap", unmap, NULL);
-	sim_settle();
-	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
-	SIM_CHECK(!vendor_root(dev, pasid)[0].pgd);
-	tear_down();
+	unmap_beside_a_bind();
 }
 
 EXPLORE(munmap_against_unbind)

@@ -237,7 +237,7 @@ static void vendor_release(struct iommu_domain *d)
 	sim_point("release");
 }
 
-/* An invalidation that comes just now must reach the domain. */
+/* An invalidation that comes just now must reach the domain. This one mends no slot of the root. */
 static void check_reached(struct vendor_domain *domain)
 {
 	struct mm_struct *mm = domain->domain.mm;
@@ -246,7 +246,7 @@ static void check_reached(struct vendor_domain *domain)
 	if (!dev_iommu_ops(&domain->iommu->devs->pdev.dev)->sva_ops)
 		return;
 	spin_lock(&mm->page_table_lock);
-	sim_invalidate(mm, PAGE_SIZE, 2 * PAGE_SIZE);
+	sim_invalidate(mm, TASK_SIZE_MAX, TASK_SIZE_MAX + PAGE_SIZE);
 	spin_unlock(&mm->page_table_lock);
 	/* After the process's exit there is nobody to tell. */
 	if (domain->invalidated == before && sim_mm_is_watched(mm) && mm->mm_users.counter)
