@@ -85,6 +85,8 @@ struct smmu_fn {
  * @held: the group that @plain's handler keeps, if @hold
  * @hold: do not answer
  * @irq: stands for an interrupt thread, where the test must wait for it
+ * @drain: stands for a thread that drains the faults of the first function
+ * @drained: @drain has done so
  * @task: the test's
  */
 struct smmu_test {
@@ -103,6 +105,8 @@ struct smmu_test {
 	struct iopf_group *held;
 	bool hold;
 	struct work_struct irq;
+	struct work_struct drain;
+	struct completion drained;
 	struct task_struct *task;
 };
 
@@ -1330,34 +1334,49 @@ static void drain_of_a_device_without_faults_does_nothing(struct kunit *test)
 	expect_no_cmd(t);
 }
 
-/* The interrupt comes when the test sleeps, and no earlier. */
-static void wait_until_the_test_sleeps(struct smmu_test *t)
-{
-	while (READ_ONCE(t->task->__state) != TASK_UNINTERRUPTIBLE)
-		cond_resched();
-}
-
 static void smmu_priq_work(struct work_struct *work)
 {
 	struct smmu_test *t = container_of(work, struct smmu_test, irq);
 
-	wait_until_the_test_sleeps(t);
 	arm_smmu_sva_priq_thread(t->smmu);
 }
 
+static void smmu_drain_work(struct work_struct *work)
+{
+	struct smmu_test *t = container_of(work, struct smmu_test, drain);
+
+	arm_smmu_sva_drain(&t->fn[0]->pdev.dev, SVA_SSID);
+	complete(&t->drained);
+}
+
+/* The entry has left the queue, and can't be reported while the test has the streams. */
 static void drain_waits_for_the_pri_queue(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
 
 	attach_plain(t);
 	INIT_WORK(&t->irq, smmu_priq_work);
+	INIT_WORK(&t->drain, smmu_drain_work);
+	init_completion(&t->drained);
 	push_last(t, 0x12);
+	mutex_lock(&t->smmu->streams_mutex);
 	schedule_work(&t->irq);
-	arm_smmu_sva_drain(&t->fn[0]->pdev.dev, SVA_SSID);
+	schedule_work(&t->drain);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&t->drained, HZ / 5), 0);
+	KUNIT_EXPECT_TRUE(test, priq_is_empty(t));
+	mutex_unlock(&t->smmu->streams_mutex);
+	flush_work(&t->drain);
 	KUNIT_EXPECT_EQ(test, t->groups, 1);
 	KUNIT_EXPECT_EQ(test, t->smmu->priq.q.handled, 1);
 	flush_work(&t->irq);
 	detach_plain(t);
+}
+
+/* The interrupt comes when the test sleeps, and no earlier. */
+static void wait_until_the_test_sleeps(struct smmu_test *t)
+{
+	while (READ_ONCE(t->task->__state) != TASK_UNINTERRUPTIBLE)
+		cond_resched();
 }
 
 /* As the base's event thread does it */
