@@ -104,7 +104,7 @@ static size_t resident_pages(void *memory, size_t size)
 	return count;
 }
 
-/* Warnings and worse that the kernel logged since the last call. */
+/* Warnings and worse, and events of an IOMMU, that the kernel logged since the last call. */
 static int complaints(void)
 {
 	char record[2048];
@@ -120,7 +120,7 @@ static int complaints(void)
 		if (n < 0)
 			continue; /* overrun: the next read goes on with what is left */
 		record[n] = '\0';
-		count += (atoi(record) & 7) <= 4;
+		count += sva_log_kind(record) != SVA_LOG_FINE;
 	}
 	return count;
 }

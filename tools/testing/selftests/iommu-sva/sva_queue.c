@@ -36,6 +36,35 @@ void sva_relax(void)
 	nanosleep(&(struct timespec) { .tv_nsec = 100000 }, NULL);
 }
 
+/*
+ * SMMUv3's driver logs events at level info. An IOMMU's driver that speaks while tests run has an
+ * event or an error to report, but for a queue that overflows, which loses no request.
+ */
+enum sva_log sva_log_kind(const char *record)
+{
+	static const char * const drivers[] = {
+		"arm-smmu-v3 ", "DMAR: ", "DMAR-IR: ", "AMD-Vi: ", "iommu: ",
+	};
+	const char *text = strchr(record, ';');
+	int level = atoi(record);
+	size_t i, len;
+
+	/* A level with a facility is that of a program, which may be the test. */
+	if (!text || level > 7)
+		return SVA_LOG_FINE;
+	len = strcspn(++text, "\n");
+	/* What was suppressed has been seen once, with its own level. */
+	if (memmem(text, len, "callbacks suppressed", 20))
+		return SVA_LOG_FINE;
+	if (level <= 4)
+		return SVA_LOG_WARNING;
+	for (i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (memmem(text, len, drivers[i], strlen(drivers[i])) &&
+		    !memmem(text, len, "queue overflowed", 16))
+			return SVA_LOG_IOMMU_EVENT;
+	return SVA_LOG_FINE;
+}
+
 __u64 sva_fnv1a(const void *data, size_t len)
 {
 	const __u8 *byte = data;

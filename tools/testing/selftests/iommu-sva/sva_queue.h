@@ -137,6 +137,15 @@ __s64 sva_now_ms(void);
 /* Sleep a little between two looks at a condition. */
 void sva_relax(void);
 
+/* How a record of the kernel's log, as /dev/kmsg has it, is to be taken. */
+enum sva_log {
+	SVA_LOG_FINE,
+	SVA_LOG_WARNING,	/* or worse */
+	SVA_LOG_IOMMU_EVENT,	/* that an IOMMU's driver has logged, at whatever level */
+};
+
+enum sva_log sva_log_kind(const char *record);
+
 /* What the device computes for SVA_DMA_OP_CHECKSUM. */
 __u64 sva_fnv1a(const void *data, size_t len);
 

@@ -173,10 +173,14 @@ static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
 		env_count(_metadata, env, i, &env->before[i], &channels);
 }
 
-/* Lines of the kernel log since the last look that match @wanted and are warnings or worse. */
+/*
+ * Lines of the kernel log since the last look that match @wanted and are warnings or worse; without
+ * @wanted, those about the IOMMU or a device, and all events of an IOMMU.
+ */
 static int env_complaints(struct sva_env *env, const char *wanted, char *first, size_t size)
 {
 	char record[2048], *text;
+	enum sva_log kind;
 	int count = 0;
 	ssize_t n;
 
@@ -187,11 +191,11 @@ static int env_complaints(struct sva_env *env, const char *wanted, char *first, 
 		if (n <= 0)
 			return count;
 		record[n] = '\0';
-		text = strchr(record, ';');
-		/* What was suppressed has been seen once, with its own level. */
-		if (!text || (atoi(record) & 7) > 4 || strstr(text, "callbacks suppressed"))
+		kind = sva_log_kind(record);
+		if (kind == SVA_LOG_FINE)
 			continue;
-		if (wanted ? !strstr(text, wanted) :
+		text = strchr(record, ';');
+		if (wanted ? !strstr(text, wanted) : kind == SVA_LOG_WARNING &&
 		    !strstr(text, "DMAR") && !strcasestr(text, "mmu") &&
 		    !strstr(text, "sva-dma") && !strstr(text, "iopf"))
 			continue;
@@ -437,6 +441,21 @@ static int write_text(const char *path, const char *text)
 	close(fd);
 	return n == len ? 0 : error ?: -EIO;
 }
+
+/*
+ * For scan-log, which looks at the log afterwards: lines that match @pattern must (SVA-EXPECT) or
+ * may (SVA-ALLOW) follow, up to the END of the same name.
+ */
+static void kmsg_mark(const char *what, const char *pattern)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s %s", what, pattern);
+	write_text("/dev/kmsg", line);
+}
+
+/* What the base logs of a transaction whose PASID has no context descriptor */
+#define EVENT_WITHOUT_CD	"arm-smmu-v3 .*: (event 0x0[8a] received:|\\s+0x[0-9a-f]{16})$"
 
 static long read_number(const char *path)
 {
