@@ -203,6 +203,15 @@ static void svm_repeat_atc(struct svm_batch *batch, const struct svm_dev *sdev,
 		svm_add_atc(batch, sdev, b);
 }
 
+/* All that the IOMMU itself may have cached of a PASID */
+static void svm_add_entry(struct svm_batch *batch, ioasid_t pasid)
+{
+	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
+	intel_svm_make_pasid_cache_desc(svm_next_desc(batch), pasid);
+	svm_make_fence_desc(svm_next_desc(batch));
+	svm_add_iotlb(batch, pasid, intel_svm_make_blocks(0, ULONG_MAX, 0));
+}
+
 /* After a change of the device's PASID entry, or of everything it leads to */
 static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
 {
@@ -210,14 +219,25 @@ static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sde
 	struct svm_batch batch = { .iommu = iommu };
 
 	guard(rcu)();
-	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
-	intel_svm_make_pasid_cache_desc(svm_next_desc(&batch), sdev->pasid);
-	svm_make_fence_desc(svm_next_desc(&batch));
-	svm_add_iotlb(&batch, sdev->pasid, all);
+	svm_add_entry(&batch, sdev->pasid);
 	svm_add_atc(&batch, sdev, all);
 	svm_submit(&batch);
 	svm_repeat_atc(&batch, sdev, all);
 	svm_submit(&batch);
+}
+
+/* The ATCs of all devices, behind what is in the batch already */
+static void svm_flush_atcs(struct svm_batch *batch, struct svm_domain *sdom,
+			   const struct svm_blocks b)
+{
+	struct svm_dev *sdev;
+
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_add_atc(batch, sdev, b);
+	svm_submit(batch);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_repeat_atc(batch, sdev, b);
+	svm_submit(batch);
 }
 
 static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned long start,
@@ -227,20 +247,14 @@ static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned lon
 	const struct svm_blocks range =
 		intel_svm_make_blocks(start, end, cap_max_amask_val(sdom->iommu->cap));
 	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *first, *sdev;
+	struct svm_dev *first;
 
 	guard(rcu)();
 	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
 	if (!first)
 		return;
-
 	svm_add_iotlb(&batch, first->pasid, range);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_add_atc(&batch, sdev, range);
-	svm_submit(&batch);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_repeat_atc(&batch, sdev, range);
-	svm_submit(&batch);
+	svm_flush_atcs(&batch, sdom, range);
 }
 
 static void intel_svm_flush_atc(struct device *dev)
@@ -366,15 +380,25 @@ static bool svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 	return true;
 }
 
+/*
+ * Hardware is waited for with interrupts off, in the exit of the process: once for all devices, as
+ * long as their descriptors fit into a batch. One that is being detached meanwhile is told twice.
+ */
 static void intel_svm_release(struct iommu_domain *domain)
 {
+	const struct svm_blocks all = intel_svm_make_blocks(0, ULONG_MAX, 0);
 	struct svm_domain *sdom = to_svm_domain(domain);
-	struct svm_dev *sdev;
+	struct svm_batch batch = { .iommu = sdom->iommu };
+	struct svm_dev *sdev, *changed = NULL;
 
 	guard(rcu)();
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		if (svm_exit_entry(sdom, sdev))
-			svm_flush_entry(sdom->iommu, sdev);
+			changed = sdev;
+	if (!changed)
+		return;
+	svm_add_entry(&batch, changed->pasid);
+	svm_flush_atcs(&batch, sdom, all);
 }
 
 static void svm_clear_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
@@ -401,9 +425,7 @@ static void svm_announce_entry(struct intel_iommu *iommu, const struct svm_dev *
 		iommu_flush_write_buffer(iommu);
 		return;
 	}
-	intel_svm_make_pasid_cache_desc(svm_next_desc(&batch), sdev->pasid);
-	svm_make_fence_desc(svm_next_desc(&batch));
-	svm_add_iotlb(&batch, sdev->pasid, intel_svm_make_blocks(0, ULONG_MAX, 0));
+	svm_add_entry(&batch, sdev->pasid);
 	svm_submit(&batch);
 }
 

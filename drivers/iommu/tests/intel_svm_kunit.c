@@ -22,6 +22,7 @@
 
 #define VTD_SEED		6120117
 #define VTD_EVENTS		1024
+#define VTD_DEVS		20
 #define VTD_PASID		0x2345
 #define VTD_MAX_PASID		0x4000
 #define VTD_ROOT		0x12345000ULL
@@ -64,13 +65,13 @@ struct vtd_dev {
 };
 
 /**
- * struct vtd - an IOMMU, two functions behind it, and what they have seen
+ * struct vtd - an IOMMU, functions behind it, and what they have seen
  * @test: whose priv it is
  * @hw: the IOMMU
  * @unit: of the IOMMU core, with operations that are the back-end's
  * @regs: memory that &intel_iommu.reg points to
  * @sdom: an SVA domain for tests that do without an mm
- * @dev: the functions
+ * @dev: the functions; two of them unless a test adds more
  * @plain: a domain that takes page faults, for tests of the page request queue
  * @events: in order
  * @nr: how many
@@ -89,7 +90,7 @@ struct vtd {
 	struct iommu_device unit;
 	void *regs;
 	struct svm_domain sdom;
-	struct vtd_dev *dev[2];
+	struct vtd_dev *dev[VTD_DEVS];
 	struct iommu_domain plain;
 	struct vtd_event *events;
 	unsigned int nr;
@@ -411,8 +412,8 @@ static void intel_svm_test_exit(struct kunit *test)
 	if (!vtd || !vtd->hw)
 		return;
 	KUNIT_EXPECT_TRUE(test, list_empty(&vtd->sdom.devs));
-	vtd_remove_dev(vtd, 0);
-	vtd_remove_dev(vtd, 1);
+	for (unsigned int n = 0; n < VTD_DEVS; n++)
+		vtd_remove_dev(vtd, n);
 	iopf_queue_free(vtd->hw->iopf_queue);
 }
 
@@ -994,21 +995,77 @@ static void vtd_expect_entry_flush(struct vtd *vtd, unsigned int at)
 	KUNIT_EXPECT_EQ(vtd->test, vtd_iotlb_order(&e[2].desc), SVM_ORDER_ALL);
 	KUNIT_EXPECT_EQ(vtd->test, vtd_type(&e[3]), VTD_ATC);
 	KUNIT_EXPECT_EQ(vtd->test, vtd_atc_order(&e[3].desc), SVM_ORDER_ALL);
-	KUNIT_EXPECT_EQ(vtd->test, e[4].kind, VTD_SUBMITTED);
 }
 
-static void release_flushes_each_device(struct kunit *test)
+static void vtd_many_desc(const unsigned int *devs, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u devices", *devs);
+}
+
+/* What fits into one batch, the first number that does not, and more */
+static const unsigned int vtd_many[] = { 1, 2, 8, SVM_BATCH - 3, SVM_BATCH - 2, VTD_DEVS };
+
+KUNIT_ARRAY_PARAM(vtd_many, vtd_many, vtd_many_desc);
+
+static void vtd_attach_many(struct vtd *vtd, unsigned int devs)
+{
+	for (unsigned int n = 0; n < devs; n++) {
+		if (!vtd->dev[n])
+			vtd_add_dev(vtd, n);
+		KUNIT_ASSERT_EQ(vtd->test, vtd_attach(vtd, n), 0);
+	}
+	vtd->nr = 0;
+}
+
+/*
+ * The exit of a process waits for hardware with interrupts off. First all entries, then one flush
+ * of all that the IOMMU has cached, then the ATC of each device, and one wait for each batch.
+ */
+static void release_waits_once_for_all_devices(struct kunit *test)
+{
+	unsigned int devs = *(const unsigned int *)test->param_value, batches, rids = 0;
+	struct vtd *vtd = test->priv;
+	const struct vtd_event *e;
+
+	vtd_attach_many(vtd, devs);
+	batches = DIV_ROUND_UP(3 + devs, SVM_BATCH);
+	intel_sva_ops.release(&vtd->sdom.domain);
+	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), batches);
+	KUNIT_ASSERT_EQ(test, vtd->nr, devs + 3 + devs + batches);
+	for (unsigned int n = 0; n < devs; n++) {
+		KUNIT_EXPECT_EQ(test, vtd->events[n].kind, VTD_STORE);
+		KUNIT_EXPECT_TRUE(test, vtd_entry(vtd, n)->val[0] & BIT_ULL(1));
+	}
+	vtd_expect_entry_flush(vtd, devs);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), devs);
+	for (unsigned int n = 0; n < vtd_count(vtd, VTD_ATC); n++) {
+		e = vtd_find(vtd, VTD_ATC, n);
+		KUNIT_EXPECT_EQ(test, vtd_atc_order(&e->desc), SVM_ORDER_ALL);
+		KUNIT_EXPECT_EQ(test, FIELD_GET(GENMASK_ULL(51, 32), e->desc.qw0), VTD_PASID);
+		rids |= BIT(PCI_SLOT(FIELD_GET(GENMASK_ULL(31, 16), e->desc.qw0)) - 2);
+	}
+	KUNIT_EXPECT_EQ(test, rids, GENMASK(devs - 1, 0));
+	KUNIT_EXPECT_EQ(test, vtd->events[vtd->nr - 1].kind, VTD_SUBMITTED);
+	for (unsigned int n = 0; n < devs; n++)
+		vtd_detach(vtd, n);
+}
+
+/* The second time is behind the one wait for the first. */
+static void release_tells_twice_who_needs_it(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	vtd_attach_both(vtd);
+	vtd_attach_many(vtd, 8);
+	vtd->dev[2]->info.dtlb_extra_inval = 1;
+	vtd->dev[5]->info.dtlb_extra_inval = 1;
 	intel_sva_ops.release(&vtd->sdom.domain);
-	KUNIT_EXPECT_EQ(test, vtd->nr, 12);
-	KUNIT_EXPECT_EQ(test, vtd->events[0].kind, VTD_STORE);
-	vtd_expect_entry_flush(vtd, 1);
-	KUNIT_EXPECT_EQ(test, vtd->events[6].kind, VTD_STORE);
-	vtd_expect_entry_flush(vtd, 7);
-	vtd_detach_both(vtd);
+	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), 2);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 10);
+	KUNIT_ASSERT_EQ(test, vtd->nr, 8 + 3 + 8 + 1 + 2 + 1);
+	KUNIT_EXPECT_EQ(test, vtd->events[19].kind, VTD_SUBMITTED);
+	KUNIT_EXPECT_EQ(test, vtd->events[22].kind, VTD_SUBMITTED);
+	for (unsigned int n = 0; n < 8; n++)
+		vtd_detach(vtd, n);
 }
 
 /* The entry changes only when no cache holds it. */
@@ -1028,6 +1085,7 @@ static void detach_wipes_after_the_flush(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd->events[0].snap.val[0], live.val[0] & ~BIT_ULL(0));
 	KUNIT_EXPECT_MEMEQ(test, &vtd->events[0].snap.val[1], &live.val[1], 7 * sizeof(u64));
 	vtd_expect_entry_flush(vtd, 1);
+	KUNIT_EXPECT_EQ(test, vtd->events[5].kind, VTD_SUBMITTED);
 	for (unsigned int i = 6; i < vtd->nr; i++) {
 		KUNIT_EXPECT_EQ(test, vtd->events[i].kind, VTD_STORE);
 		KUNIT_EXPECT_FALSE(test, vtd->events[i].snap.val[0] & 1);
@@ -1058,10 +1116,30 @@ static void release_leaves_a_cleared_entry_alone(struct kunit *test)
 	vtd_entry(vtd, 0)->val[0] = first & ~1ULL;
 	intel_sva_ops.release(&vtd->sdom.domain);
 	KUNIT_EXPECT_EQ(test, vtd_entry(vtd, 0)->val[0], first & ~1ULL);
-	KUNIT_EXPECT_EQ(test, vtd->nr, 6);
+	KUNIT_ASSERT_EQ(test, vtd->nr, 7);
 	KUNIT_EXPECT_PTR_EQ(test, vtd->events[0].entry, vtd_entry(vtd, 1));
+	for (unsigned int i = 1; i < vtd->nr; i++)
+		KUNIT_EXPECT_NE(test, vtd->events[i].kind, VTD_STORE);
 	vtd_entry(vtd, 0)->val[0] = first;
 	vtd_detach_both(vtd);
+}
+
+/* Nobody waits for hardware when there is nothing to tell it. */
+static void release_of_nothing_does_nothing(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	u64 first;
+
+	intel_sva_ops.release(&vtd->sdom.domain);
+	KUNIT_EXPECT_EQ(test, vtd->nr, 0);
+	KUNIT_ASSERT_EQ(test, vtd_attach(vtd, 0), 0);
+	first = vtd_entry(vtd, 0)->val[0];
+	vtd_entry(vtd, 0)->val[0] = first & ~1ULL;
+	vtd->nr = 0;
+	intel_sva_ops.release(&vtd->sdom.domain);
+	KUNIT_EXPECT_EQ(test, vtd->nr, 0);
+	vtd_entry(vtd, 0)->val[0] = first;
+	vtd_detach(vtd, 0);
 }
 
 static void pasid_in_use_is_refused_and_left_alone(struct kunit *test)
@@ -1994,10 +2072,12 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(attach_never_shows_half_an_entry),
 	KUNIT_CASE(attach_over_remains_never_shows_them),
 	KUNIT_CASE(release_is_one_store_and_then_a_flush),
-	KUNIT_CASE(release_flushes_each_device),
+	KUNIT_CASE_PARAM(release_waits_once_for_all_devices, vtd_many_gen_params),
+	KUNIT_CASE(release_tells_twice_who_needs_it),
 	KUNIT_CASE(detach_wipes_after_the_flush),
 	KUNIT_CASE(detach_after_release_leaves_nothing),
 	KUNIT_CASE(release_leaves_a_cleared_entry_alone),
+	KUNIT_CASE(release_of_nothing_does_nothing),
 	KUNIT_CASE(pasid_in_use_is_refused_and_left_alone),
 	KUNIT_CASE(pasid_beyond_the_table_is_refused),
 	KUNIT_CASE(device_of_another_iommu_is_not_mine),
