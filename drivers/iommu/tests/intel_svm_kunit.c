@@ -12,6 +12,7 @@
 #include <linux/bitfield.h>
 #include <linux/highmem.h>
 #include <linux/iommu.h>
+#include <linux/kmsg_dump.h>
 #include <linux/mman.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
@@ -78,6 +79,8 @@ struct vtd_dev {
  * @answer: what @plain's handler says
  * @seen: the last page of the latest group that @plain's handler got
  * @groups: how many it got
+ * @on_report: called by @plain's handler, inside the report of the group
+ * @left: whether the function could have gone inside the last report
  * @on_submit: called with each submission, before it completes
  * @held: the group that @plain's handler keeps, if @hold
  * @hold: do not answer
@@ -97,6 +100,8 @@ struct vtd {
 	enum iommu_page_response_code answer;
 	struct iommu_fault_page_request seen;
 	unsigned int groups;
+	void (*on_report)(struct vtd *vtd);
+	int left;
 	void (*on_submit)(struct vtd *vtd, unsigned long options);
 	struct iopf_group *held;
 	bool hold;
@@ -258,6 +263,8 @@ static int vtd_take_group(struct iopf_group *group)
 
 	vtd->seen = group->last_fault.fault.prm;
 	vtd->groups++;
+	if (vtd->on_report)
+		vtd->on_report(vtd);
 	if (vtd->hold) {
 		vtd->held = group;
 		return 0;
@@ -1515,6 +1522,41 @@ static void request_for_an_unbound_pasid_is_refused(struct kunit *test)
 	vtd_expect_response(vtd, 0, 6, 1);
 }
 
+/* Would take the function away: its release waits for the report, not only for the look-up. */
+static int vtd_try_to_leave(struct vtd *vtd)
+{
+	if (!mutex_trylock(&vtd->hw->iopf_lock))
+		return -EBUSY;
+	mutex_unlock(&vtd->hw->iopf_lock);
+	return 0;
+}
+
+static void vtd_leave_in_report(struct vtd *vtd)
+{
+	vtd->left = vtd_try_to_leave(vtd);
+}
+
+/* A lone request, and several that are reported at once */
+static void device_stays_from_look_up_to_report(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	vtd->on_report = vtd_leave_in_report;
+	for (unsigned int nr = 1; nr < 4; nr++) {
+		vtd->left = 0;
+		vtd->groups = 0;
+		for (unsigned int i = 0; i < nr; i++)
+			vtd_push_group(vtd, i);
+		vtd_interrupt(vtd);
+		KUNIT_EXPECT_EQ(test, vtd->groups, nr);
+		KUNIT_EXPECT_EQ(test, vtd->left, -EBUSY);
+	}
+	/* When the interrupt is over, it may go. */
+	KUNIT_EXPECT_EQ(test, vtd_try_to_leave(vtd), 0);
+	vtd_detach_plain(vtd);
+}
+
 static void non_canonical_address_reaches_the_handler_whole(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
@@ -1524,6 +1566,67 @@ static void non_canonical_address_reaches_the_handler_whole(struct kunit *test)
 		 VTD_REQ_1(0x8000000000001000, 7, VTD_R | VTD_L));
 	vtd_interrupt(vtd);
 	KUNIT_EXPECT_EQ(test, vtd->seen.addr, 0x8000000000001000);
+	vtd_detach_plain(vtd);
+}
+
+static u64 vtd_log_records(void)
+{
+	struct kmsg_dump_iter iter = {};
+
+	kmsg_dump_rewind(&iter);
+	return iter.next_seq;
+}
+
+/**
+ * struct vtd_bad - a kind of request that a user can make a device send by the million
+ * @name: of the kind
+ * @flip: bits of the first word that differ from those of a good request
+ * @addr: its address
+ * @code: the answer
+ */
+struct vtd_bad {
+	const char *name;
+	u64 flip;
+	u64 addr;
+	unsigned int code;
+};
+
+static const struct vtd_bad vtd_bad_ones[] = {
+	{ "without a PASID", BIT_ULL(8), 0x1000, 1 },
+	{ "of an unknown function", BIT_ULL(30), 0x1000, 1 },
+	{ "for an unbound PASID", BIT_ULL(32), 0x1000, 1 },
+	{ "with an address that is not canonical", 0, 0x8000000000001000, 0 },
+	{ "with privilege", BIT_ULL(53), 0x1000, 0 },
+	{ "to execute", BIT_ULL(52), 0x1000, 0 },
+	{ "with privilege to execute", BIT_ULL(52) | BIT_ULL(53), 0x1000, 0 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(vtd_bad, vtd_bad_ones, name);
+
+#define VTD_BAD_ONES	4000
+
+/*
+ * Of each kind at most ten lines in five seconds, and one that counts the others; the first five
+ * seconds may have begun before.
+ */
+static void bad_requests_leave_a_bounded_log(struct kunit *test)
+{
+	const struct vtd_bad *bad = test->param_value;
+	unsigned long start = jiffies;
+	struct vtd *vtd = test->priv;
+	u64 before = vtd_log_records();
+
+	vtd_attach_plain(vtd);
+	for (unsigned int i = 0; i < VTD_BAD_ONES; i++) {
+		vtd->nr = 0;
+		vtd_push(vtd, VTD_REQ_0(VTD_RID, VTD_PASID) ^ bad->flip,
+			 VTD_REQ_1(bad->addr, i % 512, VTD_R | VTD_L));
+		vtd_interrupt(vtd);
+		KUNIT_ASSERT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
+		vtd_expect_response(vtd, 0, i % 512, bad->code);
+	}
+	KUNIT_EXPECT_EQ(test, vtd->groups, bad->code ? 0 : VTD_BAD_ONES);
+	KUNIT_EXPECT_LE(test, vtd_log_records() - before, 11 * (2 + (jiffies - start) / (5 * HZ)));
 	vtd_detach_plain(vtd);
 }
 
@@ -2099,6 +2202,8 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(request_without_pasid_is_refused_without),
 	KUNIT_CASE(request_for_an_unbound_pasid_is_refused),
 	KUNIT_CASE(non_canonical_address_reaches_the_handler_whole),
+	KUNIT_CASE(device_stays_from_look_up_to_report),
+	KUNIT_CASE_PARAM(bad_requests_leave_a_bounded_log, vtd_bad_gen_params),
 	KUNIT_CASE(spurious_interrupt_is_not_handled),
 	KUNIT_CASE(pending_bit_is_cleared_before_the_ring_is_read),
 	KUNIT_CASE(ring_is_walked_in_order_and_around_its_end),
