@@ -11,6 +11,10 @@
 #include <linux/platform_device.h>
 #include <linux/sched/mm.h>
 
+#ifdef CONFIG_X86
+#include <asm/hardirq.h>
+#endif
+
 #include "../iommu-priv.h"
 #include "sva_stage.h"
 
@@ -867,13 +871,33 @@ static void processes_and_devices_are_bound_at_once(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, domains_become(fix->iommu, 0));
 }
 
+/**
+ * struct sibling - a thread that runs while another one binds
+ * @thread: the thread
+ * @addr: what it writes to
+ * @written: its latest value there
+ * @pasid: what it finds when it looks for the PASID of its process
+ * @stop: it shall end
+ */
 struct sibling {
+	struct sva_proc *thread;
 	unsigned long addr;
-	bool stop;
 	u64 written;
+	u32 pasid;
+	bool stop;
 };
 
-/* Runs in the process: what a thread of a user's program does while another one binds. */
+/* Where an ENQCMD of a thread finds it that has none yet */
+static u32 pasid_of_current(void)
+{
+	const struct iommu_mm_data *data;
+
+	guard(rcu)();
+	data = READ_ONCE(current->mm->iommu_mm);
+	return data ? data->pasid : IOMMU_PASID_INVALID;
+}
+
+/* Runs in the process. It does not sleep: an interrupt is what would reach it. */
 static long write_until_told(void *arg)
 {
 	unsigned long end = jiffies + 2 * SVA_PATIENCE;
@@ -885,52 +909,126 @@ static long write_until_told(void *arg)
 		if (copy_to_user((void __user *)sibling->addr, &next, sizeof(next)))
 			return -EFAULT;
 		WRITE_ONCE(sibling->written, next);
+		WRITE_ONCE(sibling->pasid, pasid_of_current());
 		cond_resched();
 	}
 	return 0;
 }
 
-struct sibling_call {
-	struct sva_proc *thread;
-	struct sibling sibling;
-};
-
 static long run_sibling(void *arg)
 {
-	struct sibling_call *call = arg;
+	struct sibling *sibling = arg;
 
-	return sva_proc_call(call->thread, write_until_told, &call->sibling);
+	return sva_proc_call(sibling->thread, write_until_told, sibling);
+}
+
+static void start_siblings(struct kunit *test, struct sva_proc *proc, struct sibling *siblings,
+			   struct sva_job **jobs, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		siblings[i].thread = sva_proc_thread(proc);
+		siblings[i].addr = sva_proc_map(proc, PAGE_SIZE);
+		siblings[i].pasid = IOMMU_PASID_INVALID;
+		/* One on each CPU: wherever the bind is made, one runs on another. */
+		KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(sva_proc_task(siblings[i].thread),
+							   cpumask_of(i)), 0);
+		jobs[i] = sva_job(test, run_sibling, &siblings[i]);
+		KUNIT_ASSERT_TRUE(test, sva_becomes(READ_ONCE(siblings[i].written)));
+	}
+}
+
+static void stop_siblings(struct kunit *test, struct sibling *siblings, struct sva_job **jobs,
+			  unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		WRITE_ONCE(siblings[i].stop, true);
+	for (unsigned int i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, sva_job_wait(jobs[i]), 0L);
 }
 
 static void siblings_run_while_the_process_is_bound(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
 	struct sva_proc *proc = sva_proc_start(test);
-	struct sibling_call *call = kunit_kcalloc(test, 2, sizeof(*call), GFP_KERNEL);
-	struct sva_job *job[2];
+	struct sibling *siblings = kunit_kcalloc(test, 2, sizeof(*siblings), GFP_KERNEL);
+	struct sva_job *jobs[2];
 
-	KUNIT_ASSERT_NOT_NULL(test, call);
-	for (int i = 0; i < 2; i++) {
-		call[i].thread = sva_proc_thread(proc);
-		call[i].sibling.addr = sva_proc_map(proc, PAGE_SIZE);
-		job[i] = sva_job(test, run_sibling, &call[i]);
-	}
+	KUNIT_ASSERT_NOT_NULL(test, siblings);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "no CPU for a sibling");
+	start_siblings(test, proc, siblings, jobs, 2);
 	for (int round = 0; round < 20; round++) {
 		struct iommu_sva *sva = sva_bind(test, fix->ep[round % 2], proc);
-		struct sibling *sibling = &call[round % 2].sibling;
-		u64 seen = 0, before = READ_ONCE(sibling->written);
+		u32 pasid = iommu_sva_get_pasid(sva);
 
-		KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(sibling->written) > before));
-		KUNIT_EXPECT_EQ(test, soft_dma_read(fix->ep[round % 2], iommu_sva_get_pasid(sva),
-						    sibling->addr, &seen, sizeof(seen)), 0);
-		KUNIT_EXPECT_GE(test, seen, before);
+		for (int i = 0; i < 2; i++) {
+			u64 seen = 0, before = READ_ONCE(siblings[i].written);
+
+			KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(siblings[i].pasid) == pasid));
+			KUNIT_EXPECT_TRUE(test,
+					  sva_becomes(READ_ONCE(siblings[i].written) > before));
+			KUNIT_EXPECT_EQ(test, soft_dma_read(fix->ep[round % 2], pasid,
+							    siblings[i].addr, &seen, sizeof(seen)),
+					0);
+			KUNIT_EXPECT_GE(test, seen, before);
+		}
+		iommu_sva_unbind_device(sva);
+		for (int i = 0; i < 2 && !sva_pasid_stays_with_mm(); i++)
+			KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(siblings[i].pasid) ==
+							    IOMMU_PASID_INVALID));
+	}
+	stop_siblings(test, siblings, jobs, 2);
+}
+
+#ifdef CONFIG_X86
+static void interrupt_nothing(void *info)
+{
+}
+
+/* Function calls on all CPUs by interrupts, but for those that flush TLBs */
+static unsigned int calls_by_interrupt(void)
+{
+	unsigned int calls = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		calls += READ_ONCE(per_cpu(irq_stat, cpu).irq_call_count) -
+			 READ_ONCE(per_cpu(irq_stat, cpu).irq_tlb_count);
+	return calls;
+}
+
+/*
+ * A thread that runs finds the PASID when it needs it. Now and then the kernel interrupts a CPU for
+ * another reason: so at least one of the binds sees none.
+ */
+static void siblings_are_not_interrupted_by_a_bind(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct sva_proc *proc = sva_proc_start(test);
+	struct sibling *siblings = kunit_kcalloc(test, 2, sizeof(*siblings), GFP_KERNEL);
+	unsigned int least = UINT_MAX, before = calls_by_interrupt();
+	struct sva_job *jobs[2];
+
+	KUNIT_ASSERT_NOT_NULL(test, siblings);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "no CPU for a sibling");
+	/* That one would be seen. */
+	on_each_cpu(interrupt_nothing, NULL, true);
+	KUNIT_ASSERT_GT(test, calls_by_interrupt(), before);
+
+	start_siblings(test, proc, siblings, jobs, 2);
+	for (int round = 0; round < 20; round++) {
+		struct iommu_sva *sva;
+
+		before = calls_by_interrupt();
+		sva = sva_bind(test, fix->ep[round % 2], proc);
+		least = min(least, calls_by_interrupt() - before);
 		iommu_sva_unbind_device(sva);
 	}
-	for (int i = 0; i < 2; i++)
-		WRITE_ONCE(call[i].sibling.stop, true);
-	for (int i = 0; i < 2; i++)
-		KUNIT_EXPECT_EQ(test, sva_job_wait(job[i]), 0L);
+	KUNIT_EXPECT_EQ(test, least, 0);
+	stop_siblings(test, siblings, jobs, 2);
 }
+#endif
 
 /* References */
 
@@ -1036,6 +1134,9 @@ static struct kunit_case sva_bind_cases[] = {
 	KUNIT_CASE(one_pair_is_bound_by_many_at_once),
 	KUNIT_CASE(processes_and_devices_are_bound_at_once),
 	KUNIT_CASE(siblings_run_while_the_process_is_bound),
+#ifdef CONFIG_X86
+	KUNIT_CASE(siblings_are_not_interrupted_by_a_bind),
+#endif
 	KUNIT_CASE(bond_does_not_keep_the_process),
 	KUNIT_CASE(served_fault_does_not_keep_the_process),
 	KUNIT_CASE(bond_keeps_the_mm_structure),

@@ -502,19 +502,44 @@ static void child_outlives_the_number_of_its_parent(struct kunit *test)
 	expect_all_free(test, ep, 7);
 }
 
+static long bind_current(void *dev)
+{
+	return (long)iommu_sva_bind_device(dev, current->mm);
+}
+
+/* What a thread finds that looks for the number of its process, or -1. */
+static long number_of_current(void *arg)
+{
+	const struct iommu_mm_data *data;
+
+	guard(rcu)();
+	data = READ_ONCE(current->mm->iommu_mm);
+	return data ? (long)data->pasid : -1L;
+}
+
+/* One that was there when the process was bound, and one that comes later. */
 static void threads_have_the_number_of_their_process(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
-	struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
-	struct sva_proc *thread = sva_proc_thread(scene.proc);
-	struct iommu_sva *again;
+	struct sva_proc *proc = sva_proc_start(test), *threads[2];
+	struct iommu_sva *sva, *again;
+	u32 pasid;
 
-	KUNIT_EXPECT_PTR_EQ(test, sva_proc_mm(thread), sva_proc_mm(scene.proc));
-	again = sva_bind(test, fix->ep[0], thread);
-	KUNIT_EXPECT_PTR_EQ(test, again, scene.sva);
-	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(again), scene.pasid);
-	iommu_sva_unbind_device(again);
-	iommu_sva_unbind_device(scene.sva);
+	threads[0] = sva_proc_thread(proc);
+	KUNIT_EXPECT_EQ(test, sva_proc_call(threads[0], number_of_current, NULL), -1L);
+	sva = sva_bind(test, fix->ep[0], proc);
+	pasid = iommu_sva_get_pasid(sva);
+	threads[1] = sva_proc_thread(proc);
+	for (int i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, sva_proc_call(threads[i], number_of_current, NULL),
+				(long)pasid);
+		again = (void *)sva_proc_call(threads[i], bind_current, fix->dev[0]);
+		KUNIT_ASSERT_PTR_EQ(test, again, sva);
+		iommu_sva_unbind_device(again);
+	}
+	iommu_sva_unbind_device(sva);
+	for (int i = 0; i < 2 && !sva_pasid_stays_with_mm(); i++)
+		KUNIT_EXPECT_EQ(test, sva_proc_call(threads[i], number_of_current, NULL), -1L);
 }
 
 /* A program that nobody will run: what exec() asks for, and no more. */
@@ -574,11 +599,6 @@ static long exec_program(void *arg)
 	const char *const argv[] = { program_path, NULL }, *const envp[] = { NULL };
 
 	return kernel_execve(program_path, argv, envp);
-}
-
-static long bind_current(void *dev)
-{
-	return (long)iommu_sva_bind_device(dev, current->mm);
 }
 
 static void exec_leaves_the_number_with_the_old_memory(struct kunit *test)

@@ -55,6 +55,7 @@ struct sva_gate {
 struct sva_job {
 	struct list_head node;
 	struct task_struct *task;
+	bool begun;
 	struct completion done;
 	long (*fn)(void *arg);
 	void *arg;
@@ -308,6 +309,7 @@ static int job_main(void *arg)
 {
 	struct sva_job *job = arg;
 
+	WRITE_ONCE(job->begun, true);
 	job->ret = job->fn(job->arg);
 	complete_all(&job->done);
 	return 0;
@@ -335,9 +337,16 @@ bool sva_job_ends(struct sva_job *job)
 	return wait_for_completion_timeout(&job->done, SVA_PATIENCE);
 }
 
+/* Before it begins, a job sleeps for another reason. */
+static bool job_sleeps(struct sva_job *job)
+{
+	return READ_ONCE(job->begun) && !task_is_running(job->task);
+}
+
 bool sva_job_waits(struct sva_job *job)
 {
-	return !wait_for_completion_timeout(&job->done, HZ / 20);
+	return sva_becomes(completion_done(&job->done) || job_sleeps(job)) &&
+	       !wait_for_completion_timeout(&job->done, HZ / 20);
 }
 
 long sva_job_wait(struct sva_job *job)

@@ -70,7 +70,10 @@ void sva_gate_on_release(struct sva_gate *gate, void (*fn)(void *arg), void *arg
 struct sva_job *sva_job(struct kunit *test, long (*fn)(void *arg), void *arg);
 /* True when the function has returned. */
 bool sva_job_ends(struct sva_job *job);
-/* True when it has not returned after a moment: of a job that waits for what did not happen yet. */
+/*
+ * True when it has come to where it sleeps, and has not returned a moment later: of a job that
+ * waits for what did not happen yet.
+ */
 bool sva_job_waits(struct sva_job *job);
 /* Waits however long it takes; what the function returned. */
 long sva_job_wait(struct sva_job *job);
