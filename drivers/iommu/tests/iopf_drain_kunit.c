@@ -106,6 +106,7 @@ static void idle_pasid_is_unbound_while_31_devices_storm(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, crowd->mem[i], SZ_1M,
 						       true), 0);
 	}
+	KUNIT_EXPECT_TRUE(test, sva_becomes(iopf_responses(fixture(test)->iommu) >= DEVICES));
 	unbind = iopf_unbind_job(idle);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
 	for (i = 0; i < DEVICES; i++)
@@ -233,35 +234,58 @@ static void result_after_the_drain_is_dropped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 4 + 1);
 }
 
+/* The device has one PASID, so that the next bond has the same one. */
 static void partials_go_with_the_bond(struct kunit *test)
 {
-	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL), *next;
-	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct soft_endpoint_config config = { .pasid_bits = 1 };
+	struct iopf_bond *bond, *next;
+	struct soft_endpoint *ep;
+	unsigned long mem;
 
+	ep = sva_add_endpoint(test, fixture(test)->iommu, &config, true);
+	bond = iopf_bind(test, ep, NULL);
+	mem = sva_proc_map(bond->proc, PAGE_SIZE);
 	iopf_partial(bond, 3, 0, IOPF_READ);
 	soft_iommu_sync_prq(fixture(test)->iommu);
 	iopf_unbind(bond);
-	next = iopf_bind(test, bond->ep, bond->proc);
-	/* Whether it is the same PASID or not: the bad page is forgotten. */
+	next = iopf_bind(test, ep, bond->proc);
+	KUNIT_ASSERT_EQ(test, next->pasid, bond->pasid);
+	/* The bad page is forgotten. */
 	KUNIT_EXPECT_EQ(test, iopf_ask(next, 3, mem, IOPF_READ), OK);
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
 }
 
+/* Nobody takes requests from the ring: unbind waits until they are taken, and for their answers. */
 static void requests_in_the_ring_are_answered_by_unbind(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
 	unsigned long mem = sva_proc_map(bond->proc, 8 * PAGE_SIZE);
+	struct sva_count *drains, *removals;
 	struct sva_job *unbind;
 
+	drains = sva_count(test, fixture(test)->iommu, SOFT_AT_DRAIN, NULL);
+	removals = sva_count(test, fixture(test)->iommu, SOFT_AT_REMOVE_PASID, NULL);
 	soft_iommu_hold_prq(fixture(test)->iommu, true);
 	for (unsigned int i = 0; i < 8; i++)
 		iopf_last(bond, i, mem + i * PAGE_SIZE, IOPF_WRITE);
 	unbind = iopf_unbind_job(bond);
+	if (SVA_CORE) {
+		KUNIT_EXPECT_TRUE(test, sva_becomes(sva_counted(drains)));
+		KUNIT_EXPECT_TRUE(test, sva_job_waits(unbind));
+		/* They are the bond's: it is still there. */
+		KUNIT_EXPECT_EQ(test, sva_counted(removals), 0);
+	}
+	KUNIT_EXPECT_EQ(test, soft_pri_outstanding(bond->ep), 8);
 	soft_iommu_hold_prq(fixture(test)->iommu, false);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
+	KUNIT_EXPECT_EQ(test, soft_pri_outstanding(bond->ep), 0);
 	for (unsigned int i = 0; i < 8; i++)
 		KUNIT_EXPECT_GE(test, iopf_answer(bond, i), 0);
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 8);
+#if SVA_CORE
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_REQUESTS), 8);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STRAY), 0);
+#endif
 }
 
 /* The answer is on its way while the bond goes: unbind returns when it has left, not before. */
@@ -300,19 +324,29 @@ static void unbind_answers_what_a_handler_keeps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 8);
 }
 
+static u64 served(struct kunit *test)
+{
+	struct soft_iommu_stats stats;
+
+	soft_iommu_read_stats(fixture(test)->iommu, &stats);
+	return stats.responses[OK];
+}
+
 /* Unbinding, binding anew and exiting while a device never stops asking */
 static void bonds_come_and_go_under_a_storm(struct kunit *test)
 {
 	struct sva_proc *proc = sva_proc_start(test);
 	unsigned long mem = sva_proc_map(proc, SZ_2M);
 	struct iopf_bond *bond;
+	u64 before;
 
 	/* What comes after an unbind is a stray, and there are many. */
 	sva_quarantine(test, 0);
 	for (unsigned int i = 0; i < 50; i++) {
 		bond = iopf_bind(test, fixture(test)->ep[0], proc);
+		before = served(test);
 		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_2M, true), 0);
-		KUNIT_EXPECT_TRUE(test, sva_becomes(iopf_responses(fixture(test)->iommu)));
+		KUNIT_EXPECT_TRUE(test, sva_becomes(served(test) > before));
 		iopf_unbind(bond);
 		soft_storm_stop(bond->ep);
 		KUNIT_EXPECT_EQ(test, soft_pri_outstanding(bond->ep), 0);

@@ -602,6 +602,32 @@ static void handler_sees_requests_in_order_of_arrival(struct kunit *test)
 	iopf_free_group(group);
 }
 
+/* The kernel's log at some time */
+struct log_mark {
+	u64 records;
+	unsigned long since;
+};
+
+static struct log_mark mark_log(void)
+{
+	struct kmsg_dump_iter iter = {};
+
+	kmsg_dump_rewind(&iter);
+	return (struct log_mark){ .records = iter.next_seq, .since = jiffies };
+}
+
+/*
+ * Of each kind of line at most ten in five seconds, and one that counts the others; the first five
+ * seconds began before the case did.
+ */
+static void expect_bounded_log(struct kunit *test, struct log_mark mark)
+{
+	u64 lines = mark_log().records - mark.records;
+	u64 bound = 11 * (2 + (jiffies - mark.since) / (5 * HZ));
+
+	KUNIT_EXPECT_LE_MSG(test, lines, bound, "%llu lines of log", lines);
+}
+
 /* Limits */
 
 static void excess_of_a_lying_device_is_refused(struct kunit *test)
@@ -612,6 +638,7 @@ static void excess_of_a_lying_device_is_refused(struct kunit *test)
 	unsigned long mem = sva_gate_map(gate, bond->proc, GROUPS_MAX * PAGE_SIZE);
 	unsigned long other_mem = sva_proc_map(other->proc, PAGE_SIZE);
 	unsigned int refused, served = 0;
+	struct log_mark mark = mark_log();
 
 	soft_endpoint_lie_about_credits(bond->ep, true);
 	for (unsigned int i = 0; i < GROUPS_MAX; i++) {
@@ -623,6 +650,7 @@ static void excess_of_a_lying_device_is_refused(struct kunit *test)
 	refused = iopf_responses(fixture(test)->iommu);
 	KUNIT_EXPECT_GT(test, refused, 0);
 	KUNIT_EXPECT_LE(test, refused, GROUPS_MAX - 256);
+	expect_bounded_log(test, mark);
 	KUNIT_EXPECT_EQ(test, iopf_ask(other, 0, other_mem, IOPF_READ), OK);
 
 	sva_gate_open(gate);
@@ -680,27 +708,34 @@ static void memcg_limit_leaves_nothing_on_the_worker(struct kunit *test)
 }
 #endif /* CONFIG_MEMCG_V1 */
 
-static u64 log_records(void)
-{
-	struct kmsg_dump_iter iter = {};
+struct malformed {
+	const char *name;
+	u32 flags;
+	ioasid_t pasid;
+};
 
-	kmsg_dump_rewind(&iter);
-	return iter.next_seq;
-}
+/* Requests that a user can make a device send by the million, and that are nobody's */
+static const struct malformed malformed[] = {
+	{ "without a PASID", IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE },
+	{ "for an unbound PASID", IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE |
+				  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID, 0x12345 },
+};
 
-/*
- * Requests that a user can make a device send by the million: no PASID, for which the device has no
- * domain that handles faults. At most ten lines in five seconds, and one that counts the others;
- * the first five seconds began before the case did.
- */
+KUNIT_ARRAY_PARAM_DESC(malformed, malformed, name);
+
 static void malformed_requests_leave_a_bounded_log(struct kunit *test)
 {
-	struct iommu_fault_page_request prm = { .flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE };
+	const struct malformed *kind = test->param_value;
+	struct iommu_fault_page_request prm = { .flags = kind->flags, .pasid = kind->pasid };
 	struct soft_endpoint *ep = fixture(test)->ep[0];
-	unsigned long start = jiffies;
-	u64 before = log_records(), lines, bound;
+	struct soft_iommu_stats stats;
+	struct log_mark mark;
 
+	sva_quarantine(test, 0);
+	/* Software gets to see them all. */
+	soft_iommu_take_all(fixture(test)->iommu, true);
 	soft_endpoint_lie_about_credits(ep, true);
+	mark = mark_log();
 	for (unsigned int i = 0; i < MALFORMED; i++) {
 		before_request(test, i);
 		prm.grpid = i % GROUPS_MAX;
@@ -708,26 +743,48 @@ static void malformed_requests_leave_a_bounded_log(struct kunit *test)
 			KUNIT_FAIL(test, "request %u", i);
 		after_request(test, i);
 	}
-	lines = log_records() - before;
-	bound = 11 * (2 + (jiffies - start) / (5 * HZ));
-	KUNIT_EXPECT_LE_MSG(test, lines, bound, "%llu lines of log", lines);
-	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), MALFORMED);
+	expect_bounded_log(test, mark);
+	soft_iommu_read_stats(fixture(test)->iommu, &stats);
+	KUNIT_EXPECT_EQ(test, stats.responses[BAD], MALFORMED);
 }
 
 /* What a process has no access to is its own affair. */
 static void bad_addresses_leave_no_log(struct kunit *test)
 {
-	static const u32 perms[] = { IOPF_READ, IOPF_WRITE, 0, IOPF_RW | IOMMU_FAULT_PERM_PRIV };
+	static const u32 perms[] = {
+		IOPF_READ, IOPF_WRITE, 0, IOPF_RW | IOMMU_FAULT_PERM_PRIV,
+		IOMMU_FAULT_PERM_EXEC, IOPF_READ | IOMMU_FAULT_PERM_EXEC | IOMMU_FAULT_PERM_PRIV,
+	};
+	/* In no mapping, in the kernel, and in the gap between the halves of the address space */
+	const unsigned long addrs[] = { 0, PAGE_OFFSET, 1UL << 62, ~0UL };
 	struct iopf_bond *bond = bind_first(test);
-	u64 before = log_records();
+	struct log_mark mark = mark_log();
 
-	for (unsigned int i = 0; i < 512; i += 16) {
+	for (unsigned int i = 0; i < 480; i += 16) {
 		for (unsigned int j = 0; j < 16; j++)
-			iopf_last(bond, j, j & 1 ? 0 : PAGE_OFFSET, perms[j / 2 % 4]);
+			iopf_last(bond, j, addrs[j % 4], perms[(i + j) / 4 % 6]);
 		for (unsigned int j = 0; j < 16; j++)
 			KUNIT_EXPECT_EQ(test, iopf_answer(bond, j), BAD);
 	}
-	KUNIT_EXPECT_EQ(test, log_records(), before);
+	KUNIT_EXPECT_EQ(test, mark_log().records, mark.records);
+}
+
+/* Nor is what it may read, but not write or execute. */
+static void forbidden_accesses_leave_no_log(struct kunit *test)
+{
+	static const u32 perms[] = {
+		IOPF_RW, IOMMU_FAULT_PERM_EXEC, IOPF_READ | IOMMU_FAULT_PERM_PRIV, 0,
+	};
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct log_mark mark;
+
+	KUNIT_ASSERT_EQ(test, sva_proc_mprotect(bond->proc, mem, PAGE_SIZE, PROT_READ), 0);
+	mark = mark_log();
+	for (unsigned int i = 0; i < 256; i++)
+		KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, perms[i % 4]), BAD);
+	KUNIT_EXPECT_EQ(test, mark_log().records, mark.records);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
 }
 
 #if SVA_CORE
@@ -834,8 +891,9 @@ static struct kunit_case iopf_groups_cases[] = {
 #ifdef CONFIG_MEMCG_V1
 	KUNIT_CASE(memcg_limit_leaves_nothing_on_the_worker),
 #endif
-	KUNIT_CASE(malformed_requests_leave_a_bounded_log),
+	KUNIT_CASE_PARAM(malformed_requests_leave_a_bounded_log, malformed_gen_params),
 	KUNIT_CASE(bad_addresses_leave_no_log),
+	KUNIT_CASE(forbidden_accesses_leave_no_log),
 #if SVA_CORE
 	KUNIT_CASE(what_is_no_page_request_is_not_taken),
 	KUNIT_CASE(requests_may_be_reported_one_by_one),

@@ -13,7 +13,8 @@
 
 #include "iopf_kunit.h"
 
-/* Of the running test */
+/* The running test, and what is its */
+static struct kunit *iopf_test;
 static LIST_HEAD(iopf_bonds);
 
 /* Bonds */
@@ -257,7 +258,10 @@ u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what)
 {
 	u64 counts[IOPF_NR_COUNTS];
 
-	return iopf_read_counts(soft_endpoint_dev(ep), counts) ? 0 : counts[what];
+	if (!iopf_read_counts(soft_endpoint_dev(ep), counts))
+		return counts[what];
+	KUNIT_FAIL(iopf_test, "%s has no counts", dev_name(soft_endpoint_dev(ep)));
+	return U64_MAX;
 }
 #endif
 
@@ -304,6 +308,16 @@ void iopf_memcg_make(struct iopf_bond *bond)
 	memcg_call(bond, __NR_mkdirat, "", 0700);
 	memcg_call(bond, __NR_mount, "", 0);
 	memcg_call(bond, __NR_mkdirat, "/a", 0700);
+}
+
+void iopf_memcg_make_within(struct iopf_bond *bond, const char *sub)
+{
+	memcg_call(bond, __NR_mkdirat, sub, 0700);
+}
+
+void iopf_memcg_remove_within(struct iopf_bond *bond, const char *sub)
+{
+	memcg_call(bond, __NR_unlinkat, sub, AT_REMOVEDIR);
 }
 
 void iopf_memcg_remove(struct iopf_bond *bond)
@@ -358,6 +372,7 @@ void iopf_make_memory_scarce(struct kunit *test)
 
 int iopf_fixture_init(struct kunit *test)
 {
+	iopf_test = test;
 	INIT_LIST_HEAD(&iopf_bonds);
 	return sva_fixture_init(test);
 }

@@ -114,16 +114,19 @@ void iopf_begin_reset(struct soft_endpoint *ep);
 void iopf_end_reset(struct soft_endpoint *ep);
 struct sva_job *iopf_quiesce_job(struct kunit *test, struct soft_endpoint *ep);
 struct sva_job *iopf_resume_job(struct kunit *test, struct soft_endpoint *ep);
-/* One of the counts of a device; 0 if it is on no queue. */
+/* One of the counts of a device; the test fails if it is on no queue. */
 u64 iopf_counted(struct soft_endpoint *ep, enum iopf_count what);
 #endif
 
 /*
- * A memory group below /memcg, made and removed by the process of a bond: /memcg/a. Settings are
- * for sva_sysfs_put(); a process enters a group by its cgroup.procs.
+ * A memory group below /memcg, made and removed by the process of a bond: /memcg/a, and those
+ * within, as in "/a/b". Settings are for sva_sysfs_put(); a process enters a group by its
+ * cgroup.procs.
  */
 void iopf_memcg_make(struct iopf_bond *bond);
 void iopf_memcg_remove(struct iopf_bond *bond);
+void iopf_memcg_make_within(struct iopf_bond *bond, const char *sub);
+void iopf_memcg_remove_within(struct iopf_bond *bond, const char *sub);
 void iopf_memcg_enter(struct iopf_bond *bond, const char *procs);
 
 /*

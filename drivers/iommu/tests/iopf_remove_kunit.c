@@ -191,7 +191,7 @@ static void no_queue_may_be_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_queue_discard_partial(NULL), -EINVAL);
 }
 
-/* Between the look-up of the device and the report of its request */
+/* A request is in the hands of whoever reads the ring, and on its way into the core */
 
 static long unbind_and_destroy_fn(void *arg)
 {
@@ -230,6 +230,7 @@ static void leave_between_look_up_and_report(struct kunit *test, long (*fn)(void
 		KUNIT_EXPECT_TRUE(test, sva_job_waits(removal));
 		sva_hold_release(hold);
 		KUNIT_ASSERT_TRUE(test, sva_job_ends(removal));
+		KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), i + 1);
 	}
 }
 
@@ -242,6 +243,100 @@ static void device_is_unplugged_between_look_up_and_report(struct kunit *test)
 {
 	leave_between_look_up_and_report(test, unplug_and_destroy_fn);
 }
+
+#if SVA_CORE
+/**
+ * struct late_report - a report that has found its device and has not got further when that leaves
+ * @bond: of the device
+ * @inside: another report is in the handler, and keeps all others waiting
+ * @go: it may end
+ * @groups: how many the handler got
+ * @last: flags of the late request
+ */
+struct late_report {
+	struct iopf_bond *bond;
+	struct completion inside;
+	struct completion go;
+	atomic_t groups;
+	u32 last;
+};
+
+static int stop_in_report(struct iopf_group *group)
+{
+	struct late_report *late = group->attach_handle->domain->fault_data;
+
+	atomic_inc(&late->groups);
+	complete_all(&late->inside);
+	wait_for_completion_timeout(&late->go, 2 * SVA_PATIENCE);
+	iopf_group_response(group, OK);
+	iopf_free_group(group);
+	return 0;
+}
+
+static long late_report_fn(void *data)
+{
+	struct late_report *late = data;
+	struct iopf_fault evt = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm = {
+			.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID | late->last,
+			.pasid = late->bond->pasid,
+			.grpid = 7,
+			.perm = IOPF_READ,
+		},
+	};
+
+	return iommu_report_device_fault(soft_endpoint_dev(late->bond->ep), &evt);
+}
+
+static struct late_report *make_late_report(struct kunit *test, u32 last)
+{
+	struct late_report *late = kunit_kzalloc(test, sizeof(*late), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, late);
+	late->bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	late->last = last;
+	init_completion(&late->inside);
+	init_completion(&late->go);
+	late->bond->sva->handle.domain->fault_data = late;
+	late->bond->sva->handle.domain->iopf_handler = stop_in_report;
+	return late;
+}
+
+/* The removal comes first, then the report, both to what the first report holds. */
+static void leave_under_a_late_report(struct kunit *test, u32 last)
+{
+	struct late_report *late = make_late_report(test, last);
+	struct sva_job *removal, *report;
+
+	iopf_last(late->bond, 0, 0, IOPF_READ);
+	KUNIT_ASSERT_TRUE(test, wait_for_completion_timeout(&late->inside, SVA_PATIENCE));
+	removal = sva_job(test, leave_fn, late->bond);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(removal));
+	report = sva_job(test, late_report_fn, late);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(report));
+	complete_all(&late->go);
+	KUNIT_ASSERT_TRUE(test, sva_job_ends(removal) && sva_job_ends(report));
+
+	KUNIT_EXPECT_EQ(test, sva_job_wait(report), -ENODEV);
+	KUNIT_EXPECT_EQ(test, atomic_read(&late->groups), 1);
+	KUNIT_EXPECT_EQ(test, iopf_answer(late->bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1 + !!last);
+	/* The ledger does not know of the late request. */
+	KUNIT_EXPECT_EQ(test, soft_iommu_forgive(fixture(test)->iommu), !!last);
+	KUNIT_EXPECT_EQ(test, join(late->bond), 0);
+}
+
+static void late_report_of_a_last_page_is_refused_once(struct kunit *test)
+{
+	leave_under_a_late_report(test, IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE);
+}
+
+static void late_report_of_a_partial_is_dropped(struct kunit *test)
+{
+	leave_under_a_late_report(test, 0);
+}
+#endif
 
 /* Under load */
 
@@ -487,6 +582,10 @@ static struct kunit_case iopf_remove_cases[] = {
 	KUNIT_CASE(no_queue_may_be_freed),
 	KUNIT_CASE(device_leaves_between_look_up_and_report),
 	KUNIT_CASE(device_is_unplugged_between_look_up_and_report),
+#if SVA_CORE
+	KUNIT_CASE(late_report_of_a_last_page_is_refused_once),
+	KUNIT_CASE(late_report_of_a_partial_is_dropped),
+#endif
 	KUNIT_CASE(device_leaves_under_a_storm),
 	KUNIT_CASE(device_is_unplugged_under_a_storm),
 	KUNIT_CASE(device_is_unplugged_while_being_served),

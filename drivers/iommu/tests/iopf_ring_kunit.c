@@ -8,6 +8,9 @@
 #include <linux/mman.h>
 
 #include "iopf_kunit.h"
+#if SVA_CORE
+#include "../iopf.h"
+#endif
 
 #define RING	8
 
@@ -212,17 +215,39 @@ static int ask_raw(struct kunit *test, struct soft_endpoint *ep, ioasid_t pasid,
 	return soft_pri_wait(ep, pasid, 9, IOPF_LONG_MS);
 }
 
-static void request_for_an_unbound_pasid_is_refused_once(struct kunit *test)
+static u64 auto_responses(struct small_ring *r)
+{
+	struct soft_iommu_stats stats;
+
+	soft_iommu_read_stats(r->iommu, &stats);
+	return stats.auto_responses;
+}
+
+/* Some IOMMUs refuse it themselves, others leave that to software. */
+static void refuse_unbound(struct kunit *test, bool by_software)
 {
 	struct small_ring r = make_ring(test);
 	ioasid_t pasid = r.a->pasid;
 
+	sva_quarantine(test, 0);
+	soft_iommu_take_all(r.iommu, by_software);
 	KUNIT_EXPECT_EQ(test, ask_raw(test, r.a->ep, pasid + 1, PASID_VALID), BAD);
 	iopf_unbind(r.a);
 	KUNIT_EXPECT_EQ(test, ask_raw(test, r.a->ep, pasid, PASID_VALID), BAD);
 	KUNIT_EXPECT_EQ(test, iopf_responses(r.iommu), 2);
+	KUNIT_EXPECT_EQ(test, auto_responses(&r), by_software ? 0 : 2);
 	/* The other device's bond is not touched. */
 	KUNIT_EXPECT_EQ(test, iopf_ask(r.b, 9, r.mem, IOPF_READ), OK);
+}
+
+static void request_for_an_unbound_pasid_is_refused_once(struct kunit *test)
+{
+	refuse_unbound(test, true);
+}
+
+static void iommu_may_refuse_unbound_pasids_itself(struct kunit *test)
+{
+	refuse_unbound(test, false);
 }
 
 static void request_without_a_pasid_is_refused_once(struct kunit *test)
@@ -231,8 +256,106 @@ static void request_without_a_pasid_is_refused_once(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, ask_raw(test, r.a->ep, 0, 0), BAD);
 	KUNIT_EXPECT_EQ(test, iopf_responses(r.iommu), 1);
+	KUNIT_EXPECT_EQ(test, auto_responses(&r), 0);
 	KUNIT_EXPECT_EQ(test, iopf_ask(r.a, 9, r.mem, IOPF_READ), OK);
 }
+
+#if SVA_CORE
+#define SHARED_RING	64
+#define SHARERS		4
+
+/* Devices on one ring, each with as many requests outstanding as it has been granted */
+struct sharers {
+	struct soft_iommu *iommu;
+	struct iopf_bond *bonds[SHARERS];
+	u32 granted[SHARERS];
+	unsigned long mem;
+};
+
+static u32 grant(struct sharers *s, unsigned int i)
+{
+	s->granted[i] = iopf_grant_credits(soft_endpoint_dev(s->bonds[i]->ep), SHARED_RING);
+	return s->granted[i];
+}
+
+static struct sharers *make_sharers(struct kunit *test)
+{
+	struct soft_iommu_config iommu_config = { .prq_entries = SHARED_RING };
+	struct soft_endpoint_config ep_config = { .pasid_bits = 20, .credits = SHARED_RING };
+	struct sharers *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct sva_proc *proc = sva_proc_start(test);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->iommu = sva_add_iommu(test, &iommu_config);
+	s->mem = sva_proc_map(proc, SHARERS * SHARED_RING * PAGE_SIZE);
+	for (unsigned int i = 0; i < SHARERS; i++)
+		s->bonds[i] = iopf_bind(test, sva_add_endpoint(test, s->iommu, &ep_config, true),
+					proc);
+	return s;
+}
+
+/* All that they have been granted at once, while nobody reads the ring: nothing is lost. */
+static void credits_of_all_devices_fit_into_the_ring(struct kunit *test)
+{
+	struct sharers *s = make_sharers(test);
+	struct soft_iommu_stats stats;
+	unsigned int page = 0;
+
+	/* Half of what is left, less the room for stop markers; they want more. */
+	KUNIT_EXPECT_EQ(test, grant(s, 0), 28);
+	KUNIT_EXPECT_EQ(test, grant(s, 1), 14);
+	KUNIT_EXPECT_EQ(test, grant(s, 2), 8);
+	soft_iommu_hold_prq(s->iommu, true);
+	for (unsigned int i = 0; i < 3; i++)
+		for (unsigned int j = 0; j < s->granted[i]; j++, page++)
+			iopf_last(s->bonds[i], j, s->mem + page * PAGE_SIZE, IOPF_READ);
+	for (unsigned int i = 0; i < SHARED_RING / IOPF_MARKER_SHARE; i++)
+		KUNIT_EXPECT_EQ(test, soft_pri_stop_marker(s->bonds[0]->ep, s->bonds[0]->pasid), 0);
+	soft_iommu_hold_prq(s->iommu, false);
+	for (unsigned int i = 0; i < 3; i++)
+		for (unsigned int j = 0; j < s->granted[i]; j++)
+			KUNIT_EXPECT_EQ(test, iopf_answer(s->bonds[i], j), OK);
+	soft_iommu_read_stats(s->iommu, &stats);
+	KUNIT_EXPECT_EQ(test, stats.prq_requests, page);
+	KUNIT_EXPECT_EQ(test, stats.prq_lost, 0);
+}
+
+static void latecomer_gets_a_few_credits(struct kunit *test)
+{
+	struct sharers *s = make_sharers(test);
+
+	for (unsigned int i = 0; i < SHARERS - 1; i++)
+		grant(s, i);
+	KUNIT_EXPECT_EQ(test, grant(s, SHARERS - 1), IOPF_MIN_CREDITS);
+}
+
+static void credits_come_back_when_a_device_leaves(struct kunit *test)
+{
+	struct sharers *s = make_sharers(test);
+	struct device *first = soft_endpoint_dev(s->bonds[0]->ep);
+	struct iopf_queue *queue = soft_iommu_iopf_queue(s->iommu);
+
+	for (unsigned int i = 0; i < 3; i++)
+		grant(s, i);
+	/* To ask again is not to have more. */
+	KUNIT_EXPECT_EQ(test, grant(s, 1), 10);
+	iopf_queue_remove_device(queue, first);
+	KUNIT_EXPECT_EQ(test, iopf_grant_credits(first, SHARED_RING), 0);
+	KUNIT_EXPECT_EQ(test, grant(s, 1), 24);
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(queue, first), 0);
+	KUNIT_EXPECT_EQ(test, grant(s, 0), 12);
+}
+
+/* A platform device does not say what it can use. */
+static void device_is_granted_no_more_than_it_can_use(struct kunit *test)
+{
+	struct sharers *s = make_sharers(test);
+	struct device *dev = soft_endpoint_dev(s->bonds[0]->ep);
+
+	KUNIT_EXPECT_EQ(test, iopf_grant_credits(dev, 2048), 256);
+	KUNIT_EXPECT_EQ(test, iopf_grant_credits(dev, 512), 224);
+}
+#endif
 
 struct seen {
 	u32 grpid[64];
@@ -279,7 +402,14 @@ static struct kunit_case iopf_ring_cases[] = {
 	KUNIT_CASE(stop_marker_is_not_answered),
 	KUNIT_CASE(stop_marker_leaves_groups_alone),
 	KUNIT_CASE(request_for_an_unbound_pasid_is_refused_once),
+	KUNIT_CASE(iommu_may_refuse_unbound_pasids_itself),
 	KUNIT_CASE(request_without_a_pasid_is_refused_once),
+#if SVA_CORE
+	KUNIT_CASE(credits_of_all_devices_fit_into_the_ring),
+	KUNIT_CASE(latecomer_gets_a_few_credits),
+	KUNIT_CASE(credits_come_back_when_a_device_leaves),
+	KUNIT_CASE(device_is_granted_no_more_than_it_can_use),
+#endif
 	KUNIT_CASE(requests_are_reported_in_ring_order),
 	{}
 };
