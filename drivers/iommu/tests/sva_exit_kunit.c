@@ -153,6 +153,7 @@ static void kill_while_a_fault_is_served(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ask(fix->ep[0], scene.pasid, addr, 1), 0);
 	KUNIT_EXPECT_TRUE(test, sva_gate_reached(gate, 1));
 	killed = sva_job_kill(test, scene.proc);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(sva_proc_has_left(scene.proc)));
 	sva_gate_open(gate);
 	KUNIT_EXPECT_GE(test, soft_pri_wait(fix->ep[0], scene.pasid, 1, ANSWER_MS), 0);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(killed));
@@ -173,6 +174,8 @@ static void kill_while_faults_wait_their_turn(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, ask(fix->ep[0], scene.pasid, addr + i * PAGE_SIZE, i), 0);
 	KUNIT_EXPECT_TRUE(test, sva_gate_reached(gate, 1));
 	killed = sva_job_kill(test, scene.proc);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(sva_proc_has_left(scene.proc)));
+	KUNIT_EXPECT_EQ(test, soft_pri_outstanding(fix->ep[0]), 12U);
 	sva_gate_open(gate);
 	for (int i = 0; i < 12; i++)
 		KUNIT_EXPECT_GE(test, soft_pri_wait(fix->ep[0], scene.pasid, i, ANSWER_MS), 0);
@@ -408,6 +411,7 @@ static void exit_leaves_the_dma_of_others_alone(struct kunit *test)
 	struct sva_fixture *fix = test->priv;
 	struct sva_scene lives = sva_scene(test, fix->ep[1], 1);
 	unsigned long mem = sva_proc_map(lives.proc, 64 * PAGE_SIZE);
+	u64 before;
 
 	KUNIT_ASSERT_EQ(test, soft_storm_start(fix->ep[1], lives.pasid, mem, 64 * PAGE_SIZE, true),
 			0);
@@ -417,10 +421,14 @@ static void exit_leaves_the_dma_of_others_alone(struct kunit *test)
 		touch_all(test, fix->ep[0], &dies, 4);
 		sva_proc_kill(dies.proc);
 		expect_gone(test, fix->ep[0], &dies, 4);
+		/* It goes on, as far as to ask for all of its pages anew. */
+		before = successes(fix->iommu);
+		KUNIT_EXPECT_EQ(test, sva_proc_madvise(lives.proc, mem, 64 * PAGE_SIZE,
+						       MADV_DONTNEED), 0L);
+		KUNIT_EXPECT_TRUE(test, sva_becomes(successes(fix->iommu) >= before + 64));
 		iommu_sva_unbind_device(dies.sva);
 	}
-	KUNIT_EXPECT_TRUE(test, sva_becomes(successes(fix->iommu) >= 64));
-	KUNIT_EXPECT_GE(test, soft_storm_stop(fix->ep[1]), 64ULL);
+	KUNIT_EXPECT_GE(test, soft_storm_stop(fix->ep[1]), 5 * 64ULL);
 	SVA_EXPECT_READS(test, fix->ep[1], lives.pasid, lives.addr, sva_mark(0));
 	iommu_sva_unbind_device(lives.sva);
 }
@@ -700,6 +708,7 @@ static void mapped_queue_goes_with_its_process_during_dma(struct kunit *test)
 	sva_gate_forget_file(queue);
 	KUNIT_ASSERT_EQ(test, soft_storm_start(fix->ep[0], scene.pasid, mem, 64 * PAGE_SIZE, true),
 			0);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(successes(fix->iommu) > 8));
 	sva_proc_kill(scene.proc);
 	KUNIT_EXPECT_TRUE(test, sva_gate_file_released(queue));
 	soft_storm_stop(fix->ep[0]);

@@ -518,6 +518,11 @@ void sva_proc_wait_gone(struct sva_proc *proc)
 			   atomic_read(&proc->mm->mm_users));
 }
 
+bool sva_proc_has_left(struct sva_proc *proc)
+{
+	return !READ_ONCE(proc->task->mm);
+}
+
 void sva_proc_send_kill(struct sva_proc *proc)
 {
 	kill_pid(proc->pid, SIGKILL, 1);

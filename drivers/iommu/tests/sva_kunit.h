@@ -59,6 +59,8 @@ void sva_proc_kill(struct sva_proc *proc);
 /* The two halves of sva_proc_kill(). */
 void sva_proc_send_kill(struct sva_proc *proc);
 void sva_proc_wait_gone(struct sva_proc *proc);
+/* Has the process let go of its mm? Others, who serve a fault, may keep that from exiting. */
+bool sva_proc_has_left(struct sva_proc *proc);
 /*
  * Of a process without threads or children that is gone: what the fixture would do at exit, for
  * tests with very many of them. False if references to its mm are left.

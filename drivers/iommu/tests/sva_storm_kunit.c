@@ -241,6 +241,9 @@ static void bonds_end_in_a_storm(struct kunit *test)
 		   s->ended[END_KILL], s->ended[END_UNMAP], s->ended[END_RESET],
 		   s->ended[END_UNBIND], s->ended[END_UNPLUG]);
 	KUNIT_EXPECT_EQ(test, i, nr);
+	/* Of so many rounds the sequence gives each end some. */
+	for (how = 0; how < NR_ENDS && nr >= SETTLE; how++)
+		KUNIT_EXPECT_GT_MSG(test, s->ended[how], 0, "end %d never came", how);
 }
 
 static struct kunit_case sva_storm_cases[] = {
