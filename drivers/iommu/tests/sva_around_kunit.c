@@ -8,6 +8,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mman.h>
 #include <linux/page_counter.h>
+#include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
@@ -336,14 +337,16 @@ struct fs_paths {
 	char file[32];
 };
 
-/* A file on a file system of its own kind. */
-static long new_file(struct iopf_bond *bond, size_t len, u8 seed)
+/* A file on a file system of its own, of type @type */
+static long new_file_on(struct iopf_bond *bond, const char *type, size_t len, u8 seed)
 {
-	static const struct fs_paths paths = { "ramfs", "/around", "/around/file" };
-	unsigned long at = sva_proc_pass(bond->proc, &paths, sizeof(paths));
-	unsigned long dir = at + offsetof(struct fs_paths, dir);
+	struct fs_paths paths = { .dir = "/around", .file = "/around/file" };
+	unsigned long at, dir;
 	long fd, ret;
 
+	strscpy(paths.type, type);
+	at = sva_proc_pass(bond->proc, &paths, sizeof(paths));
+	dir = at + offsetof(struct fs_paths, dir);
 	sva_proc_syscall(bond->proc, __NR_mkdirat, AT_FDCWD, dir, 0700, 0, 0, 0);
 	ret = sva_proc_syscall(bond->proc, __NR_mount, at, dir, at, 0, 0, 0);
 	KUNIT_ASSERT_EQ(bond->test, ret, 0);
@@ -354,6 +357,11 @@ static long new_file(struct iopf_bond *bond, size_t len, u8 seed)
 	sva_proc_syscall(bond->proc, __NR_umount2, dir, MNT_DETACH, 0, 0, 0, 0);
 	fill_fd(bond, fd, len, seed);
 	return fd;
+}
+
+static long new_file(struct iopf_bond *bond, size_t len, u8 seed)
+{
+	return new_file_on(bond, "ramfs", len, seed);
 }
 
 static void files_make_few_requests(struct kunit *test)
@@ -376,10 +384,10 @@ static void nobody_but_the_device_dirties_a_file(struct kunit *test)
 }
 
 /* A hole in a file of a mounted file system stays one. */
-static void holes_of_files_are_not_filled_ahead(struct kunit *test)
+static void expect_hole_on(struct kunit *test, const char *type)
 {
 	struct iopf_bond *bond = bind_first(test);
-	long fd = new_file(bond, SZ_64K, 8);
+	long fd = new_file_on(bond, type, SZ_64K, 8);
 	unsigned long mem;
 
 	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_ftruncate, fd, SZ_1M, 0, 0, 0, 0),
@@ -387,6 +395,76 @@ static void holes_of_files_are_not_filled_ahead(struct kunit *test)
 	mem = map_fd(bond, fd, SZ_1M, PROT_READ, MAP_SHARED) + SZ_64K;
 	run(bond, mem, 4, false);
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem, (SZ_1M - SZ_64K) / PAGE_SIZE), 4);
+}
+
+static void holes_of_files_are_not_filled_ahead(struct kunit *test)
+{
+	expect_hole_on(test, "ramfs");
+}
+
+/* Its user has set the size of the file system, for what is written. */
+static void holes_of_a_mounted_tmpfs_are_not_filled_ahead(struct kunit *test)
+{
+	expect_hole_on(test, "tmpfs");
+}
+
+/* With a reference */
+static struct folio *cached_folio(struct iopf_bond *bond, unsigned long addr)
+{
+	struct mm_struct *mm = sva_proc_mm(bond->proc);
+	struct vm_area_struct *vma;
+	struct folio *folio;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	folio = filemap_get_folio(vma->vm_file->f_mapping, linear_page_index(vma, addr));
+	mmap_read_unlock(mm);
+	KUNIT_ASSERT_FALSE(bond->test, IS_ERR(folio));
+	return folio;
+}
+
+/* The page at which a window is to end */
+#define HALT	40
+
+/* A device that reads up to there has had windows, and none has got past. */
+static void expect_halt(struct iopf_bond *bond, unsigned long mem)
+{
+	KUNIT_EXPECT_LT(bond->test, run(bond, mem, HALT, false), HALT / 2);
+	KUNIT_EXPECT_GT(bond->test, mapped(bond, mem + (HALT - 1) * PAGE_SIZE, 1), 0);
+	KUNIT_EXPECT_EQ(bond->test, mapped(bond, mem + HALT * PAGE_SIZE, 1), 0);
+}
+
+/* It is for the device, when it comes there, to have more of the file read. */
+static void pages_that_ask_for_read_ahead_are_left_to_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, 128 * PAGE_SIZE, 11);
+	unsigned long mem = map_fd(bond, fd, 128 * PAGE_SIZE, PROT_READ, MAP_SHARED);
+	struct folio *folio = cached_folio(bond, mem + HALT * PAGE_SIZE);
+
+	folio_set_readahead(folio);
+	expect_halt(bond, mem);
+	KUNIT_EXPECT_TRUE(test, folio_test_readahead(folio));
+	KUNIT_EXPECT_EQ(test, run(bond, mem + HALT * PAGE_SIZE, 1, false), 1);
+	folio_clear_readahead(folio);
+	folio_put(folio);
+}
+
+/* To bring it up to date takes I/O. */
+static void pages_that_are_not_up_to_date_are_left_to_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, 128 * PAGE_SIZE, 12);
+	unsigned long mem = map_fd(bond, fd, 128 * PAGE_SIZE, PROT_READ, MAP_SHARED);
+	struct folio *folio = cached_folio(bond, mem + HALT * PAGE_SIZE);
+
+	folio_clear_uptodate(folio);
+	expect_halt(bond, mem);
+	KUNIT_EXPECT_FALSE(test, folio_test_uptodate(folio));
+	/* The request has it read. */
+	KUNIT_EXPECT_EQ(test, run(bond, mem + HALT * PAGE_SIZE, 1, false), 1);
+	KUNIT_EXPECT_TRUE(test, folio_test_uptodate(folio));
+	folio_put(folio);
 }
 
 static bool swap_out(struct iopf_bond *bond, unsigned long mem, size_t len)
@@ -408,6 +486,22 @@ static void what_is_swapped_out_is_left_to_requests(struct kunit *test)
 	/* Behind its end there may be other memory. */
 	device_reads(bond, mem, SZ_1M - SZ_64K, 9);
 	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* One page in the middle of a window is swapped out: that ends there. */
+static void windows_end_at_what_is_swapped_out(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+	unsigned long out = mem + 10 * PAGE_SIZE;
+
+	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
+	sva_poke(test, bond->proc, out, 1);
+	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, out, PAGE_SIZE)));
+	/* Windows of 4 pages and of 8, cut to 3 */
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 10, true), 3);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 3);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 10);
 }
 
 /* Random access */
@@ -526,6 +620,59 @@ static void groups_of_many_pages_are_streams(struct kunit *test)
 			run(bond, mem + page++ * PAGE_SIZE, 1, true);
 	}
 	KUNIT_EXPECT_LE(test, asked, 160);
+}
+
+/* The device asks for each page that is not there, and reads all; returns how often it asked. */
+static u64 ask_along(struct iopf_bond *bond, unsigned long addr, unsigned long pages, u32 perm)
+{
+	u64 before = requests(bond), word;
+
+	for (; pages; pages--, addr += PAGE_SIZE) {
+		if (!mapped(bond, addr, 1))
+			KUNIT_ASSERT_EQ(bond->test, iopf_ask(bond, 0, addr, perm),
+					IOMMU_PAGE_RESP_SUCCESS);
+		KUNIT_ASSERT_EQ(bond->test, soft_dma_try(bond->ep, bond->pasid, addr, false, &word,
+							 sizeof(word)), 0);
+	}
+	return requests(bond) - before;
+}
+
+static unsigned long map_code(struct iopf_bond *bond, unsigned long pages)
+{
+	unsigned long mem = sva_proc_mmap(bond->proc, 0, pages * PAGE_SIZE, PROT_READ | PROT_EXEC,
+					  MAP_PRIVATE | MAP_ANONYMOUS);
+
+	KUNIT_ASSERT_FALSE(bond->test, IS_ERR_VALUE(mem));
+	return mem;
+}
+
+#define IOPF_CODE	(IOPF_READ | IOMMU_FAULT_PERM_EXEC)
+
+/* Windows of 4, 8 and 16 pages, as for other access */
+static void code_is_streamed_like_data(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = map_code(bond, 64);
+
+	KUNIT_EXPECT_EQ(test, ask_along(bond, mem, 21, IOPF_CODE), 4);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 28);
+}
+
+/* What comes to the end of a window with other access is another stream, and not one yet. */
+static void access_of_another_kind_does_not_go_on_with_a_stream(struct kunit *test)
+{
+	static const u32 kinds[][2] = {
+		{ IOPF_CODE, IOPF_READ }, { IOPF_READ, IOPF_CODE },
+	};
+	struct iopf_bond *bond = bind_first(test);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		unsigned long mem = map_code(bond, 64);
+
+		KUNIT_EXPECT_EQ(test, ask_along(bond, mem, 6, kinds[i][0]), 2);
+		KUNIT_EXPECT_EQ(test, ask_along(bond, mem + 6 * PAGE_SIZE, 1, kinds[i][1]), 1);
+		KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 7);
+	}
 }
 
 /* What is not mapped ahead */
@@ -668,25 +815,78 @@ static void userfaultfd_is_told_of_nothing_more(struct kunit *test)
 }
 
 #ifdef CONFIG_MEMCG_V1
-/* Seven of eight MiB: the next window would not fit, and is left out. */
-static void memory_group_is_not_driven_to_its_limit(struct kunit *test)
+/* A group has not been refused anything so far. */
+static void expect_no_failures(struct kunit *test, const char *failcnt)
+{
+	char failures[24];
+
+	KUNIT_EXPECT_GT(test, sva_sysfs_get(test, failcnt, failures, sizeof(failures)), 0L);
+	KUNIT_EXPECT_STREQ(test, strim(failures), "0");
+}
+
+/* Seven of eight MiB: the next window would not fit, and is left out. @sub is of /memcg/a. */
+static void expect_limit_of_group(struct kunit *test, const char *sub)
 {
 	struct iopf_bond *bond = bind_first(test), *other = bind_first(test);
 	unsigned long mem = sva_proc_map(bond->proc, SZ_16M);
-	char failures[24];
+	char procs[48];
 
 	iopf_memcg_make(other);
+	if (*sub)
+		iopf_memcg_make_within(other, "/a/b");
 	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", "8388608");
-	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
+	scnprintf(procs, sizeof(procs), "/memcg/a%s/cgroup.procs", sub);
+	iopf_memcg_enter(bond, procs);
 
 	run(bond, mem, (SZ_8M - SZ_1M) / PAGE_SIZE, true);
 	KUNIT_EXPECT_GT(test, ahead(bond), SZ_4M / PAGE_SIZE);
-	KUNIT_EXPECT_GT(test, sva_sysfs_get(test, "/memcg/a/memory.failcnt", failures,
-					    sizeof(failures)), 0L);
-	KUNIT_EXPECT_STREQ(test, strim(failures), "0");
+	expect_no_failures(test, "/memcg/a/memory.failcnt");
 
 	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
 	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, SZ_16M), 0);
+	if (*sub)
+		iopf_memcg_remove_within(other, "/a/b");
+	iopf_memcg_remove(other);
+}
+
+static void memory_group_is_not_driven_to_its_limit(struct kunit *test)
+{
+	expect_limit_of_group(test, "");
+}
+
+/* What a group within it is charged, so is the group around it. */
+static void group_of_groups_is_not_driven_to_its_limit(struct kunit *test)
+{
+	expect_limit_of_group(test, "/b");
+}
+
+/*
+ * What is swapped out counts, too: of memory and swap together there are 2048 pages, of which 256
+ * are in the swap. A window begins at 1,542 pages; memory alone would have room for most of it.
+ */
+static void memory_with_swap_is_not_driven_to_its_limit(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test), *other = bind_first(test);
+	unsigned long old = sva_proc_map(bond->proc, 256 * PAGE_SIZE);
+	unsigned long mem = sva_proc_map(bond->proc, 2048 * PAGE_SIZE);
+	char limit[24];
+
+	scnprintf(limit, sizeof(limit), "%lu", 2048 * PAGE_SIZE);
+	sva_swap_on(test, 512);
+	iopf_memcg_make(other);
+	sva_sysfs_put(test, "/memcg/a/memory.limit_in_bytes", limit);
+	sva_sysfs_put(test, "/memcg/a/memory.memsw.limit_in_bytes", limit);
+	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
+	cpu_writes(bond, old, 256 * PAGE_SIZE, 13);
+	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, old, 256 * PAGE_SIZE)));
+
+	run(bond, mem, 1600, true);
+	KUNIT_EXPECT_GT(test, ahead(bond), 1024);
+	expect_no_failures(test, "/memcg/a/memory.memsw.failcnt");
+
+	iopf_memcg_enter(bond, "/memcg/cgroup.procs");
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem, 2048 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, old, 256 * PAGE_SIZE), 0);
 	iopf_memcg_remove(other);
 }
 
@@ -870,11 +1070,6 @@ static void limit_of_windows_has_limits(struct kunit *test)
 
 /* Races; stale translations and what is left behind are the fixture's */
 
-static bool has_streamed(struct iopf_bond *bond)
-{
-	return ahead(bond) > 0;
-}
-
 static void mappings_go_while_windows_come(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -882,7 +1077,7 @@ static void mappings_go_while_windows_come(struct kunit *test)
 	u64 before;
 
 	KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
-	KUNIT_EXPECT_TRUE(test, sva_becomes(has_streamed(bond)));
+	KUNIT_EXPECT_TRUE(test, sva_becomes(ahead(bond) > 0));
 	before = ahead(bond);
 	for (unsigned int i = 0; i < 40; i++) {
 		unsigned long at = mem + i % 8 * SZ_512K;
@@ -999,10 +1194,11 @@ static void bond_ends_while_windows_come(struct kunit *test)
 	for (unsigned int i = 0; i < 10; i++) {
 		struct iopf_bond *bond = bind_first(test);
 		unsigned long mem = sva_proc_map(bond->proc, SZ_4M);
+		u64 before = ahead(bond);
 
 		/* To be refused after the unbind is what it is about. */
 		KUNIT_ASSERT_EQ(test, soft_storm_start(bond->ep, bond->pasid, mem, SZ_4M, true), 0);
-		KUNIT_EXPECT_TRUE(test, sva_becomes(has_streamed(bond)));
+		KUNIT_EXPECT_TRUE(test, sva_becomes(ahead(bond) > before));
 		iopf_unbind(bond);
 		soft_storm_stop(bond->ep);
 	}
@@ -1044,7 +1240,11 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(files_make_few_requests),
 	KUNIT_CASE(nobody_but_the_device_dirties_a_file),
 	KUNIT_CASE(holes_of_files_are_not_filled_ahead),
+	KUNIT_CASE(holes_of_a_mounted_tmpfs_are_not_filled_ahead),
+	KUNIT_CASE(pages_that_ask_for_read_ahead_are_left_to_requests),
+	KUNIT_CASE(pages_that_are_not_up_to_date_are_left_to_requests),
 	KUNIT_CASE(what_is_swapped_out_is_left_to_requests),
+	KUNIT_CASE(windows_end_at_what_is_swapped_out),
 	KUNIT_CASE(random_access_maps_nothing_ahead),
 	KUNIT_CASE(strides_map_nothing_ahead),
 	KUNIT_CASE(backwards_is_no_stream),
@@ -1052,6 +1252,8 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(memory_that_is_used_again_is_streamed_again),
 	KUNIT_CASE(requests_under_way_are_no_obstacle),
 	KUNIT_CASE(groups_of_many_pages_are_streams),
+	KUNIT_CASE(code_is_streamed_like_data),
+	KUNIT_CASE(access_of_another_kind_does_not_go_on_with_a_stream),
 	KUNIT_CASE(windows_end_with_their_mapping),
 	KUNIT_CASE(pages_locked_on_fault_stay_away),
 	KUNIT_CASE(locked_memory_is_left_alone),
@@ -1063,6 +1265,8 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(userfaultfd_is_told_of_nothing_more),
 #ifdef CONFIG_MEMCG_V1
 	KUNIT_CASE(memory_group_is_not_driven_to_its_limit),
+	KUNIT_CASE(group_of_groups_is_not_driven_to_its_limit),
+	KUNIT_CASE(memory_with_swap_is_not_driven_to_its_limit),
 	KUNIT_CASE(memory_group_is_not_driven_to_its_high_mark),
 #endif
 	KUNIT_CASE(scarce_memory_is_left_to_others),
