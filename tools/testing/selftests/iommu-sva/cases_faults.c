@@ -167,6 +167,7 @@ TEST_F(faults, stack_does_not_grow_past_its_limit)
 	struct rlimit limit = { .rlim_cur = 1 * MiB, .rlim_max = 1 * MiB };
 	uintptr_t bottom = stack_start();
 
+	ASSERT_NE(0, bottom);
 	ASSERT_EQ(0, setrlimit(RLIMIT_STACK, &limit));
 	refused(&self->q, sva_fill((void *)(bottom - 2 * MiB), 8, 0x62));
 	EXPECT_EQ(bottom, stack_start());

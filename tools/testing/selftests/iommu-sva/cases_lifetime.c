@@ -543,6 +543,7 @@ TEST_F(lifetime, abandoned_faults_do_not_use_up_the_device)
 		do {
 			ASSERT_EQ(0, sva_counters(&q, &counters));
 		} while (!counters.pri_pending && sva_peek(&q).status == SVA_DMA_RUNNING);
+		ASSERT_EQ(1, counters.pri_pending);
 		sva_close(&q);
 	}
 	peer_start(_metadata, &peer, use_the_device, &self->env.sva[0]);
