@@ -7,6 +7,8 @@
 #ifndef _IOMMU_SVA_HARNESS_CUSTOM_H
 #define _IOMMU_SVA_HARNESS_CUSTOM_H
 
+#include <sys/resource.h>
+
 #include "dup.h"
 #include "stub.h"
 
@@ -44,8 +46,6 @@ void kfree(const void *p);
 /* Tasks */
 
 #define SIM_HELD_MAX	16
-
-enum { RLIMIT_STACK };
 
 /**
  * struct task_struct - a coroutine, or only the owner of an mm
