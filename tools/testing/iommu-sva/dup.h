@@ -96,7 +96,7 @@ static inline void *ERR_CAST(const void *ptr)
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min3(a, b, c)		min(min(a, b), c)
 #define max(a, b)		((a) > (b) ? (a) : (b))
-#define clamp(v, low, high)	((v) < (low) ? (low) : (v) > (high) ? (high) : (v))
+#define clamp(v, low, high)	((v) >= (high) ? (high) : (v) <= (low) ? (low) : (v))
 
 static inline int ilog2(unsigned long n)
 {

@@ -421,3 +421,244 @@ TEST(batch_of_a_device_that_is_on_no_queue)
 	vendor_send_batch(dev, &r, 1);
 	test_answered(r, INVALID);
 }
+
+/* The field of such a request holds a number that is bound all the same. */
+TEST(request_without_pasid_is_not_served_from_the_one_before)
+{
+	struct vendor_request *r[3];
+
+	set_up();
+	SIM_EQ(pasid, 1);
+	for (u32 i = 0; i < 3; i++)
+		r[i] = vendor_prepare(dev, i == 1 ? IOMMU_PASID_INVALID : pasid, i, PAGE(i));
+	vendor_send_batch(dev, r, 3);
+	for (u32 i = 0; i < 3; i++)
+		test_answered(r[i], i == 1 ? INVALID : SUCCESS);
+	SIM_EQ(mm->faults, 2);
+	tear_down();
+}
+
+TEST(vma_of_the_request_before_serves_nothing_outside)
+{
+	const unsigned long addrs[] = { PAGE(0), PAGE(PAGES), PAGE(1), BASE - PAGE_SIZE, PAGE(2) };
+	struct vendor_request *r[ARRAY_SIZE(addrs)];
+
+	set_up();
+	for (u32 i = 0; i < ARRAY_SIZE(addrs); i++)
+		r[i] = vendor_ask(dev, pasid, i, addrs[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(addrs); i++)
+		test_answered(r[i], i & 1 ? INVALID : SUCCESS);
+	SIM_EQ(mm->faults, 3);
+	tear_down();
+}
+
+static struct sim_door door;
+
+/* The second page comes from swap, the third one's memory is not to be had. */
+static vm_fault_t swap_then_wait(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	if (addr == PAGE(2))
+		sim_pass(&door);
+	sim_fault_map(vma, addr, flags);
+	return addr == PAGE(1) ? VM_FAULT_MAJOR : 0;
+}
+
+TEST(answers_do_not_wait_behind_a_fault_that_took_long)
+{
+	struct vendor_request *r[3];
+
+	set_up();
+	door.shut = true;
+	mm->fault = swap_then_wait;
+	mm->fault_is_quick = true;
+	for (u32 i = 0; i < 3; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	test_answered(r[0], SUCCESS);
+	test_unanswered(r[2]);
+	door.shut = false;
+	test_all_answered(r, 3, SUCCESS);
+	tear_down();
+}
+
+static void unmap_second(void *arg)
+{
+	sim_munmap(mm, SLOT(2));
+}
+
+static bool mmap_lock_is_owned(void *arg)
+{
+	return mm->mmap_lock.l.owner;
+}
+
+static vm_fault_t munmap_comes(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	sim_spawn("munmap", unmap_second, NULL);
+	sim_block(mmap_lock_is_owned, NULL, "munmap()");
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(answers_do_not_wait_for_mmap_lock)
+{
+	struct vm_area_struct *busy;
+	struct vendor_request *r[2];
+
+	set_up();
+	sim_mmap(mm, SLOT(2), 1, VM_READ);
+	busy = lock_vma_under_rcu(mm, SLOT(2));
+	SIM_CHECK(busy);
+	mm->fault = munmap_comes;
+	mm->fault_is_quick = true;
+	/* The second one is for no mapping, which takes mmap_lock to tell. */
+	r[0] = vendor_ask(dev, pasid, 0, PAGE(0));
+	r[1] = vendor_ask(dev, pasid, 1, SLOT(1));
+	test_answered(r[0], SUCCESS);
+	test_unanswered(r[1]);
+	vma_end_read(busy);
+	test_answered(r[1], INVALID);
+	tear_down();
+}
+
+/* Only the thread that reads the hardware queue must not wait for memory. */
+TEST(batch_of_pages_that_take_memory_stays_a_batch)
+{
+	set_up();
+	mm->is_short = true;
+	serve_pages(4);
+	SIM_EQ(dev->submissions, 1);
+	tear_down();
+}
+
+static unsigned long served[8];
+static unsigned int nr_served;
+
+static vm_fault_t note_page(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	served[nr_served++ % ARRAY_SIZE(served)] = addr;
+	return sim_fault_map(vma, addr, flags);
+}
+
+/* In front of what has come later */
+TEST(next_one_for_a_page_takes_the_place_of_the_first)
+{
+	struct vendor_request *r[3];
+
+	set_up();
+	nr_served = 0;
+	mm->fault = note_page;
+	vendor_ask(dev, pasid, 0, PAGE(0));
+	for (u32 i = 0; i < 3; i++)
+		r[i] = vendor_ask(beside, pasid, i, PAGE(2 - i));
+	iopf_drain_pasid(dev_of(dev), pasid);
+	test_all_answered(r, 3, SUCCESS);
+	SIM_EQ(nr_served, 3);
+	SIM_EQ(served[0], PAGE(0));
+	SIM_EQ(served[1], PAGE(2));
+	SIM_EQ(served[2], PAGE(1));
+	tear_down();
+}
+
+static u64 order[8];
+static unsigned int nr_order;
+
+static void note_answer(struct vendor_request *request, u32 code)
+{
+	order[nr_order++ % ARRAY_SIZE(order)] = request->id;
+}
+
+static void expect_order(struct vendor_request **r, unsigned int nr)
+{
+	SIM_EQ(nr_order, nr);
+	for (unsigned int i = 0; i < nr; i++)
+		SIM_EQ(order[i], r[i]->id);
+}
+
+TEST(requests_for_one_page_are_answered_in_the_order_of_their_arrival)
+{
+	struct vendor_request *r[5];
+
+	set_up();
+	nr_order = 0;
+	vendor_hooks.responding = note_answer;
+	for (u32 i = 0; i < 5; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(0));
+	test_all_answered(r, 5, SUCCESS);
+	expect_order(r, 5);
+	tear_down();
+}
+
+/* The next one for the page of a request that fails is not served after one that came later. */
+TEST(requests_for_a_page_that_fails_keep_their_place)
+{
+	struct vendor_request *r[5];
+
+	set_up();
+	nr_order = 0;
+	vendor_hooks.responding = note_answer;
+	for (u32 i = 0; i < 5; i++)
+		r[i] = vendor_ask(dev, pasid, i, i < 3 ? PAGE(PAGES) : PAGE(i));
+	for (u32 i = 0; i < 5; i++)
+		test_answered(r[i], i < 3 ? INVALID : SUCCESS);
+	expect_order(r, 5);
+	tear_down();
+}
+
+static bool latest_is_answered(void *arg)
+{
+	return dev->requests->answers;
+}
+
+static vm_fault_t drain_comes(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	sim_spawn("drain", drain, dev);
+	sim_block(latest_is_answered, NULL, "the drain");
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(group_that_a_drain_takes_from_its_lane_has_no_next_page)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->fault = drain_comes;
+	mm->fault_is_quick = true;
+	vendor_send(dev, pasid, 0, PAGE(0), READ, false);
+	r = vendor_ask(dev, pasid, 0, PAGE(1));
+	test_answered(r, INVALID);
+	SIM_EQ(mm->faults, 1);
+	tear_down();
+}
+
+TEST(drain_of_more_than_a_batch_answers_all)
+{
+	struct vendor_request *r[CREDITS + SPARE];
+
+	set_up();
+	for (u32 i = 0; i < ARRAY_SIZE(r); i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(0));
+	iopf_drain_pasid(dev_of(dev), pasid);
+	test_all_answered(r, ARRAY_SIZE(r), INVALID);
+	SIM_EQ(dev->submissions, 2);
+	tear_down();
+}
+
+/* A group that hangs on another one does not wait in line, even if the last one in its slot did. */
+TEST(drain_of_those_who_hang_on_another_leaves_the_line_as_it_is)
+{
+	struct vendor_request *first, *r[2];
+	unsigned int gets;
+
+	set_up();
+	serve_pages(8);
+	first = vendor_ask(beside, pasid, 0, PAGE(0));
+	for (u32 i = 0; i < 8; i++)
+		vendor_ask(dev, pasid, i, PAGE(0));
+	iopf_drain_pasid(dev_of(dev), pasid);
+	test_answered(first, SUCCESS);
+	/* There is work for one lane. */
+	gets = mm->gets;
+	for (u32 i = 0; i < 2; i++)
+		r[i] = vendor_ask(dev, pasid, i, PAGE(i));
+	test_all_answered(r, 2, SUCCESS);
+	SIM_EQ(mm->gets - gets, 1);
+	tear_down();
+}

@@ -412,6 +412,21 @@ TEST(slot_forgets_that_it_was_suspect)
 	mmput(mm);
 }
 
+TEST(all_partials_of_a_device_are_suspect_after_an_overflow)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	for (u32 i = 0; i < 3; i++)
+		vendor_send(dev, 1, i, SLOT(1), READ, false);
+	iopf_queue_discard_partial(dev->iommu->queue);
+	for (u32 i = 0; i < 3; i++)
+		test_answered(vendor_ask(dev, 1, i, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 TEST(overflow_of_no_queue_is_einval)
 {
 	SIM_EQ(iopf_queue_discard_partial(NULL), -EINVAL);
@@ -613,4 +628,77 @@ TEST(pasids_of_a_guest_s_table_belong_to_the_nested_domain)
 	SIM_EQ(r->error, -EINVAL);
 	test_answered(r, INVALID);
 	sim_detach_handle(dev_of(h.dev)->iommu_group, IOMMU_NO_PASID);
+}
+
+static u64 counted(struct vendor_dev *dev, enum iopf_count what)
+{
+	u64 counts[IOPF_NR_COUNTS];
+
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	return counts[what];
+}
+
+TEST(answers_of_a_handler_are_counted)
+{
+	struct handler h = { .dev = test_dev() };
+
+	install(&h, 5, IOMMU_DOMAIN_NESTED);
+	for (u32 i = 0; i < 3; i++) {
+		vendor_ask(h.dev, 5, i, BASE);
+		iopf_group_response(caught[i], i ? INVALID : SUCCESS);
+		iopf_free_group(caught[i]);
+	}
+	SIM_EQ(counted(h.dev, IOPF_SERVED), 1);
+	SIM_EQ(counted(h.dev, IOPF_FAILED), 2);
+	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
+}
+
+TEST(answer_of_a_handler_after_a_reset_counts_as_forgotten)
+{
+	struct handler h = { .dev = test_dev() };
+	struct vendor_request *r;
+
+	install(&h, 5, IOMMU_DOMAIN_NESTED);
+	r = vendor_ask(h.dev, 5, 0, BASE);
+	iopf_group_dequeue(caught[0]);
+	iopf_quiesce_device(dev_of(h.dev));
+	vendor_begin_reset(h.dev);
+	iopf_group_response(caught[0], SUCCESS);
+	SIM_EQ(r->answers, 0);
+	SIM_EQ(counted(h.dev, IOPF_FORGOTTEN), 1);
+	SIM_EQ(counted(h.dev, IOPF_SERVED), 0);
+	iopf_free_group(caught[0]);
+	vendor_end_reset(h.dev);
+	iopf_resume_device(dev_of(h.dev));
+	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
+}
+
+TEST(cookie_of_a_group_does_not_come_back)
+{
+	struct handler h = { .dev = test_dev() };
+
+	install(&h, 5, IOMMU_DOMAIN_NESTED);
+	for (u32 i = 0; i < 2; i++) {
+		vendor_ask(h.dev, 5, i, BASE);
+		SIM_EQ(caught[i]->cookie, 0);
+		caught[i]->cookie = 7;
+		iopf_group_response(caught[i], SUCCESS);
+		iopf_free_group(caught[i]);
+	}
+	SIM_CHECK(caught[0] == caught[1]);
+	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
+}
+
+TEST(flush_does_not_wait_for_a_handler)
+{
+	struct handler h = { .dev = test_dev() };
+	struct vendor_request *r;
+
+	install(&h, 5, IOMMU_DOMAIN_NESTED);
+	r = vendor_ask(h.dev, 5, 0, BASE);
+	SIM_EQ(iopf_queue_flush_dev(dev_of(h.dev)), 0);
+	SIM_EQ(r->answers, 0);
+	iopf_group_response(caught[0], SUCCESS);
+	iopf_free_group(caught[0]);
+	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
 }

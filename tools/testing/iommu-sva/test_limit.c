@@ -388,3 +388,31 @@ EXPLORE(limit_against_another_limit)
 	each_is_answered_once();
 	tear_down();
 }
+
+static bool limit_is_over;
+
+/* Between the device's list and the service's there is a look at the process. */
+static bool time_passes(const char *what)
+{
+	if (limit_is_over || strcmp(what, "atomic"))
+		return false;
+	limit_is_over = true;
+	sim_advance(100);
+	return true;
+}
+
+TEST(limit_comes_before_the_service_has_the_group)
+{
+	struct vendor_request *r;
+
+	set_up(100);
+	limit_is_over = false;
+	sim_policy.preempt = time_passes;
+	r = vendor_ask(dev, pasid, 0, BASE);
+	sim_policy.preempt = NULL;
+	SIM_CHECK(limit_is_over);
+	test_answered(r, INVALID);
+	SIM_EQ(counted(IOPF_TIMED_OUT), 1);
+	SIM_EQ(mm->faults, 0);
+	tear_down();
+}

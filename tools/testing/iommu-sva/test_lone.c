@@ -325,3 +325,122 @@ SHAKE(lone_requests_against_drains_and_workers)
 	SIM_EQ(sim_nr_tasks(), 0);
 	tear_down();
 }
+
+TEST(drain_takes_a_lone_request_that_is_left_to_a_worker)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->is_short = true;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 0);
+	iopf_drain_pasid(dev_of(dev), pasid);
+	SIM_EQ(r->answers, 1);
+	test_answered(r, INVALID);
+	SIM_EQ(mm->faults, 0);
+	for (u32 i = 0; i < 4; i++)
+		test_answered(vendor_ask(dev, pasid, i, PAGE(i)), SUCCESS);
+	tear_down();
+}
+
+EXPLORE(lone_request_that_is_left_to_a_worker_against_a_drain)
+{
+	struct vendor_request *r;
+
+	set_up();
+	mm->is_short = true;
+	sim_spawn("drain", drain, dev);
+	r = vendor_prepare(dev, pasid, 0, PAGE(0));
+	vendor_send_lone(r);
+	sim_settle();
+	SIM_EQ(r->answers, 1);
+	tear_down();
+}
+
+static bool ask_before_service(const char *what)
+{
+	if (!strcmp(what, "mmget_not_zero") && !meanwhile[0])
+		for (u32 i = 0; i < 2; i++)
+			meanwhile[i] = vendor_ask(beside, pasid, i, PAGE(1 + i));
+	return false;
+}
+
+static unsigned long first_fault;
+
+static vm_fault_t note_first_fault(struct vm_area_struct *vma, unsigned long addr,
+				   unsigned int flags)
+{
+	first_fault = first_fault ?: addr;
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(lone_request_that_is_left_to_a_worker_keeps_its_place)
+{
+	struct vendor_request *r;
+
+	set_up();
+	meanwhile[0] = NULL;
+	first_fault = 0;
+	mm->fault = note_first_fault;
+	mm->no_vma_lock = true;
+	sim_policy.preempt = ask_before_service;
+	r = send(PAGE(0), true);
+	sim_policy.preempt = NULL;
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	test_all_answered(meanwhile, 2, SUCCESS);
+	SIM_EQ(first_fault, PAGE(0));
+	tear_down();
+}
+
+TEST(lane_of_an_earlier_lone_request_is_not_handed_out_again)
+{
+	struct vendor_request *r;
+
+	set_up();
+	send(PAGE(0), true);
+	sim_cpu_is_wanted = true;
+	r = send(PAGE(1), false);
+	test_answered(r, SUCCESS);
+	sim_cpu_is_wanted = false;
+	SIM_EQ(mm->faults, 2);
+	tear_down();
+}
+
+static struct sim_door far_door;
+
+/* During the reporter's request one of another IOMMU's device comes, and takes for ever. */
+static vm_fault_t far_request_comes(struct vm_area_struct *vma, unsigned long addr,
+				    unsigned int flags)
+{
+	if (addr == PAGE(0))
+		meanwhile[0] = vendor_ask(beside, pasid, 0, PAGE(1));
+	else
+		sim_pass(&far_door);
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(what_a_reporter_leaves_is_served_on_the_queue_that_it_came_from)
+{
+	dev = test_dev();
+	beside = test_dev();
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	other = test_bind(beside, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	far_door.shut = true;
+	mm->fault = far_request_comes;
+	mm->fault_is_quick = true;
+	test_answered(send(PAGE(0), true), SUCCESS);
+	SIM_EQ(far_door.waiting, 1);
+	/* The queue of the first device is free to go. */
+	iommu_sva_unbind_device(sva);
+	vendor_disable(dev);
+	iopf_queue_free(dev->iommu->queue);
+	dev->iommu->queue = NULL;
+	test_unanswered(meanwhile[0]);
+	far_door.shut = false;
+	test_answered(meanwhile[0], SUCCESS);
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+}

@@ -159,6 +159,24 @@ TEST(device_with_one_pasid_or_none_gets_none)
 	iommu_free_global_pasid(1);
 }
 
+/* Both begin their search at the same number. */
+TEST(search_below_the_start_of_a_wider_device_stays_within_the_width)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(0);
+	struct vendor_dev *wide = vendor_dev_new(iommu, 7, 4);
+	struct vendor_dev *narrow = vendor_dev_new(iommu, 4, 4);
+
+	for (ioasid_t pasid = 1; pasid < 6; pasid++)
+		SIM_EQ(iommu_alloc_global_pasid(dev_of(wide)), pasid);
+	iommu_free_global_pasid(4);
+	iommu_free_global_pasid(5);
+	SIM_EQ(iommu_alloc_global_pasid(dev_of(narrow)), IOMMU_PASID_INVALID);
+	iommu_free_global_pasid(2);
+	SIM_EQ(iommu_alloc_global_pasid(dev_of(narrow)), 2);
+	for (ioasid_t pasid = 1; pasid < 4; pasid++)
+		iommu_free_global_pasid(pasid);
+}
+
 TEST(freeing_no_pasid_warns)
 {
 	sim_expect_warnings(1);

@@ -223,3 +223,88 @@ TEST(batch_that_takes_long_is_answered_as_it_goes)
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
+
+TEST(lane_works_for_the_queue_that_has_started_it)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *first = test_bind(a, mm), *second = test_bind(b, mm);
+
+	test_answered(vendor_ask(a, 1, 0, PAGE(0)), SUCCESS);
+	iommu_sva_unbind_device(first);
+	vendor_disable(a);
+	iopf_queue_free(a->iommu->queue);
+	a->iommu->queue = NULL;
+	test_answered(vendor_ask(b, 1, 0, PAGE(1)), SUCCESS);
+	iommu_sva_unbind_device(second);
+	mmput(mm);
+}
+
+/* A process of which a lane is at work does not wait for a CPU to be served. */
+TEST(flood_does_not_give_way_to_a_process_that_is_at_work)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *flooder = test_mm(), *other = test_mm();
+	struct iommu_sva *first = test_bind(a, flooder), *second = test_bind(b, other);
+	struct vendor_request *r[FLOOD], *stuck;
+	struct sim_door door;
+
+	second_dev = b;
+	rare_pasid = iommu_sva_get_pasid(second);
+	test_shut(other, &door);
+	stuck = vendor_ask(b, rare_pasid, 1, PAGE(1));
+	test_unanswered(stuck);
+	for (u32 i = 0; i < FLOOD; i++)
+		r[i] = vendor_ask(a, iommu_sva_get_pasid(first), i, PAGE(i));
+	nr_points = 0;
+	rare = NULL;
+	sim_policy.preempt = ask_in_flood;
+	for (u32 i = 0; i < FLOOD; i++)
+		test_answered(r[i], SUCCESS);
+	sim_policy.preempt = NULL;
+	SIM_CHECK(rare);
+	SIM_EQ(a->submissions, 1);
+	door.shut = false;
+	test_answered(stuck, SUCCESS);
+	test_answered(rare, SUCCESS);
+	iommu_sva_unbind_device(first);
+	iommu_sva_unbind_device(second);
+	mmput(flooder);
+	mmput(other);
+}
+
+#define MANY	130
+
+/*
+ * A reference to the mm is a batch, or a lane that has come too late: the first one does it all
+ * here. One CPU of four is left to others.
+ */
+TEST(lanes_are_as_many_as_there_are_batches_and_cpus)
+{
+	static const struct {
+		unsigned int requests, batches, late;
+	} cases[] = {
+		{ 1, 1, 0 }, { 2, 1, 0 }, { IOPF_BATCH, 1, 0 }, { IOPF_BATCH + 1, 2, 1 },
+		{ IOPF_BATCH + 8, 2, 1 }, { 2 * IOPF_BATCH, 2, 1 }, { 2 * IOPF_BATCH + 1, 3, 2 },
+		{ 3 * IOPF_BATCH + 1, 4, 2 }, { MANY, 5, 2 }, { 2, 1, 0 },
+	};
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, MANY);
+	struct vendor_request *r[MANY];
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+
+	vendor_enable(dev);
+	sva = test_bind(dev, mm);
+	for (unsigned int i = 1; i < 3; i++)
+		sim_mmap(mm, SLOT(i), MANY / 2, VM_READ | VM_WRITE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned int gets = mm->gets;
+
+		for (u32 k = 0; k < cases[i].requests; k++)
+			r[k] = vendor_ask(dev, 1, k, SLOT(1 + (k & 1)) + k / 2 * PAGE_SIZE);
+		test_all_answered(r, cases[i].requests, SUCCESS);
+		SIM_EQ(mm->gets - gets, cases[i].batches + cases[i].late);
+	}
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}

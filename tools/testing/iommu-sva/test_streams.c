@@ -296,6 +296,251 @@ TEST(requests_a_fault_apart_are_a_stream)
 	end();
 }
 
+TEST(requests_just_too_far_apart_are_no_stream)
+{
+	begin();
+	/* Further than a fault maps; and as far as that, but not where one would begin */
+	SIM_EQ(ask(0x13f), 0);
+	SIM_EQ(ask(0x150), 0);
+	SIM_EQ(ask(0x203), 0);
+	SIM_EQ(ask(0x212), 0);
+	end();
+}
+
+TEST(first_page_of_memory_follows_nothing)
+{
+	begin();
+	SIM_EQ(ask(0), 0);
+	SIM_EQ(ask(1), 4);
+	end();
+}
+
+/* A request for one of these pages is worth a closer look; one just outside is not. */
+static void expect_near(unsigned long first, unsigned long end)
+{
+	for (unsigned long page = first; page < end; page++)
+		SIM_CHECK(sva_streams_concern(streams, page));
+	SIM_CHECK(!first || !sva_streams_concern(streams, first - 1));
+	SIM_CHECK(!sva_streams_concern(streams, end));
+}
+
+TEST(neighbourhood_of_a_window_is_known_without_the_lock)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	SIM_EQ(ask(101), 4);
+	expect_near(102 - SVA_STREAM_NEAR, 106 + SVA_STREAM_NEAR);
+	/* The device gets through while the next window is being mapped. */
+	stream = open_at(106, 0, 0, 8);
+	expect_near(107 - SVA_STREAM_NEAR, 115 + SVA_STREAM_NEAR);
+	for (unsigned long page = 115; page < 118; page++)
+		SIM_EQ(ask(page), 0);
+	expect_near(107 - SVA_STREAM_NEAR, 118 + SVA_STREAM_NEAR);
+	sva_stream_close(streams, stream, 115);
+	expect_near(107 - SVA_STREAM_NEAR, 118 + SVA_STREAM_NEAR);
+	sva_stream_forget(streams, stream);
+	SIM_CHECK(!sva_streams_concern(streams, 115));
+	end();
+}
+
+TEST(neighbourhood_of_the_first_pages)
+{
+	begin();
+	ask(0);
+	SIM_EQ(ask(1), 4);
+	expect_near(0, 6 + SVA_STREAM_NEAR);
+	end();
+}
+
+/* What is near to a window begins no other one; what is further away does. */
+TEST(neighbourhood_of_a_window_ends_where_it_ends)
+{
+	static const struct {
+		unsigned long before;
+		unsigned int size;
+	} cases[] = { { 92, 4 }, { 93, 0 }, { 112, 0 }, { 113, 4 } };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sva_stream *stream;
+
+		begin();
+		SIM_EQ(ask(100), 0);
+		SIM_EQ(ask(101), 4);
+		/* As if it had been asked for before the stream began */
+		*streams->hints = 0;
+		for (unsigned int k = 0; k < ARRAY_SIZE(streams->hints); k++)
+			streams->hints[k] = cases[i].before + 1;
+		stream = sva_stream_find(streams, KEY, 0, cases[i].before + 1);
+		SIM_EQ(!!stream, !!cases[i].size);
+		end();
+	}
+}
+
+/* The bitmap of a stream is followed by the key of the next one. */
+TEST(page_near_a_large_window_is_not_looked_up_beyond_its_bitmap)
+{
+	const void *odd = (void *)17;
+	struct sva_stream *stream;
+	unsigned long page = 101;
+
+	begin();
+	ask(100);
+	for (unsigned int size = 4; size < SVA_WINDOW_MAX; size *= 2) {
+		SIM_EQ(ask_as(KEY, 0, page, SVA_WINDOW_MAX - 4), size);
+		page += 1 + size;
+	}
+	ask_as(odd, 0, 0x90000, 512);
+	SIM_EQ(ask_as(odd, 0, 0x90001, 512), 4);
+	SIM_CHECK(streams->streams[1].key == odd);
+	SIM_EQ(ask_as(KEY, 0, page, SVA_WINDOW_MAX - 4), SVA_WINDOW_MAX - 4);
+	stream = &streams->streams[0];
+	for (unsigned int i = 0; i < 4; i++)
+		SIM_EQ(ask(stream->first + SVA_WINDOW_MAX + i), 0);
+	SIM_CHECK(streams->streams[1].key == odd);
+	SIM_EQ(stream->asked, 0);
+	end();
+}
+
+TEST(window_is_never_larger_than_its_bitmap)
+{
+	unsigned long page = 101;
+
+	begin();
+	ask(100);
+	for (unsigned int size = 4; size < 8 * SVA_WINDOW_MAX; size *= 2) {
+		SIM_EQ(ask_as(KEY, 0, page, ~0U), min(size, SVA_WINDOW_MAX));
+		page += 1 + min(size, SVA_WINDOW_MAX);
+	}
+	end();
+}
+
+/* First request of stream @i, and the first one behind its first window */
+#define STREAM(i)	(0x10000UL * ((i) + 1))
+#define BEHIND(i)	(STREAM(i) + 6)
+
+static void begin_all(void)
+{
+	for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+		ask(STREAM(i));
+		SIM_EQ(ask(STREAM(i) + 1), 4);
+	}
+}
+
+TEST(oldest_stream_makes_room_when_ticks_wrap_around)
+{
+	begin();
+	streams->ticks = -(SVA_STREAMS / 2);
+	begin_all();
+	ask(STREAM(SVA_STREAMS));
+	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
+	SIM_EQ(ask(BEHIND(0)), 0);
+	SIM_EQ(ask(BEHIND(1)), 8);
+	end();
+}
+
+TEST(stream_that_goes_on_is_not_the_oldest)
+{
+	begin();
+	begin_all();
+	SIM_EQ(ask(BEHIND(0)), 8);
+	ask(STREAM(SVA_STREAMS));
+	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
+	SIM_EQ(ask(BEHIND(0) + 9), 16);
+	SIM_EQ(ask(BEHIND(1)), 0);
+	end();
+}
+
+TEST(forgotten_stream_makes_room_for_the_next)
+{
+	begin();
+	begin_all();
+	sva_stream_forget(streams, &streams->streams[SVA_STREAMS - 1]);
+	ask(STREAM(SVA_STREAMS));
+	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
+	for (unsigned int i = 0; i < SVA_STREAMS - 1; i++)
+		SIM_EQ(ask(BEHIND(i)), 8);
+	end();
+}
+
+TEST(stream_in_work_makes_no_room)
+{
+	struct sva_stream *busy[SVA_STREAMS];
+
+	begin();
+	begin_all();
+	for (unsigned int i = 0; i < SVA_STREAMS; i++)
+		busy[i] = open_at(BEHIND(i), 0, 0, 8);
+	ask(STREAM(SVA_STREAMS));
+	SIM_CHECK(!sva_stream_find(streams, KEY, 0, STREAM(SVA_STREAMS) + 1));
+	/* The youngest, but the only one that may */
+	sva_stream_close(streams, busy[SVA_STREAMS - 1], BEHIND(SVA_STREAMS - 1) + 9);
+	ask(STREAM(SVA_STREAMS));
+	SIM_CHECK(sva_stream_find(streams, KEY, 0, STREAM(SVA_STREAMS) + 1) ==
+		  busy[SVA_STREAMS - 1]);
+	end();
+}
+
+/* What is known of the pages of a last window is for the device that it was mapped for. */
+TEST(stream_that_makes_room_leaves_its_bits_to_its_owner)
+{
+	struct sva_stream *stream;
+
+	for (unsigned int own = 0; own < 2; own++) {
+		const void *key = own ? KEY : OTHER;
+
+		begin();
+		begin_all();
+		SIM_EQ(ask(STREAM(0) + 2), 0);
+		ask_as(key, 0, STREAM(SVA_STREAMS), 512);
+		stream = sva_stream_find(streams, key, 0, STREAM(SVA_STREAMS) + 1);
+		SIM_CHECK(stream == &streams->streams[0]);
+		SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), own ? 3 : 0);
+		SIM_EQ(stream->asked, own);
+		/* From the next window on there is nothing left of that. */
+		SIM_EQ(sva_stream_open(streams, stream, STREAM(SVA_STREAMS) + 1, 0, 0, 512), 4);
+		SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 0);
+		end();
+	}
+}
+
+TEST(stream_of_writes_goes_on_with_writes)
+{
+	begin();
+	SIM_EQ(ask_as(KEY, WRITE, 100, 512), 0);
+	SIM_EQ(ask_as(KEY, WRITE, 101, 512), 4);
+	SIM_EQ(ask_as(KEY, 0, 106, 512), 0);
+	SIM_EQ(ask_as(KEY, WRITE, 106, 512), 8);
+	end();
+}
+
+/* A huge page is more than was wanted. */
+TEST(window_that_has_become_longer_goes_on_where_it_ended)
+{
+	begin();
+	ask(100);
+	SIM_EQ(ask(101), 4);
+	sva_stream_close(streams, open_at(106, 4, 0, 8), 512);
+	SIM_EQ(ask(512), 16);
+	end();
+}
+
+TEST(bits_of_a_window_in_work_outlive_its_stream)
+{
+	struct sva_stream *stream;
+
+	begin();
+	ask(100);
+	stream = open_at(101, 0, 0, 4);
+	__set_bit(2, stream->ahead);
+	sva_stream_forget(streams, stream);
+	SIM_CHECK(test_bit(2, stream->ahead));
+	sva_stream_close(streams, stream, 106);
+	SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 0);
+	end();
+}
+
 /* With the service */
 
 struct flow {
@@ -375,6 +620,39 @@ TEST(root_follows_a_window)
 
 	sim_mmap(f.mm, start, 16, VM_READ | VM_WRITE);
 	SIM_EQ(flow_run(&f, start, start + 16 * PAGE_SIZE, true), 4);
+	flow_end(&f);
+}
+
+static struct flow *drained;
+
+static void drain_task(void *unused)
+{
+	iopf_drain_pasid(dev_of(drained->dev), 1);
+}
+
+static bool drain_at_window(const char *what)
+{
+	if (!drained || strcmp(what, "page mapped ahead"))
+		return false;
+	sim_spawn("drain", drain_task, NULL);
+	return true;
+}
+
+/* A lane that has lost its group counts for the device that it had it from. */
+TEST(pages_mapped_ahead_for_a_drained_request_are_counted)
+{
+	struct flow f = flow_begin(512);
+	u64 counts[IOPF_NR_COUNTS];
+
+	test_answered(vendor_ask(f.dev, 1, 0, PAGE(0)), SUCCESS);
+	drained = &f;
+	sim_policy.preempt = drain_at_window;
+	test_answered(vendor_ask(f.dev, 1, 1, PAGE(1)), INVALID);
+	sim_policy.preempt = NULL;
+	drained = NULL;
+	SIM_EQ(iopf_read_counts(dev_of(f.dev), counts), 0);
+	SIM_EQ(counts[IOPF_LATE], 1);
+	SIM_CHECK(counts[IOPF_AHEAD]);
 	flow_end(&f);
 }
 
