@@ -22,6 +22,7 @@
 #include <asm/sysreg.h>
 
 #include "../arm/arm-smmu-v3/arm-smmu-v3.h"
+#include "map_touched.h"
 #ifdef _LINUX_IOMMU_SVA_API_H
 #include "../arm-smmu-v3-sva.h"
 #endif
@@ -591,17 +592,6 @@ static void without_ranges_each_page_is_named(struct kunit *test)
 
 /* SVA domains, as the driver makes them, on the test's own address space */
 
-static unsigned long cd_map(struct kunit *test, unsigned long pages)
-{
-	unsigned long addr = kunit_vm_mmap(test, NULL, 0, pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
-					   MAP_ANONYMOUS | MAP_PRIVATE, 0);
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
-	for (unsigned long i = 0; i < pages; i++)
-		KUNIT_ASSERT_EQ(test, clear_user((void __user *)(addr + i * PAGE_SIZE), 8), 0);
-	return addr;
-}
-
 /* The back-end of the SVA core or, on a base kernel, the base's with its own notifier */
 #ifdef _LINUX_IOMMU_SVA_API_H
 static void cd_add_dev(struct kunit *test, struct arm_smmu_domain *dom)
@@ -691,7 +681,7 @@ static void sva_domain_knows_its_page_size(struct kunit *test)
 {
 	struct arm_smmu_domain *dom;
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	KUNIT_EXPECT_EQ(test, dom->domain.pgsize_bitmap, PAGE_SIZE);
 	cd_free_sva_domain(dom);
@@ -703,7 +693,7 @@ static void sva_range_is_in_units_of_the_page_size(struct kunit *test)
 	u64 cmd[CMDQ_ENT_DWORDS];
 	struct cd_range r;
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	cd_invalidate(dom, SZ_1G, SZ_1G + 6 * PAGE_SIZE);
 	cd_expect_cmd(test, CMD_TLBI_VA, cmd);
@@ -721,7 +711,7 @@ static void everything_is_one_command(struct kunit *test)
 	struct arm_smmu_domain *dom;
 	u64 cmd[CMDQ_ENT_DWORDS];
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	cd_invalidate(dom, 0, ~0UL);
 	cd_expect_cmd(test, CMD_TLBI_ASID, cmd);
@@ -738,7 +728,7 @@ static void huge_range_without_range_commands_is_one_command(struct kunit *test)
 	struct arm_smmu_domain *dom;
 	u64 cmd[CMDQ_ENT_DWORDS];
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	t->smmu->features &= ~ARM_SMMU_FEAT_RANGE_INV;
 	cd_invalidate(dom, SZ_1G, 65UL * SZ_1G);
@@ -779,7 +769,7 @@ static void tlb_goes_before_atc(struct kunit *test)
 	struct arm_smmu_domain *dom;
 	u64 cmd[CMDQ_ENT_DWORDS];
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	t->smmu->features |= ARM_SMMU_FEAT_ATS;
 	t->master->ats_enabled = true;
@@ -801,7 +791,7 @@ static void release_changes_the_cd_and_then_flushes(struct kunit *test)
 	u64 cmd[CMDQ_ENT_DWORDS];
 	struct arm_smmu_cd gone;
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	arm_smmu_make_sva_cd(&gone, t->master, NULL, dom->cd.asid);
 	cd_release(dom);
@@ -822,7 +812,7 @@ static void freed_domain_leaves_its_asid_clean(struct kunit *test)
 	u64 cmd[CMDQ_ENT_DWORDS];
 	u16 asid;
 
-	cd_map(test, 1);
+	map_touched(test, 1);
 	dom = cd_sva_domain(test);
 	asid = dom->cd.asid;
 	cd_free_sva_domain(dom);

@@ -24,6 +24,7 @@
 
 #include "../arm-smmu-v3-sva.h"
 #include "sva_stage.h"
+#include "map_touched.h"
 
 #define SVA_SEED	700118
 #define SVA_SSID	5
@@ -479,17 +480,6 @@ static void detach_both(struct smmu_test *t)
 static void invalidate(struct smmu_test *t, unsigned long start, unsigned long end)
 {
 	arm_smmu_sva_ops.invalidate_range(&t->sdom.smmu_domain.domain, start, end);
-}
-
-static unsigned long map_touched(struct kunit *test, unsigned long pages)
-{
-	unsigned long addr = kunit_vm_mmap(test, NULL, 0, pages * PAGE_SIZE,
-					   PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
-	for (unsigned long i = 0; i < pages; i++)
-		KUNIT_ASSERT_EQ(test, clear_user((void __user *)(addr + i * PAGE_SIZE), 8), 0);
-	return addr;
 }
 
 /* Flushes */
@@ -1612,7 +1602,8 @@ static void devices_of_one_smmu_share_the_asid(struct kunit *test)
 	sva[1] = bind(t, 1);
 	pasid = iommu_sva_get_pasid(sva[0]);
 	KUNIT_EXPECT_EQ(test, iommu_sva_get_pasid(sva[1]), pasid);
-	KUNIT_EXPECT_EQ(test, smmu_cd(t, 0, pasid)->data[0], smmu_cd(t, 1, pasid)->data[0]);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(smmu_cd(t, 0, pasid)->data[0]),
+			le64_to_cpu(smmu_cd(t, 1, pasid)->data[0]));
 	iommu_sva_unbind_device(sva[0]);
 	iommu_sva_unbind_device(sva[1]);
 }

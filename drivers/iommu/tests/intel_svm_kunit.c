@@ -20,6 +20,7 @@
 #include <linux/sizes.h>
 
 #include "../intel-svm.h"
+#include "map_touched.h"
 
 #define VTD_SEED		6120117
 #define VTD_EVENTS		1024
@@ -1897,21 +1898,9 @@ static struct pasid_entry *vtd_entry_of(struct vtd *vtd, unsigned int n, u32 pas
 	return &table[pasid & PASID_PTE_MASK];
 }
 
-/* Some touched pages of the test's own address space */
-static unsigned long vtd_map(struct kunit *test, unsigned long pages)
-{
-	unsigned long addr = kunit_vm_mmap(test, NULL, 0, pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
-					   MAP_ANONYMOUS | MAP_PRIVATE, 0);
-
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(addr));
-	for (unsigned long i = 0; i < pages; i++)
-		KUNIT_ASSERT_EQ(test, clear_user((void __user *)(addr + i * PAGE_SIZE), 8), 0);
-	return addr;
-}
-
 static void bound_entry_leads_to_the_user_half_only(struct kunit *test)
 {
-	unsigned long addr = vtd_map(test, 1);
+	unsigned long addr = map_touched(test, 1);
 	struct vtd *vtd = test->priv;
 	struct pasid_entry *entry;
 	struct iommu_sva *sva;
@@ -1941,7 +1930,7 @@ static bool vtd_iotlb_covers(struct vtd *vtd, u64 pfn)
 
 static void munmap_has_flushed_when_it_returns(struct kunit *test)
 {
-	unsigned long addr = vtd_map(test, 7);
+	unsigned long addr = map_touched(test, 7);
 	struct vtd *vtd = test->priv;
 	struct iommu_sva *sva;
 
@@ -1957,7 +1946,7 @@ static void munmap_has_flushed_when_it_returns(struct kunit *test)
 
 static void devices_of_one_iommu_share_the_iotlb_flush(struct kunit *test)
 {
-	unsigned long addr = vtd_map(test, 1);
+	unsigned long addr = map_touched(test, 1);
 	struct iommu_sva *sva[2];
 	struct vtd *vtd = test->priv;
 
@@ -1978,7 +1967,7 @@ static void unbind_drains_detaches_and_drains(struct kunit *test)
 	struct iommu_sva *sva;
 	bool cleared = false;
 
-	vtd_map(test, 1);
+	map_touched(test, 1);
 	sva = vtd_bind(vtd, 0);
 	vtd->nr = 0;
 	iommu_sva_unbind_device(sva);
@@ -2013,7 +2002,7 @@ static void flush_of_all_pasids_names_the_device_only(struct kunit *test)
 
 static void device_in_reset_is_not_told_of_invalidations(struct kunit *test)
 {
-	unsigned long addr = vtd_map(test, 1);
+	unsigned long addr = map_touched(test, 1);
 	struct vtd *vtd = test->priv;
 	struct iommu_sva *sva[2];
 

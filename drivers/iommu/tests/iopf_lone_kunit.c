@@ -3,8 +3,8 @@
  * Lone page requests: what the thread that reads the ring serves itself, and what workers do
  *
  * It serves a request only if its CPU has nothing else to do, which a test cannot promise. So a
- * case that wants it to serve gives it many chances, of which it must take a good part; one in which
- * it must not holds for each request. Who serves a request answers it.
+ * case that wants it to serve gives it many chances, of which it must take a good part; one in
+ * which it must not holds for each request. Who serves a request answers it.
  */
 #include <linux/memcontrol.h>
 #include <linux/mman.h>

@@ -6,6 +6,7 @@
  * that nothing points to any more; a report names the function that has allocated it.
  */
 #include <linux/delay.h>
+#include <linux/init.h>
 
 #include "sva_kunit.h"
 
@@ -20,6 +21,8 @@ static void no_memory_is_lost(struct kunit *test)
 
 	if (!IS_ENABLED(CONFIG_DEBUG_KMEMLEAK))
 		kunit_skip(test, "this kernel has no kmemleak");
+	if (strstr(saved_command_line, "kmemleak=off"))
+		kunit_skip(test, "the command line turns kmemleak off");
 	report = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, report);
 
