@@ -62,43 +62,74 @@ take_lock()
 	flock "$lock_fd"
 }
 
-# quietly LOG WHAT CMD...: run CMD with its output in LOG; show what went wrong if it fails. On a
-# terminal the time it takes runs along.
+# Steps that make has said in LOG it takes
+steps_in() { grep -cE '^  [A-Z]+ +[^ ]' "$1" 2>/dev/null || true; }
+
+# progress LOG WHAT EXPECTED: until it is killed, say how far the command is that writes LOG: on a
+# terminal in one line, every second; elsewhere a line a minute. EXPECTED is the number of steps that it
+# took the last time, or nothing.
+progress()
+{
+	local log=$1 what=$2 expected=$3 start=$SECONDS pause=60 begin='' end=$'\n' line steps took clock
+
+	[[ ! -t 2 ]] || pause=1 begin=$'\r' end=$'\e[K'
+	# Nothing is ever read; unlike sleep, this leaves no process behind.
+	exec {clock}<> <(:)
+	while ! read -rt "$pause" -u "$clock"; do
+		took=$((SECONDS - start)) steps=$(steps_in "$log")
+		line="$what: $took s"
+		if (( steps && expected > steps )); then
+			line+=", $steps of $expected steps, about $((took * (expected - steps) / steps)) s to go"
+		elif (( steps )); then
+			line+=", $steps steps"
+		fi
+		printf '%s%s%s' "$begin" "$line" "$end" >&2
+	done
+}
+
+# quietly LOG WHAT CMD...: run CMD with its output in LOG; say how far it is, and show what went wrong if
+# it fails.
 quietly()
 {
-	local log=$1 what=$2 start=$SECONDS ticker='' status=0
+	local log=$1 what=$2 start=$SECONDS status=0 ticker steps known
 
 	shift 2
 	make_dir "$(dirname "$log")"
-	if [[ -t 2 ]]; then
-		while sleep 1; do
-			printf '\r%s: %d s ' "$what" $((SECONDS - start)) >&2
-		done &
-		ticker=$!
-	fi
+	: >"$log"
+	known=$CACHE/steps/${log##*/}
+	progress "$log" "$what" "$(cat "$known" 2>/dev/null || echo 0)" &
+	ticker=$!
 	"$@" >"$log" 2>&1 </dev/null || status=$?
-	if [[ -n $ticker ]]; then
-		kill "$ticker"
-		wait "$ticker" 2>/dev/null || true
-		printf '\r' >&2
-	fi
+	kill "$ticker" 2>/dev/null || true
+	wait "$ticker" 2>/dev/null || true
+	[[ ! -t 2 ]] || printf '\r\e[K' >&2
 	if (( status )); then
 		grep -E '(error:|Error [0-9]|undefined reference|No space left)' "$log" |
 			head -n 20 >&2 || tail -n 20 "$log" >&2
 		die "$what failed: see $log"
 	fi
 	say "$what: done in $((SECONDS - start)) s"
+	# After an edit it was a few steps, which says nothing about all of them.
+	steps=$(steps_in "$log")
+	if (( 2 * steps > $(cat "$known" 2>/dev/null || echo 40) )) && mkdir -p "$CACHE/steps" 2>/dev/null; then
+		echo "$steps" >"$known"
+	fi
 }
 
-# Before a kernel is built. Constant stamps and relative paths let ccache find what another run has
-# compiled. Sets $ccache, what goes before the compiler's name.
-use_ccache()
+# kernel_row NAME: what the table scripts/kernels says of a kernel, as $arch, $tree, $target and $parts
+kernel_row()
 {
-	export KBUILD_BUILD_TIMESTAMP='2024-11-17' KBUILD_BUILD_USER=sva KBUILD_BUILD_HOST=sva
-	export KBUILD_BUILD_VERSION=1
-	ccache=''
-	command -v ccache >/dev/null || return 0
-	ccache="$TOP/scripts/cached-cc "
-	export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$TOP CCACHE_NOHASHDIR=1
-	export CCACHE_DEPEND=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
+	local row like
+
+	while read -r row arch tree target _ parts; do
+		[[ $row == "$1" ]] || continue
+		if [[ $parts == '= '* ]]; then
+			like=${parts#= }
+			parts=$(sed -n "s/^${like}[[:space:]]\+\([^[:space:]]\+[[:space:]]\+\)\{4\}//p" \
+				"$TOP/scripts/kernels")
+		fi
+		return
+	done < <(sed 's/#.*//' "$TOP/scripts/kernels")
+	die "unknown kernel '$1': there are $(sed -n 's/^\([a-z][^[:space:]]*\).*/\1/p' \
+		"$TOP/scripts/kernels" | paste -sd' ')"
 }

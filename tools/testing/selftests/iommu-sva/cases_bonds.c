@@ -583,6 +583,8 @@ TEST_F(bonds, resets_under_a_storm_of_requests_and_invalidations)
 
 	for (i = 0; i < ARRAY_SIZE(q); i++)
 		start(&q[i], &self->env.sva[0]);
+	if (self->env.sva[0].stall)
+		kmsg_mark("SVA-ALLOW", EVENT_OF_A_STALL);
 	ASSERT_TRUE(churn_start(&churn, self->memory, BOND_LEN));
 	for (n = 1; n <= 8; n++) {
 		for (i = 0; i < ARRAY_SIZE(q); i++) {
@@ -614,4 +616,6 @@ TEST_F(bonds, resets_under_a_storm_of_requests_and_invalidations)
 		  run_ok(&self->q, sva_checksum(self->memory, BOND_LEN)).value);
 	for (i = 0; i < ARRAY_SIZE(q); i++)
 		sva_close(&q[i]);
+	if (self->env.sva[0].stall)
+		kmsg_mark("SVA-ALLOW-END", "");
 }

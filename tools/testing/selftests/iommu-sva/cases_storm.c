@@ -330,7 +330,7 @@ TEST_F_TIMEOUT(storm, lifecycle_storm, 24 * 3600)
 	signal(SIGALRM, storm_is_stuck);
 	/* See storm_is_over(): of a stray SMMUv3 makes an event. */
 	if (self->site.env.sva[0].stall)
-		kmsg_mark("SVA-ALLOW", EVENT_WITHOUT_CD);
+		kmsg_mark("SVA-ALLOW", EVENT_OF_A_STALL);
 	for (round = 0; round < storm_rounds; round++) {
 		end = round < STORM_ENDS ? round : next_random(&state) % STORM_ENDS;
 		alarm(STORM_ROUND_S);
