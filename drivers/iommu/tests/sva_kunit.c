@@ -809,6 +809,7 @@ struct soft_endpoint *sva_add_endpoint(struct kunit *test, struct soft_iommu *io
 		ret = PTR_ERR(entry->ep);
 		kfree(entry);
 		KUNIT_FAIL_AND_ABORT(test, "soft_endpoint_create(): %d", ret);
+		return NULL;
 	}
 	scoped_guard(mutex, &bench->lock)
 		list_add(&entry->node, &bench->endpoints);
