@@ -115,6 +115,7 @@ static void group_that_waits_for_a_lane_is_answered_too(struct kunit *test)
 	for (unsigned int i = 0; i < 10; i++)
 		KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, i), BAD);
 	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_TIMED_OUT), 10);
+	set_limit(s.bond, 0);
 	sva_gate_open(s.gate);
 	KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 0, s.mem, IOPF_READ), OK);
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 11);
