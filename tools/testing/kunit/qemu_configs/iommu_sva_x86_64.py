@@ -7,5 +7,5 @@ QEMU_ARCH = QemuArchParams(
     kconfig='CONFIG_SERIAL_8250=y\nCONFIG_SERIAL_8250_CONSOLE=y',
     qemu_arch='x86_64',
     kernel_path='arch/x86/boot/bzImage',
-    kernel_command_line='console=ttyS0',
+    kernel_command_line='console=ttyS0 no_timer_check',
     extra_qemu_params=['-machine', 'q35', '-smp', '2', '-accel', 'tcg,thread=multi'])
