@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the tests of QEMU's models share: a QEMU without a CPU, driven over the qtest protocol; the
 registers of sva-dma; the report."""
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -25,8 +27,9 @@ def header():
 
 R = header()
 
-# Extended capabilities, codes of page group responses
-PASID_CAP, ATS_CAP, PRI_CAP = 0x1b, 0x0f, 0x13
+# Capabilities, extended ones, codes of page group responses
+PM, EXPRESS = 0x01, 0x10
+PASID_CAP, ATS_CAP, PRI_CAP, SRIOV_CAP = 0x1b, 0x0f, 0x13, 0x10
 SUCCESS, INVALID, FAILURE = 0, 1, 15
 
 
@@ -39,12 +42,20 @@ class Qemu:
     sid = 0x100         # the endpoint's requester ID
 
     def __init__(self, *args):
+        ours, theirs = socket.socketpair()
         self.qemu = subprocess.Popen(
             [os.path.join(self.folder, self.program), "-m", "64M", "-accel", "qtest", "-qtest", "stdio", "-qtest-log",
-             "/dev/null", "-nodefaults", "-display", "none", *args],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+             "/dev/null", "-nodefaults", "-display", "none", "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
+             "-mon", "qmp,mode=control", *args],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            pass_fds=(theirs.fileno(),))
+        theirs.close()
+        self.monitor = ours.makefile("rw")
+        ours.close()
+        self.negotiated = False
 
     def close(self):
+        self.monitor.close()
         self.qemu.stdin.close()
         self.qemu.stdout.close()
         self.qemu.kill()
@@ -82,6 +93,23 @@ class Qemu:
     def write(self, addr, data):
         self.command("write", addr, len(data), "0x" + data.hex())
 
+    def qmp(self, command, **arguments):
+        """A command of QEMU's monitor; its result. Events are not looked at."""
+        if not self.negotiated:
+            self.negotiated = True
+            self.qmp("qmp_capabilities")
+        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.monitor.flush()
+        while True:
+            line = self.monitor.readline()
+            if not line:
+                raise RuntimeError("QEMU has ended")
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"{command}: {answer['error']}")
+            if "return" in answer:
+                return answer["return"]
+
     # PCI
 
     def config(self, bdf, offset):
@@ -92,13 +120,16 @@ class Qemu:
         self.write32(self.config(self.sid, 0x14), 0)
         self.write32(self.config(self.sid, 0x18), self.bar + 0x400000)
         self.write32(self.config(self.sid, 0x04), 6)
+        self.find_capabilities()
+        self.enable_functions()
+
+    def find_capabilities(self):
         self.caps = {}
         at = 0x100
         while at:
             word = self.read32(self.config(self.sid, at))
             self.caps[word & 0xffff] = at
             at = word >> 20
-        self.enable_functions()
 
     def enable_functions(self, allocation=64):
         for cap, offset, val in ((PASID_CAP, 6, 7), (ATS_CAP, 6, 0x8000)):
@@ -110,16 +141,30 @@ class Qemu:
         self.reg_write("REG_CTRL", R["CTRL_ENABLE"])
 
     def cap_write(self, cap, offset, val):
-        self.command("writew", self.config(self.sid, self.caps[cap] + offset), val)
+        self.write16(self.config(self.sid, self.caps[cap] + offset), val)
 
     def pri_status(self):
-        return int(self.command("readw", self.config(self.sid, self.caps[PRI_CAP] + 6)), 0)
+        return self.read16(self.config(self.sid, self.caps[PRI_CAP] + 6))
+
+    def capability(self, wanted, bdf=None):
+        """Where a capability of the endpoint, or of @bdf, is in memory."""
+        bdf = self.sid if bdf is None else bdf
+        at = self.read32(self.config(bdf, 0x34)) & 0xff
+        while self.read32(self.config(bdf, at)) & 0xff != wanted:
+            at = self.read32(self.config(bdf, at)) >> 8 & 0xff
+        return self.config(bdf, at)
+
+    def read16(self, addr):
+        return int(self.command("readw", addr), 0)
+
+    def write16(self, addr, val):
+        self.command("writew", addr, val)
 
     def function_level_reset(self):
-        at = self.read32(self.config(self.sid, 0x34)) & 0xff
-        while self.read32(self.config(self.sid, at)) & 0xff != 0x10:
-            at = self.read32(self.config(self.sid, at)) >> 8 & 0xff
-        self.command("writew", self.config(self.sid, at + 8), 0x8000)
+        self.write16(self.capability(EXPRESS) + 8, 0x8000)
+
+    def set_power_state(self, state):
+        self.write16(self.capability(PM) + 4, state)
 
     # The endpoint
 
@@ -140,7 +185,16 @@ class Qemu:
     def stop(self, channel=0):
         at = self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"]
         self.write32(at + R["CHAN_CTRL"], R["CHAN_STOP"])
-        return self.read32(at + R["CHAN_STATUS"])
+        return self.channel_status(channel)
+
+    def channel_status(self, channel=0):
+        return self.read32(self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"] + R["CHAN_STATUS"])
+
+    def behave(self, *names):
+        bits = 0
+        for name in names:
+            bits |= R[name]
+        self.reg_write("REG_BEHAVIOUR", bits)
 
     def job_at(self, channel):
         return self.bar + R["JOB_BASE"] + channel * R["JOB_STRIDE"]

@@ -31,17 +31,21 @@
  * All of this runs under the big lock, so that a step is one indivisible event for the guest.
  *
  * - Memory is only touched through a translation that was looked up in the same step and grants the
- *   access. So nothing moves through it once the invalidation that covers it has been handled.
+ *   access. So nothing moves through it once the invalidation that covers it has been completed.
+ * - An invalidation that is not done at once is in @late_invs, in the order of arrival, and its
+ *   entries stay in use until it is done. If the IOMMU has asked, it is told when none is left.
+ *   After a reset nobody completes what was received before.
  * - The notifiers of a PASID are registered before the first translation request with that PASID,
  *   and when they go, the ATC is emptied.
  * - @outstanding is the number of page request messages of all unanswered groups. It does not grow
- *   beyond the allocation that software wrote. A group holds its messages until it is answered, even
- *   if the job that sent it has ended (Group::waiting is false then), or until PRI or the function
- *   is reset.
+ *   beyond the allocation that software wrote, unless SVA_DMA_LIE is set. A group
+ *   holds its messages until it is answered, even if the job that sent it has ended (Group::waiting
+ *   is false then), or until PRI or the function is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
  * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has
  *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
  *   then).
+ * - A channel that is being stopped (Channel::stopping) counts as busy, and its PASID as in use.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -87,6 +91,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(SvaDma, SVA_DMA)
 /* The IOMMU itself answers "Success" when its queue has no room: ask again after a while. */
 #define OVERFLOW_WAIT_NS 100000
 
+/* SVA_DMA_REG_SLOW_NS has 32 bits. */
+#define SVA_DMA_SLOW_US_MAX 4000000
+
 #define TOUCH_SIZE 8
 #define FNV_BASIS 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x00000100000001b3ULL
@@ -102,6 +109,14 @@ typedef struct AtcEntry {
     AddressSpace *as;
     uint64_t used; /* the set's least recently used entry is replaced */
 } AtcEntry;
+
+/* An ATC invalidation that has not been done yet */
+typedef struct LateInv {
+    uint32_t pasid;
+    uint64_t first, last;
+    int64_t due;
+    QSIMPLEQ_ENTRY(LateInv) next;
+} LateInv;
 
 /* What it takes to hear of a PASID's invalidations and page group responses. */
 typedef struct PasidContext {
@@ -134,6 +149,7 @@ typedef struct Stall {
     struct Channel *channel; /* whose job waits, or NULL */
     bool retry; /* to be made again though no job waits */
     bool priv;
+    uint8_t owner; /* the channel, even if the job has ended */
     uint32_t pasid;
     uint64_t va;
     IOMMUAccessFlags flags;
@@ -161,6 +177,7 @@ typedef struct Channel {
     uint8_t id;
     /* control block */
     bool enabled;
+    bool stopping;
     bool no_pri;
     uint32_t pasid;
     uint32_t vector;
@@ -198,6 +215,8 @@ struct SvaDma {
     uint32_t atc_sets;
     uint32_t atc_of_shift[64];
     uint64_t atc_clock;
+    QSIMPLEQ_HEAD(, LateInv) late_invs;
+    bool inv_awaited; /* by the IOMMU */
 
     GHashTable *pasids; /* PasidContext by PASID */
     PasidContext no_pasid;
@@ -217,6 +236,9 @@ struct SvaDma {
 
     QLIST_HEAD(, Stall) stalls;
 
+    uint32_t behaviour;
+    uint32_t slow_ns;
+
     /* properties */
     uint32_t nr_channels;
     uint32_t atc_entries;
@@ -225,11 +247,20 @@ struct SvaDma {
     bool ats, pri, pasid;
     bool prg_pasid; /* PRG Response PASID Required */
     bool stall;
+    bool lie;
+    char *inv_mode, *stop_mode;
+    uint32_t first_behaviour; /* what they say */
+    uint32_t slow_us;
 };
+
+static int64_t now_ns(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+}
 
 static void sva_dma_kick(SvaDma *s)
 {
-    timer_mod_anticipate_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    timer_mod_anticipate_ns(s->timer, now_ns());
 }
 
 static uint16_t sva_dma_rid(SvaDma *s)
@@ -455,19 +486,89 @@ static void job_begin(SvaDma *s, Channel *c)
     sva_dma_kick(s);
 }
 
-/* ---- PASIDs ---- */
+/* ---- Invalidations ---- */
+
+static void inv_do(SvaDma *s, const LateInv *inv)
+{
+    unsigned dropped = atc_invalidate(s, inv->pasid, inv->first, inv->last);
+
+    trace_sva_dma_invalidate(sva_dma_rid(s), inv->pasid, inv->first, inv->last, dropped);
+    s->counter[SVA_DMA_CNT_INV_ENTRIES] += dropped;
+}
 
 static void sva_dma_invalidated(IOMMUNotifier *n, IOMMUTLBEntry *entry)
 {
     PasidContext *p = container_of(n, PasidContext, inv);
     SvaDma *s = p->dev;
-    uint64_t last = entry->iova + entry->addr_mask;
-    unsigned dropped = atc_invalidate(s, p->pasid, entry->iova, last);
+    LateInv inv = {
+        .pasid = p->pasid,
+        .first = entry->iova,
+        .last = entry->iova + entry->addr_mask,
+        .due = now_ns() + s->slow_ns,
+    };
 
-    trace_sva_dma_invalidate(sva_dma_rid(s), p->pasid, entry->iova, last, dropped);
     s->counter[p->pasid == PCI_NO_PASID ? SVA_DMA_CNT_INV_GLOBAL : SVA_DMA_CNT_INV_PASID]++;
-    s->counter[SVA_DMA_CNT_INV_ENTRIES] += dropped;
+    if ((s->behaviour & SVA_DMA_INV) == SVA_DMA_INV_DONE && QSIMPLEQ_EMPTY(&s->late_invs)) {
+        inv_do(s, &inv);
+    } else {
+        LateInv *late = g_memdup2(&inv, sizeof(inv));
+
+        QSIMPLEQ_INSERT_TAIL(&s->late_invs, late, next);
+        sva_dma_kick(s);
+    }
 }
+
+static bool inv_pending(SvaDma *s)
+{
+    /* Who hangs does not even complete what concerns PASIDs that it has never used. */
+    return (s->behaviour & SVA_DMA_INV) == SVA_DMA_INV_HANG || !QSIMPLEQ_EMPTY(&s->late_invs);
+}
+
+static bool sva_dma_inv_pending(PCIDevice *pdev)
+{
+    SvaDma *s = SVA_DMA(pdev);
+
+    s->inv_awaited |= inv_pending(s);
+    return inv_pending(s);
+}
+
+/* Do what is due; returns when to look again. */
+static int64_t invs_run(SvaDma *s, int64_t now)
+{
+    unsigned mode = s->behaviour & SVA_DMA_INV;
+    LateInv *inv;
+
+    if (mode == SVA_DMA_INV_HANG) {
+        return INT64_MAX;
+    }
+    while ((inv = QSIMPLEQ_FIRST(&s->late_invs))) {
+        if (mode == SVA_DMA_INV_SLOW && inv->due > now) {
+            return inv->due;
+        }
+        QSIMPLEQ_REMOVE_HEAD(&s->late_invs, next);
+        inv_do(s, inv);
+        s->counter[SVA_DMA_CNT_INV_LATE]++;
+        g_free(inv);
+    }
+    if (s->inv_awaited) {
+        s->inv_awaited = false;
+        pci_ats_inv_completed(PCI_DEVICE(s));
+    }
+    return INT64_MAX;
+}
+
+static void invs_forget(SvaDma *s)
+{
+    LateInv *inv;
+
+    while ((inv = QSIMPLEQ_FIRST(&s->late_invs))) {
+        QSIMPLEQ_REMOVE_HEAD(&s->late_invs, next);
+        g_free(inv);
+    }
+    s->inv_awaited = false;
+}
+
+/* ---- PASIDs ---- */
 
 static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response);
 
@@ -496,17 +597,30 @@ static void listen_pri(PasidContext *p)
     }
 }
 
+static bool channel_busy(Channel *c)
+{
+    return c->state != CHANNEL_IDLE || c->stopping;
+}
+
+static bool pasid_of_channel(SvaDma *s, uint32_t pasid)
+{
+    for (unsigned i = 0; i < s->nr_channels; i++) {
+        Channel *c = &s->channel[i];
+
+        if ((c->enabled || channel_busy(c)) && c->pasid == pasid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool pasid_in_use(SvaDma *s, uint32_t pasid)
 {
     GHashTableIter it;
     RawGroup *raw;
 
-    for (unsigned i = 0; i < s->nr_channels; i++) {
-        Channel *c = &s->channel[i];
-
-        if ((c->enabled || c->state != CHANNEL_IDLE) && c->pasid == pasid) {
-            return true;
-        }
+    if (pasid_of_channel(s, pasid)) {
+        return true;
     }
     for (unsigned i = 0; i < NR_PRG; i++) {
         if (s->group[i].sent && s->group[i].pasid == pasid) {
@@ -641,6 +755,9 @@ static uint32_t pri_credit(SvaDma *s)
 {
     uint32_t allocation = MIN(pcie_pri_get_req_alloc(PCI_DEVICE(s)), s->pri_requests);
 
+    if (s->behaviour & SVA_DMA_LIE) {
+        return UINT32_MAX;
+    }
     return allocation > s->outstanding ? allocation - s->outstanding : 0;
 }
 
@@ -972,7 +1089,7 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
     if (c->state == CHANNEL_RUNNING) {
         /* Nobody has looked at the page yet. */
         c->retries--;
-        c->not_before = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + OVERFLOW_WAIT_NS;
+        c->not_before = now_ns() + OVERFLOW_WAIT_NS;
     }
 }
 
@@ -1116,6 +1233,7 @@ static bool job_translate_there(SvaDma *s, Channel *c, uint64_t va, unsigned nee
         .stall.resume = stall_resume,
         .dev = s,
         .channel = c,
+        .owner = c->id,
         .priv = c->job.flags & SVA_DMA_OP_PRIV,
         .pasid = c->pasid,
         .va = va,
@@ -1334,29 +1452,92 @@ static void job_step(SvaDma *s, Channel *c)
     }
 }
 
-static void sva_dma_tick(void *opaque)
+/* What @c's job does in this tick. */
+static void job_run(SvaDma *s, Channel *c, int64_t now)
 {
-    SvaDma *s = opaque;
-    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
-    int64_t next = INT64_MAX, rest;
-
-    stalls_retry(s);
-    for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
-        Channel *c = &s->channel[(s->next_channel + i) % s->nr_channels];
-
-        for (unsigned n = 0; n < STEPS_PER_TICK && c->state == CHANNEL_RUNNING &&
-                             c->not_before <= now; n++) {
-            job_step(s, c);
-            if (c->job.pace) {
-                c->not_before = MAX(c->not_before, now + c->job.pace);
-            }
+    for (unsigned n = 0; n < STEPS_PER_TICK && c->state == CHANNEL_RUNNING && c->not_before <= now;
+         n++) {
+        job_step(s, c);
+        if (c->job.pace) {
+            c->not_before = MAX(c->not_before, now + c->job.pace);
         }
     }
-    s->next_channel = (s->next_channel + 1) % s->nr_channels;
+}
 
-    /* CPUs need QEMU's lock too: it is left to them for as long as this took. */
-    rest = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) - now;
-    now += rest + MIN(MAX(rest, TICK_NS), SCALE_MS);
+/* ---- Channels: the end ---- */
+
+static bool channel_unanswered(SvaDma *s, Channel *c)
+{
+    Stall *t;
+
+    for (unsigned i = 0; i < NR_PRG; i++) {
+        if (s->group[i].sent && s->group[i].channel == c->id && s->group[i].pasid == c->pasid) {
+            return true;
+        }
+    }
+    QLIST_FOREACH(t, &s->stalls, next) {
+        if (t->owner == c->id && t->pasid == c->pasid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void channel_stopped(SvaDma *s, Channel *c)
+{
+    c->stopping = false;
+    if ((s->behaviour & SVA_DMA_STOP) != SVA_DMA_STOP_KEEP_ATC && !pasid_of_channel(s, c->pasid)) {
+        atc_invalidate(s, c->pasid, 0, UINT64_MAX);
+    }
+}
+
+/*
+ * What a function promises when it has stopped to use a PASID (6.20.1): it queues no requests, all
+ * that it has sent is complete, and as to page requests (10.4.1.2) either a stop marker follows
+ * them, or all of them have been answered. The ATC is not mentioned: software invalidates it before
+ * the PASID is used again, so few devices do.
+ */
+static void channel_stop(SvaDma *s, Channel *c)
+{
+    unsigned mode = s->behaviour & SVA_DMA_STOP;
+
+    c->stopping = true;
+    if (mode == SVA_DMA_STOP_HANG) {
+        return;
+    }
+    if (c->state != CHANNEL_IDLE) {
+        job_end(s, c, SVA_DMA_ERR_STOPPED, c->fault_addr);
+    }
+    c->enabled = false;
+    if (mode == SVA_DMA_STOP_WAIT) {
+        sva_dma_kick(s);
+        return;
+    }
+    if (channel_unanswered(s, c) && pri_usable(s)) {
+        PageRequest marker = { .pasid = c->pasid, .last = true };
+
+        pri_send(s, &marker);
+    }
+    channel_stopped(s, c);
+}
+
+static void channel_go_on_stopping(SvaDma *s, Channel *c)
+{
+    if (!c->stopping || (s->behaviour & SVA_DMA_STOP) == SVA_DMA_STOP_HANG) {
+        return;
+    }
+    if (c->enabled || c->state != CHANNEL_IDLE) {
+        channel_stop(s, c); /* It did not obey before. */
+    }
+    if (c->stopping && !channel_unanswered(s, c)) {
+        channel_stopped(s, c);
+    }
+}
+
+/* ---- The timer ---- */
+
+static void raise_interrupts(SvaDma *s)
+{
     for (unsigned i = 0; i < s->nr_channels; i++) {
         Channel *c = &s->channel[i];
 
@@ -1366,43 +1547,40 @@ static void sva_dma_tick(void *opaque)
                 msix_notify(PCI_DEVICE(s), c->vector);
             }
         }
+    }
+}
+
+static void sva_dma_tick(void *opaque)
+{
+    SvaDma *s = opaque;
+    int64_t now = now_ns();
+    int64_t next, rest;
+
+    next = invs_run(s, now);
+    stalls_retry(s);
+    for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
+        job_run(s, &s->channel[(s->next_channel + i) % s->nr_channels], now);
+    }
+    s->next_channel = (s->next_channel + 1) % s->nr_channels;
+
+    /* CPUs need QEMU's lock too: it is left to them for as long as this took. */
+    rest = now_ns() - now;
+    now += rest + MIN(MAX(rest, TICK_NS), SCALE_MS);
+    for (unsigned i = 0; i < s->nr_channels; i++) {
+        Channel *c = &s->channel[i];
+
+        channel_go_on_stopping(s, c);
         if (c->state == CHANNEL_RUNNING && sva_dma_may_run(s)) {
             next = MIN(next, MAX(now, c->not_before));
         }
     }
+    raise_interrupts(s);
     if (next != INT64_MAX) {
         timer_mod_anticipate_ns(s->timer, next);
     }
 }
 
-/* ---- Channels ---- */
-
-static void channel_stop(SvaDma *s, Channel *c)
-{
-    bool unanswered = false, shared = false;
-
-    if (c->state != CHANNEL_IDLE) {
-        job_end(s, c, SVA_DMA_ERR_STOPPED, c->fault_addr);
-    }
-    for (unsigned i = 0; i < NR_PRG; i++) {
-        unanswered |= s->group[i].sent && s->group[i].channel == c->id &&
-                      s->group[i].pasid == c->pasid;
-    }
-    if (unanswered && pri_usable(s)) {
-        PageRequest marker = { .pasid = c->pasid, .last = true };
-
-        pri_send(s, &marker);
-    }
-    c->enabled = false;
-    for (unsigned i = 0; i < s->nr_channels; i++) {
-        Channel *o = &s->channel[i];
-
-        shared |= (o->enabled || o->state != CHANNEL_IDLE) && o->pasid == c->pasid;
-    }
-    if (!shared) {
-        atc_invalidate(s, c->pasid, 0, UINT64_MAX);
-    }
-}
+/* ---- Channels: registers ---- */
 
 static uint32_t channel_read(Channel *c, unsigned reg)
 {
@@ -1415,7 +1593,7 @@ static uint32_t channel_read(Channel *c, unsigned reg)
         return c->vector;
     case SVA_DMA_CHAN_STATUS:
         return (c->enabled ? SVA_DMA_CHAN_ENABLED : 0) |
-               (c->state != CHANNEL_IDLE ? SVA_DMA_CHAN_BUSY : 0);
+               (channel_busy(c) ? SVA_DMA_CHAN_BUSY : 0);
     default:
         return 0;
     }
@@ -1430,7 +1608,7 @@ static void channel_write(SvaDma *s, Channel *c, unsigned reg, uint32_t val)
             channel_stop(s, c);
         } else if (!(val & SVA_DMA_CHAN_ENABLE)) {
             c->enabled = false;
-        } else if (!c->enabled) {
+        } else if (!c->enabled && !c->stopping) {
             c->enabled = true;
             c->count = 0;
             if (c->state == CHANNEL_IDLE) {
@@ -1439,7 +1617,7 @@ static void channel_write(SvaDma *s, Channel *c, unsigned reg, uint32_t val)
         }
         break;
     case SVA_DMA_CHAN_PASID:
-        if (!c->enabled && c->state == CHANNEL_IDLE) {
+        if (!c->enabled && !channel_busy(c)) {
             c->pasid = val & MAKE_64BIT_MASK(0, s->pasid_bits);
         } else {
             qemu_log_mask(LOG_GUEST_ERROR, "sva-dma: PASID of channel %d written in use\n", c->id);
@@ -1508,7 +1686,7 @@ static uint32_t device_read(SvaDma *s, unsigned reg)
         return s->ctrl;
     case SVA_DMA_REG_STATUS:
         for (unsigned i = 0; i < s->nr_channels; i++) {
-            val |= s->channel[i].state != CHANNEL_IDLE ? SVA_DMA_STATUS_BUSY : 0;
+            val |= channel_busy(&s->channel[i]) ? SVA_DMA_STATUS_BUSY : 0;
         }
         return val | (s->outstanding || !QLIST_EMPTY(&s->stalls) ? SVA_DMA_STATUS_PRI_PENDING : 0);
     case SVA_DMA_REG_RAW_ADDR:
@@ -1520,6 +1698,10 @@ static uint32_t device_read(SvaDma *s, unsigned reg)
         return s->raw_status;
     case SVA_DMA_REG_RAW_RESP:
         return raw_answer_pop(s);
+    case SVA_DMA_REG_BEHAVIOUR:
+        return s->behaviour;
+    case SVA_DMA_REG_SLOW_NS:
+        return s->slow_ns;
     default:
         return 0;
     }
@@ -1547,6 +1729,13 @@ static void device_write(SvaDma *s, unsigned reg, uint32_t val)
         break;
     case SVA_DMA_REG_RAW_SEND:
         raw_send(s, val);
+        break;
+    case SVA_DMA_REG_BEHAVIOUR:
+        s->behaviour = val & (SVA_DMA_INV | SVA_DMA_STOP | SVA_DMA_LIE);
+        wake_credit_waiters(s);
+        break;
+    case SVA_DMA_REG_SLOW_NS:
+        s->slow_ns = val;
         break;
     }
 }
@@ -1677,6 +1866,9 @@ static void sva_dma_reset(DeviceState *dev)
     }
     pri_forget(s, SVA_DMA_ERR_STOPPED);
     stalls_forget(s);
+    invs_forget(s);
+    s->behaviour = s->first_behaviour;
+    s->slow_ns = s->slow_us * SCALE_US;
     s->pri_failed = false;
     s->ctrl = 0;
     s->raw_addr = 0;
@@ -1702,6 +1894,39 @@ static void sva_dma_reset(DeviceState *dev)
 }
 
 /* ---- Device ---- */
+
+/* The index of @name in @names, which ends with NULL; -1 if it is none of them. */
+static int mode_of(const char *name, const char *const *names)
+{
+    for (int i = 0; names[i]; i++) {
+        if (!strcmp(name, names[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool sva_dma_check_modes(SvaDma *s, Error **errp)
+{
+    static const char *const inv[] = { "done", "slow", "hang", NULL };
+    static const char *const stop[] = { "keep-atc", "instant", "wait", "hang", NULL };
+    int inv_mode = s->inv_mode ? mode_of(s->inv_mode, inv) : 0;
+    int stop_mode = s->stop_mode ? mode_of(s->stop_mode, stop) : 0;
+
+    if (inv_mode < 0) {
+        error_setg(errp, "x-inv must be done, slow or hang");
+    } else if (stop_mode < 0) {
+        error_setg(errp, "x-stop must be keep-atc, instant, wait or hang");
+    } else if (s->slow_us > SVA_DMA_SLOW_US_MAX) {
+        error_setg(errp, "x-slow-us must be %d at most", SVA_DMA_SLOW_US_MAX);
+    } else {
+        s->first_behaviour = inv_mode * (SVA_DMA_INV & -SVA_DMA_INV) |
+                             stop_mode * (SVA_DMA_STOP & -SVA_DMA_STOP) |
+                             (s->lie ? SVA_DMA_LIE : 0);
+        return true;
+    }
+    return false;
+}
 
 static bool sva_dma_check_properties(SvaDma *s, Error **errp)
 {
@@ -1739,7 +1964,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     }
     /* Nobody can ask for pages whose translations or PASIDs he cannot have. */
     s->pri = s->pri && s->ats && s->pasid;
-    if (!sva_dma_check_properties(s, errp) ||
+    if (!sva_dma_check_properties(s, errp) || !sva_dma_check_modes(s, errp) ||
         pcie_endpoint_cap_init(pdev, 0) < 0) {
         return;
     }
@@ -1751,6 +1976,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     if (s->ats) {
         pcie_ats_init(pdev, cap, true);
         pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
+        pdev->ats_inv_pending = sva_dma_inv_pending;
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
     if (s->pri) {
@@ -1772,6 +1998,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     s->atc = g_new0(AtcEntry, s->atc_entries);
     s->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     s->raw_groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    QSIMPLEQ_INIT(&s->late_invs);
     s->no_pasid = (PasidContext) {
         .dev = s,
         .pasid = PCI_NO_PASID,
@@ -1788,6 +2015,7 @@ static void sva_dma_exit(PCIDevice *pdev)
 
     timer_free(s->timer);
     stalls_forget(s);
+    invs_forget(s);
     pasids_unlisten_inv(s);
     unlisten_inv(&s->no_pasid);
     g_hash_table_iter_init(&it, s->pasids);
@@ -1816,6 +2044,10 @@ static const Property sva_dma_properties[] = {
     DEFINE_PROP_BOOL("pasid", SvaDma, pasid, true),
     DEFINE_PROP_BOOL("prg-response-pasid", SvaDma, prg_pasid, true),
     DEFINE_PROP_BOOL("stall", SvaDma, stall, false),
+    DEFINE_PROP_STRING("x-inv", SvaDma, inv_mode),
+    DEFINE_PROP_STRING("x-stop", SvaDma, stop_mode),
+    DEFINE_PROP_UINT32("x-slow-us", SvaDma, slow_us, 1000),
+    DEFINE_PROP_BOOL("x-lie", SvaDma, lie, false),
 };
 
 static const VMStateDescription sva_dma_vmstate = {

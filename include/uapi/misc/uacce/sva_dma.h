@@ -77,6 +77,23 @@
 #define   SVA_DMA_RAW_RESP_UNEXPECTED	0x40000000	/* answers nothing that was asked */
 #define   SVA_DMA_RAW_RESP_VALID	0x80000000
 
+/*
+ * What devices do that do not behave, or do not have to behave, as software would like. A reset
+ * brings back what the properties of the device model say.
+ */
+#define SVA_DMA_REG_BEHAVIOUR		0x060
+#define   SVA_DMA_INV			0x00000003	/* an ATC invalidation is */
+#define   SVA_DMA_INV_DONE		0x00000000	/* done and completed at once */
+#define   SVA_DMA_INV_SLOW		0x00000001	/* ... after SLOW_NS */
+#define   SVA_DMA_INV_HANG		0x00000002	/* ... never */
+#define   SVA_DMA_STOP			0x00000030	/* STOP of a channel */
+#define   SVA_DMA_STOP_KEEP_ATC		0x00000000	/* is done at once, with a stop marker */
+#define   SVA_DMA_STOP_INSTANT		0x00000010	/* ... and drops the PASID's ATC entries */
+#define   SVA_DMA_STOP_WAIT		0x00000020	/* ... when all is answered, without marker */
+#define   SVA_DMA_STOP_HANG		0x00000030	/* is never done: the job goes on */
+#define   SVA_DMA_LIE			0x00000100	/* page requests beyond the allocation */
+#define SVA_DMA_REG_SLOW_NS		0x064
+
 /* Counters: 64 bits each, read-only, index n at SVA_DMA_REG_COUNTERS + 8 * n */
 #define SVA_DMA_REG_COUNTERS		0x100
 enum sva_dma_counter {
@@ -107,6 +124,7 @@ enum sva_dma_counter {
 	SVA_DMA_CNT_STALLS,		/* accesses that the IOMMU stalled */
 	SVA_DMA_CNT_STALLS_RETRIED,	/* ... and then let try again */
 	SVA_DMA_CNT_STALLS_ABORTED,	/* ... or aborted */
+	SVA_DMA_CNT_INV_LATE,		/* ATC invalidations that were not done at once */
 	SVA_DMA_NR_COUNTERS
 };
 
@@ -116,9 +134,9 @@ enum sva_dma_counter {
 #define   SVA_DMA_CHAN_NO_PRI		0x2	/* do not ask for missing pages: fail the job */
 /*
  * Writing STOP ends the running job, sends a stop marker if a group of the channel is still
- * unanswered, drops the PASID's ATC entries unless another channel uses it, and clears ENABLE.
- * When STATUS shows neither ENABLED nor BUSY, the device issues nothing more for the PASID;
- * later answers are taken and counted.
+ * unanswered, and clears ENABLE. The ATC keeps the PASID's entries: who gives the PASID away has to
+ * invalidate them. BEHAVIOUR knows other ways to stop. When STATUS shows neither ENABLED nor BUSY,
+ * the device issues nothing more for the PASID; later answers are taken and counted.
  */
 #define   SVA_DMA_CHAN_STOP		0x4	/* wo */
 #define SVA_DMA_CHAN_PASID		0x04	/* writes are ignored while enabled or busy */

@@ -472,6 +472,7 @@ const char *sva_counter_name(int counter)
 		[SVA_DMA_CNT_STALLS] = "stalls",
 		[SVA_DMA_CNT_STALLS_RETRIED] = "stalls retried",
 		[SVA_DMA_CNT_STALLS_ABORTED] = "stalls aborted",
+		[SVA_DMA_CNT_INV_LATE] = "late invalidations",
 	};
 
 	return counter >= 0 && counter < SVA_DMA_NR_COUNTERS ? names[counter] : "?";
