@@ -699,12 +699,25 @@ static void pasids_unlisten_inv(SvaDma *s)
 
 typedef enum AtsOutcome { ATS_GRANTED, ATS_DENIED, ATS_ERROR } AtsOutcome;
 
-/* Ask for a translation of @va's page that allows @need. What is granted goes into the ATC. */
+/* The Smallest Translation Unit: completions and invalidations speak of such blocks (10.5.1.3). */
+static unsigned ats_unit_shift(PCIDevice *pdev)
+{
+    uint16_t ctrl = pci_get_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL);
+
+    return DMA_PAGE_SHIFT + (pdev->exp.ats_cap ? PCI_ATS_CTRL_STU(ctrl) : 0);
+}
+
+/*
+ * Ask for a translation of @va's page that allows @need. What is granted goes into the ATC. A
+ * completion for less than the unit is taken for the unit: software that promises units larger than
+ * the IOMMU's pages gets what it deserves.
+ */
 static AtsOutcome ats_request(SvaDma *s, Channel *c, uint64_t va, unsigned need, AtcEntry *out)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
     bool priv = c->job.flags & SVA_DMA_OP_PRIV;
     PasidContext *p = pasid_listen(s, c->pasid);
+    unsigned unit = ats_unit_shift(pdev);
     IOMMUTLBEntry tlb = {};
     uint32_t errors;
     ssize_t n = -1;
@@ -712,7 +725,7 @@ static AtsOutcome ats_request(SvaDma *s, Channel *c, uint64_t va, unsigned need,
     s->counter[SVA_DMA_CNT_ATS_REQUESTS]++;
     if (p && p->inv_registered) {
         n = pci_ats_request_translation(pdev, c->pasid, priv, need & IOMMU_EXEC,
-                                        va & DMA_PAGE_MASK, DMA_PAGE_SIZE, !(need & IOMMU_WO),
+                                        va >> unit << unit, DMA_PAGE_SIZE, !(need & IOMMU_WO),
                                         &tlb, 1, &errors);
     }
     trace_sva_dma_ats(sva_dma_rid(s), c->pasid, va, need, n, tlb.perm, tlb.addr_mask,
@@ -727,7 +740,7 @@ static AtsOutcome ats_request(SvaDma *s, Channel *c, uint64_t va, unsigned need,
         *out = (AtcEntry) {
             .valid = true,
             .priv = priv,
-            .shift = MAX(DMA_PAGE_SHIFT, MIN(ctz64(tlb.addr_mask + 1), 63)),
+            .shift = MAX(unit, MIN(ctz64(tlb.addr_mask + 1), 63)),
             .perm = tlb.perm,
             .pasid = c->pasid,
             .addr = tlb.translated_addr & ~tlb.addr_mask,
@@ -1976,6 +1989,7 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
     if (s->ats) {
         pcie_ats_init(pdev, cap, true);
         pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
+        pci_set_word(pdev->wmask + cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
         pdev->ats_inv_pending = sva_dma_inv_pending;
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
