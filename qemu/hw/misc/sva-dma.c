@@ -46,6 +46,7 @@
  *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
  *   then).
  * - A channel that is being stopped (Channel::stopping) counts as busy, and its PASID as in use.
+ * - Memory is accessed as bus master only. Page requests are messages.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -198,6 +199,10 @@ typedef struct Channel {
     uint16_t prgi;
     int64_t not_before;
     bool irq_due;
+    /* what it could not ask for when there was no credit */
+    bool ask;
+    uint64_t ask_base;
+    unsigned ask_need;
 } Channel;
 
 struct SvaDma {
@@ -270,8 +275,13 @@ static uint16_t sva_dma_rid(SvaDma *s)
 
 static bool sva_dma_may_run(SvaDma *s)
 {
-    return (s->ctrl & SVA_DMA_CTRL_ENABLE) &&
-           (pci_get_word(PCI_DEVICE(s)->config + PCI_COMMAND) & PCI_COMMAND_MASTER);
+    return s->ctrl & SVA_DMA_CTRL_ENABLE;
+}
+
+/* Memory requests, which translation requests are too, need bus mastering; messages do not. */
+static bool sva_dma_is_master(SvaDma *s)
+{
+    return pci_get_word(PCI_DEVICE(s)->config + PCI_COMMAND) & PCI_COMMAND_MASTER;
 }
 
 /* ---- Address translation cache ---- */
@@ -1062,10 +1072,15 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
     if (prgi < 0) {
         s->counter[SVA_DMA_CNT_PRI_CREDIT_WAITS]++;
         c->state = CHANNEL_NEEDS_CREDIT;
+        c->ask = true;
+        c->ask_base = base;
+        c->ask_need = need;
         return;
     }
 
-    nr = job_missing_pages(s, c, base, need, page, MIN(c->job.group, credit));
+    /* Without bus mastering nobody can find out what else is missing. */
+    nr = job_missing_pages(s, c, base, need, page,
+                           sva_dma_is_master(s) ? MIN(c->job.group, credit) : 1);
 
     c->retries++;
     c->fault_addr = va;
@@ -1470,7 +1485,16 @@ static void job_run(SvaDma *s, Channel *c, int64_t now)
 {
     for (unsigned n = 0; n < STEPS_PER_TICK && c->state == CHANNEL_RUNNING && c->not_before <= now;
          n++) {
-        job_step(s, c);
+        bool ask = c->ask;
+
+        c->ask = false;
+        if (sva_dma_is_master(s)) {
+            job_step(s, c);
+        } else if (ask) {
+            job_request_pages(s, c, c->ask_base + c->offset, c->ask_base, c->ask_need);
+        } else {
+            return;
+        }
         if (c->job.pace) {
             c->not_before = MAX(c->not_before, now + c->job.pace);
         }
@@ -1583,7 +1607,8 @@ static void sva_dma_tick(void *opaque)
         Channel *c = &s->channel[i];
 
         channel_go_on_stopping(s, c);
-        if (c->state == CHANNEL_RUNNING && sva_dma_may_run(s)) {
+        if (c->state == CHANNEL_RUNNING && sva_dma_may_run(s) &&
+            (sva_dma_is_master(s) || c->ask)) {
             next = MIN(next, MAX(now, c->not_before));
         }
     }
