@@ -46,7 +46,7 @@
  *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
  *   then).
  * - A channel that is being stopped (Channel::stopping) counts as busy, and its PASID as in use.
- * - Memory is accessed as bus master only. Page requests are messages.
+ * - Memory is accessed in D0 and as bus master only. Page requests are messages: they need D0.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -252,7 +252,7 @@ struct SvaDma {
     bool ats, pri, pasid;
     bool prg_pasid; /* PRG Response PASID Required */
     bool stall;
-    bool lie;
+    bool lie, no_soft_reset;
     char *inv_mode, *stop_mode;
     uint32_t first_behaviour; /* what they say */
     uint32_t slow_us;
@@ -273,9 +273,16 @@ static uint16_t sva_dma_rid(SvaDma *s)
     return pci_get_bdf(PCI_DEVICE(s));
 }
 
+static unsigned sva_dma_d_state(SvaDma *s)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+
+    return pci_get_word(pdev->config + pdev->pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
+}
+
 static bool sva_dma_may_run(SvaDma *s)
 {
-    return s->ctrl & SVA_DMA_CTRL_ENABLE;
+    return (s->ctrl & SVA_DMA_CTRL_ENABLE) && !sva_dma_d_state(s);
 }
 
 /* Memory requests, which translation requests are too, need bus mastering; messages do not. */
@@ -1575,7 +1582,7 @@ static void channel_go_on_stopping(SvaDma *s, Channel *c)
 
 static void raise_interrupts(SvaDma *s)
 {
-    for (unsigned i = 0; i < s->nr_channels; i++) {
+    for (unsigned i = 0; i < s->nr_channels && !sva_dma_d_state(s); i++) {
         Channel *c = &s->channel[i];
 
         if (c->irq_due) {
@@ -1594,7 +1601,9 @@ static void sva_dma_tick(void *opaque)
     int64_t next, rest;
 
     next = invs_run(s, now);
-    stalls_retry(s);
+    if (!sva_dma_d_state(s)) {
+        stalls_retry(s);
+    }
     for (unsigned i = 0; i < s->nr_channels && sva_dma_may_run(s); i++) {
         job_run(s, &s->channel[(s->next_channel + i) % s->nr_channels], now);
     }
@@ -1858,6 +1867,8 @@ static void sva_dma_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, i
     SvaDma *s = SVA_DMA(pdev);
     bool ats = pcie_ats_enabled(pdev);
     bool pri = pcie_pri_enabled(pdev);
+    bool wakes = pdev->pm_cap && sva_dma_d_state(s) &&
+                 ranges_overlap(addr, len, pdev->pm_cap + PCI_PM_CTRL, 1);
 
     if (pdev->exp.pasid_cap &&
         ranges_overlap(addr, len, pdev->exp.pasid_cap + PCI_PASID_CTRL, 2)) {
@@ -1877,6 +1888,9 @@ static void sva_dma_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, i
         pri_ctrl_written(s, pri);
     }
     pcie_cap_flr_write_config(pdev, addr, val, len);
+    if (wakes && !sva_dma_d_state(s) && !s->no_soft_reset) {
+        pci_device_reset(pdev); /* 5.3.1.4.1: D3hot to D0 */
+    }
     sva_dma_kick(s);
 }
 
@@ -1982,6 +1996,22 @@ static bool sva_dma_check_properties(SvaDma *s, Error **errp)
     return false;
 }
 
+/* D0 and D3hot */
+static bool sva_dma_init_pm(SvaDma *s, Error **errp)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+    int cap = pci_pm_init(pdev, 0, errp);
+
+    if (cap < 0) {
+        return false;
+    }
+    pci_set_word(pdev->config + cap + PCI_PM_PMC, PCI_PM_CAP_VER_1_2);
+    pci_set_word(pdev->config + cap + PCI_PM_CTRL,
+                 s->no_soft_reset ? PCI_PM_CTRL_NO_SOFT_RESET : 0);
+    pci_set_word(pdev->wmask + cap + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+    return true;
+}
+
 static void sva_dma_realize(PCIDevice *pdev, Error **errp)
 {
     SvaDma *s = SVA_DMA(pdev);
@@ -2007,6 +2037,10 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     pcie_cap_flr_init(pdev);
+    if (!sva_dma_init_pm(s, errp)) {
+        pcie_cap_exit(pdev);
+        return;
+    }
     if (s->pasid) {
         pcie_pasid_init(pdev, cap, s->pasid_bits, true, true);
         cap += PCI_EXT_CAP_PASID_SIZEOF;
@@ -2087,6 +2121,7 @@ static const Property sva_dma_properties[] = {
     DEFINE_PROP_STRING("x-stop", SvaDma, stop_mode),
     DEFINE_PROP_UINT32("x-slow-us", SvaDma, slow_us, 1000),
     DEFINE_PROP_BOOL("x-lie", SvaDma, lie, false),
+    DEFINE_PROP_BOOL("x-no-soft-reset", SvaDma, no_soft_reset, false),
 };
 
 static const VMStateDescription sva_dma_vmstate = {
