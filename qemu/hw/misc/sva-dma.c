@@ -243,6 +243,9 @@ struct SvaDma {
 
     uint32_t behaviour;
     uint32_t slow_ns;
+    uint32_t die; /* how, or 0 */
+    int64_t die_at;
+    bool gone;
 
     /* properties */
     uint32_t nr_channels;
@@ -1578,6 +1581,58 @@ static void channel_go_on_stopping(SvaDma *s, Channel *c)
     }
 }
 
+/* ---- The end of the device ---- */
+
+/* The port above, which has a link to go down; NULL for a part of the root complex. */
+static PCIDevice *port_above(SvaDma *s)
+{
+    PCIDevice *port = pci_get_bus(PCI_DEVICE(s))->parent_dev;
+
+    return port && pci_is_express_downstream_port(port) ? port : NULL;
+}
+
+/* Resets the function: nothing of its state is left. */
+static void sva_dma_lose(SvaDma *s, unsigned how)
+{
+    PCIDevice *port = port_above(s);
+
+    trace_sva_dma_lose(sva_dma_rid(s), how);
+    s->die = 0;
+    if (port && how == SVA_DMA_DIE_ERROR &&
+        pcie_dpc_trigger(port, PCI_EXP_DPC_STATUS_TRIGGER_RSN_FE, sva_dma_rid(s))) {
+        return;
+    }
+    s->gone = true;
+    if (port) {
+        pcie_cap_slot_set_link(port, true, how != SVA_DMA_DIE_REMOVED);
+    } else {
+        pci_set_power(PCI_DEVICE(s), false);
+    }
+}
+
+static bool sva_dma_get_gone(Object *obj, Error **errp)
+{
+    return SVA_DMA(obj)->gone;
+}
+
+static void sva_dma_set_gone(Object *obj, bool gone, Error **errp)
+{
+    SvaDma *s = SVA_DMA(obj);
+
+    if (!qdev_is_realized(DEVICE(obj))) {
+        error_setg(errp, "x-gone is for a device that was there");
+    } else if (gone && !s->gone) {
+        sva_dma_lose(s, SVA_DMA_DIE_REMOVED);
+    } else if (!gone && s->gone) {
+        s->gone = false;
+        if (port_above(s)) {
+            pcie_cap_slot_set_link(port_above(s), false, true);
+        } else {
+            pci_set_power(PCI_DEVICE(s), true);
+        }
+    }
+}
+
 /* ---- The timer ---- */
 
 static void raise_interrupts(SvaDma *s)
@@ -1600,7 +1655,11 @@ static void sva_dma_tick(void *opaque)
     int64_t now = now_ns();
     int64_t next, rest;
 
-    next = invs_run(s, now);
+    if (s->die && s->die_at <= now) {
+        sva_dma_lose(s, s->die);
+        return;
+    }
+    next = MIN(invs_run(s, now), s->die ? s->die_at : INT64_MAX);
     if (!sva_dma_d_state(s)) {
         stalls_retry(s);
     }
@@ -1784,6 +1843,11 @@ static void device_write(SvaDma *s, unsigned reg, uint32_t val)
     case SVA_DMA_REG_SLOW_NS:
         s->slow_ns = val;
         break;
+    case SVA_DMA_REG_DIE:
+        s->die = val & SVA_DMA_DIE_HOW;
+        s->die_at = now_ns() + (int64_t)extract32(val, 8, 16) * SCALE_US;
+        sva_dma_kick(s);
+        break;
     }
 }
 
@@ -1921,6 +1985,7 @@ static void sva_dma_reset(DeviceState *dev)
     invs_forget(s);
     s->behaviour = s->first_behaviour;
     s->slow_ns = s->slow_us * SCALE_US;
+    s->die = 0;
     s->pri_failed = false;
     s->ctrl = 0;
     s->raw_addr = 0;
@@ -2145,6 +2210,7 @@ static void sva_dma_class_init(ObjectClass *klass, const void *data)
     dc->desc = "DMA engine with PASID, ATS and PRI";
     device_class_set_legacy_reset(dc, sva_dma_reset);
     device_class_set_props(dc, sva_dma_properties);
+    object_class_property_add_bool(klass, "x-gone", sva_dma_get_gone, sva_dma_set_gone);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

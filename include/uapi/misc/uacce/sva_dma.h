@@ -93,6 +93,12 @@
 #define   SVA_DMA_STOP_HANG		0x00000030	/* is never done: the job goes on */
 #define   SVA_DMA_LIE			0x00000100	/* page requests beyond the allocation */
 #define SVA_DMA_REG_SLOW_NS		0x064
+#define SVA_DMA_REG_DIE			0x068	/* wo */
+#define   SVA_DMA_DIE_HOW		0x00000003
+#define   SVA_DMA_DIE_REMOVED		1	/* torn out: no link, nobody present */
+#define   SVA_DMA_DIE_LINK		2	/* no link */
+#define   SVA_DMA_DIE_ERROR		3	/* a fatal error, which DPC contains if it is on */
+#define   SVA_DMA_DIE_DELAY_US		0x00ffff00	/* ... after so many microseconds */
 
 /* Counters: 64 bits each, read-only, index n at SVA_DMA_REG_COUNTERS + 8 * n */
 #define SVA_DMA_REG_COUNTERS		0x100
