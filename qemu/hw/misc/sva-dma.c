@@ -38,9 +38,10 @@
  * - The notifiers of a PASID are registered before the first translation request with that PASID,
  *   and when they go, the ATC is emptied.
  * - @outstanding is the number of page request messages of all unanswered groups. It does not grow
- *   beyond the allocation that software wrote, unless SVA_DMA_LIE is set. A group
- *   holds its messages until it is answered, even if the job that sent it has ended (Group::waiting
- *   is false then), or until PRI or the function is reset.
+ *   beyond the allocation that software wrote, unless SVA_DMA_LIE is set. The allocation is for a
+ *   physical function and its virtual ones together: see pri_function(). A group holds its messages
+ *   until it is answered, even if the job that sent it has ended (Group::waiting is false then), or
+ *   until PRI or the function is reset.
  * - A PRG index belongs to one unanswered group of jobs, or to raw requests, or to nobody.
  * - A channel that is neither enabled nor busy sends nothing, but an access that the IOMMU has
  *   stalled is still made when the IOMMU says so, even if its job has ended (Stall::channel is NULL
@@ -61,6 +62,7 @@
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pcie.h"
+#include "hw/pci/pcie_sriov.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "system/address-spaces.h"
@@ -276,9 +278,33 @@ static uint16_t sva_dma_rid(SvaDma *s)
     return pci_get_bdf(PCI_DEVICE(s));
 }
 
+/* The function whose PASID and PRI capabilities count: a virtual one has none (9.3.7). */
+static SvaDma *sva_dma_physical(SvaDma *s)
+{
+    PCIDevice *pf = pcie_sriov_get_pf(PCI_DEVICE(s));
+
+    return pf ? SVA_DMA(pf) : s;
+}
+
+/* The functions that share @s's page request interface: 0 the physical one. NULL: no more */
+static SvaDma *pri_function(SvaDma *s, unsigned n)
+{
+    SvaDma *pf = sva_dma_physical(s);
+    PCIDevice *vf = NULL;
+
+    if (!n) {
+        return pf;
+    }
+    if (PCI_DEVICE(pf)->exp.sriov_cap) {
+        vf = pcie_sriov_get_vf_at_index(PCI_DEVICE(pf), n - 1);
+    }
+    return vf ? SVA_DMA(vf) : NULL;
+}
+
+/* Virtual functions have no power management of their own. */
 static unsigned sva_dma_d_state(SvaDma *s)
 {
-    PCIDevice *pdev = PCI_DEVICE(s);
+    PCIDevice *pdev = PCI_DEVICE(sva_dma_physical(s));
 
     return pci_get_word(pdev->config + pdev->pm_cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK;
 }
@@ -612,7 +638,7 @@ static void unlisten_inv(PasidContext *p)
 
 static void listen_pri(PasidContext *p)
 {
-    if (!p->pri_registered && p->dev->pri) {
+    if (!p->pri_registered && sva_dma_physical(p->dev)->pri) {
         p->pri_registered = !pci_pri_register_notifier(PCI_DEVICE(p->dev), p->pasid, &p->pri);
     }
 }
@@ -715,6 +741,20 @@ static void pasids_unlisten_inv(SvaDma *s)
     atc_clear(s);
 }
 
+/* The same for all functions whose PASIDs @s enables */
+static void pasids_unlisten_inv_all(SvaDma *s)
+{
+    SvaDma *f;
+
+    if (s != sva_dma_physical(s)) {
+        pasids_unlisten_inv(s);
+        return;
+    }
+    for (unsigned n = 0; (f = pri_function(s, n)); n++) {
+        pasids_unlisten_inv(f);
+    }
+}
+
 /* ---- ATS ---- */
 
 typedef enum AtsOutcome { ATS_GRANTED, ATS_DENIED, ATS_ERROR } AtsOutcome;
@@ -784,25 +824,44 @@ static uint64_t raw_key(uint32_t pasid, uint16_t prgi)
     return (uint64_t)pasid << 16 | prgi;
 }
 
+/* ... of all that share the interface */
+static uint32_t pri_outstanding(SvaDma *s)
+{
+    uint32_t sum = 0;
+    SvaDma *f;
+
+    for (unsigned n = 0; (f = pri_function(s, n)); n++) {
+        sum += f->outstanding;
+    }
+    return sum;
+}
+
 static uint32_t pri_credit(SvaDma *s)
 {
-    uint32_t allocation = MIN(pcie_pri_get_req_alloc(PCI_DEVICE(s)), s->pri_requests);
+    uint32_t allocation = MIN(pcie_pri_get_req_alloc(PCI_DEVICE(s)),
+                              sva_dma_physical(s)->pri_requests);
+    uint32_t outstanding = pri_outstanding(s);
 
     if (s->behaviour & SVA_DMA_LIE) {
         return UINT32_MAX;
     }
-    return allocation > s->outstanding ? allocation - s->outstanding : 0;
+    return allocation > outstanding ? allocation - outstanding : 0;
+}
+
+static bool pri_has_failed(SvaDma *s)
+{
+    return sva_dma_physical(s)->pri_failed;
 }
 
 static bool pri_usable(SvaDma *s)
 {
-    return pcie_pri_enabled(PCI_DEVICE(s)) && !s->pri_failed &&
+    return pcie_pri_enabled(PCI_DEVICE(s)) && !pri_has_failed(s) &&
            pcie_pri_get_req_alloc(PCI_DEVICE(s));
 }
 
 static void pri_status_set(SvaDma *s, uint16_t bits)
 {
-    PCIDevice *pdev = PCI_DEVICE(s);
+    PCIDevice *pdev = PCI_DEVICE(sva_dma_physical(s));
 
     if (pdev->exp.pri_cap) {
         pci_word_test_and_set_mask(pdev->config + pdev->exp.pri_cap + PCI_PRI_STATUS, bits);
@@ -811,7 +870,7 @@ static void pri_status_set(SvaDma *s, uint16_t bits)
 
 static void pri_status_clear(SvaDma *s, uint16_t bits)
 {
-    PCIDevice *pdev = PCI_DEVICE(s);
+    PCIDevice *pdev = PCI_DEVICE(sva_dma_physical(s));
 
     if (pdev->exp.pri_cap) {
         pci_word_test_and_clear_mask(pdev->config + pdev->exp.pri_cap + PCI_PRI_STATUS, bits);
@@ -821,22 +880,26 @@ static void pri_status_clear(SvaDma *s, uint16_t bits)
 /* "Stopped": asks for nothing any more, and all that was asked for is answered. */
 static void pri_update_stopped(SvaDma *s)
 {
-    if (!s->outstanding && (!pcie_pri_enabled(PCI_DEVICE(s)) || s->pri_failed)) {
+    if (!pri_outstanding(s) && (!pcie_pri_enabled(PCI_DEVICE(s)) || pri_has_failed(s))) {
         pri_status_set(s, PCI_PRI_STATUS_STOPPED);
     }
 }
 
 static void wake_credit_waiters(SvaDma *s)
 {
-    for (unsigned i = 0; i < s->nr_channels; i++) {
-        if (s->channel[i].state == CHANNEL_NEEDS_CREDIT) {
-            s->channel[i].state = CHANNEL_RUNNING;
+    SvaDma *f;
+
+    for (unsigned n = 0; (f = pri_function(s, n)); n++) {
+        for (unsigned i = 0; i < f->nr_channels; i++) {
+            if (f->channel[i].state == CHANNEL_NEEDS_CREDIT) {
+                f->channel[i].state = CHANNEL_RUNNING;
+            }
         }
+        sva_dma_kick(f);
     }
-    sva_dma_kick(s);
 }
 
-/* Forget all groups; the jobs that wait for one end with @status. */
+/* Forget all groups of a function; the jobs that wait for one end with @status. */
 static void pri_forget(SvaDma *s, enum sva_dma_status status)
 {
     for (unsigned i = 0; i < s->nr_channels; i++) {
@@ -851,6 +914,15 @@ static void pri_forget(SvaDma *s, enum sva_dma_status status)
     g_hash_table_remove_all(s->raw_groups);
     s->outstanding = 0;
     wake_credit_waiters(s);
+}
+
+static void pri_forget_all(SvaDma *s, enum sva_dma_status status)
+{
+    SvaDma *f;
+
+    for (unsigned n = 0; (f = pri_function(s, n)); n++) {
+        pri_forget(f, status);
+    }
 }
 
 static void raw_answer_push(SvaDma *s, uint16_t prgi, uint8_t code, uint32_t flags)
@@ -885,7 +957,9 @@ static uint32_t raw_answer_pop(SvaDma *s)
  */
 static bool response_matches(SvaDma *s, uint32_t pasid, uint8_t code, uint32_t asked)
 {
-    return pasid == PCI_NO_PASID ? !s->prg_pasid || code > 1 : s->prg_pasid && pasid == asked;
+    bool required = sva_dma_physical(s)->prg_pasid;
+
+    return pasid == PCI_NO_PASID ? !required || code > 1 : required && pasid == asked;
 }
 
 /* The raw group that a response with this index is for, which may not be complete. */
@@ -920,9 +994,9 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
 
     trace_sva_dma_page_response(sva_dma_rid(s), p->pasid, prgi, code, of_job || of_raw);
 
-    if (s->pri_failed || !(of_job || of_raw)) {
+    if (pri_has_failed(s) || !(of_job || of_raw)) {
         s->counter[SVA_DMA_CNT_PRI_UNEXPECTED]++;
-        if (pcie_pri_enabled(PCI_DEVICE(s)) && !s->pri_failed) {
+        if (pcie_pri_enabled(PCI_DEVICE(s)) && !pri_has_failed(s)) {
             pri_status_set(s, PCI_PRI_STATUS_UPRGI);
         }
         raw_answer_push(s, prgi, code, SVA_DMA_RAW_RESP_UNEXPECTED);
@@ -953,9 +1027,9 @@ static void sva_dma_answered(IOMMUPRINotifier *n, IOMMUPRIResponse *response)
 
     if (code > 1) {
         /* No more page requests, and no more heed to answers, until PRI is enabled anew */
-        s->pri_failed = true;
+        sva_dma_physical(s)->pri_failed = true;
         pri_status_set(s, PCI_PRI_STATUS_RF);
-        pri_forget(s, SVA_DMA_ERR_PRI_FAILURE);
+        pri_forget_all(s, SVA_DMA_ERR_PRI_FAILURE);
     }
     pri_update_stopped(s);
     wake_credit_waiters(s);
@@ -1075,7 +1149,7 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
     Group *g;
 
     if (c->no_pri || !pri_usable(s) || c->retries >= MAX_RETRIES) {
-        job_end(s, c, s->pri_failed ? SVA_DMA_ERR_PRI_FAILURE : SVA_DMA_ERR_TRANSLATION, va);
+        job_end(s, c, pri_has_failed(s) ? SVA_DMA_ERR_PRI_FAILURE : SVA_DMA_ERR_TRANSLATION, va);
         return;
     }
     prgi = credit ? prgi_get(s) : -1;
@@ -1120,7 +1194,7 @@ static void job_request_pages(SvaDma *s, Channel *c, uint64_t va, uint64_t base,
             wake_credit_waiters(s);
             return;
         }
-        if (s->pri_failed) {
+        if (pri_has_failed(s)) {
             return; /* The job has ended: its first message was answered Response Failure. */
         }
     }
@@ -1307,7 +1381,7 @@ static bool job_translate(SvaDma *s, Channel *c, uint64_t base, unsigned need, T
     uint64_t va = base + c->offset;
     uint16_t forbidden = (need & IOMMU_EXEC ? PCI_PASID_CTRL_EXEC : 0) |
                          (priv ? PCI_PASID_CTRL_PRIV : 0);
-    PCIDevice *pdev = PCI_DEVICE(s);
+    PCIDevice *pdev = PCI_DEVICE(sva_dma_physical(s));
     AtcEntry *hit;
     AtcEntry entry;
 
@@ -1916,7 +1990,7 @@ static void pri_ctrl_written(SvaDma *s, bool was_enabled)
     bool enabled = pcie_pri_enabled(pdev);
 
     if (pci_word_test_and_clear_mask(ctrl, PCI_PRI_CTRL_RESET) && !enabled) {
-        pri_forget(s, SVA_DMA_ERR_STOPPED);
+        pri_forget_all(s, SVA_DMA_ERR_STOPPED);
     }
     if (enabled && !was_enabled) {
         s->pri_failed = false;
@@ -1937,7 +2011,7 @@ static void sva_dma_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val, i
     if (pdev->exp.pasid_cap &&
         ranges_overlap(addr, len, pdev->exp.pasid_cap + PCI_PASID_CTRL, 2)) {
         /* Maybe it disables PASIDs. If not, they are listened to again when they are used. */
-        pasids_unlisten_inv(s);
+        pasids_unlisten_inv_all(s);
     }
 
     pci_default_write_config(pdev, addr, val, len);
@@ -1969,7 +2043,7 @@ static void sva_dma_reset(DeviceState *dev)
     trace_sva_dma_reset(sva_dma_rid(s), flr);
 
     /* The PASID capability still is as software left it, so unregistering works. */
-    pasids_unlisten_inv(s);
+    pasids_unlisten_inv_all(s);
     unlisten_inv(&s->no_pasid);
 
     for (unsigned i = 0; i < s->nr_channels; i++) {
@@ -1981,6 +2055,7 @@ static void sva_dma_reset(DeviceState *dev)
         *c = (Channel) { .id = i, .vector = i, .status = flr ? c->status : SVA_DMA_IDLE };
     }
     pri_forget(s, SVA_DMA_ERR_STOPPED);
+    pri_update_stopped(s);
     stalls_forget(s);
     invs_forget(s);
     s->behaviour = s->first_behaviour;
@@ -2002,6 +2077,7 @@ static void sva_dma_reset(DeviceState *dev)
         pci_set_word(pdev->config + pdev->exp.pasid_cap + PCI_PASID_CTRL, 0);
     }
     if (pdev->exp.pri_cap) {
+        pri_forget_all(s, SVA_DMA_ERR_STOPPED);
         pci_set_word(pdev->config + pdev->exp.pri_cap + PCI_PRI_CTRL, 0);
         pci_set_long(pdev->config + pdev->exp.pri_cap + PCI_PRI_ALLOC_REQ, 0);
         pri_status_clear(s, PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
@@ -2065,8 +2141,12 @@ static bool sva_dma_check_properties(SvaDma *s, Error **errp)
 static bool sva_dma_init_pm(SvaDma *s, Error **errp)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
-    int cap = pci_pm_init(pdev, 0, errp);
+    int cap;
 
+    if (pci_is_vf(pdev)) {
+        return true;
+    }
+    cap = pci_pm_init(pdev, 0, errp);
     if (cap < 0) {
         return false;
     }
@@ -2077,11 +2157,38 @@ static bool sva_dma_init_pm(SvaDma *s, Error **errp)
     return true;
 }
 
+/* Extended capabilities. Virtual functions share the physical one's PASID and PRI. */
+static bool sva_dma_init_extended(SvaDma *s, Error **errp)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+    uint16_t cap = PCI_CONFIG_SPACE_SIZE;
+
+    if (s->pasid && !pci_is_vf(pdev)) {
+        pcie_pasid_init(pdev, cap, s->pasid_bits, true, true);
+        cap += PCI_EXT_CAP_PASID_SIZEOF;
+    }
+    if (s->ats) {
+        pcie_ats_init(pdev, cap, true);
+        pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
+        pci_set_word(pdev->wmask + cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
+        pdev->ats_inv_pending = sva_dma_inv_pending;
+        cap += PCI_EXT_CAP_ATS_SIZEOF;
+    }
+    if (s->pri && !pci_is_vf(pdev)) {
+        pcie_pri_init(pdev, cap, s->pri_requests, s->prg_pasid);
+        cap += PCI_EXT_CAP_PRI_SIZEOF;
+    }
+    if (pci_is_vf(pdev)) {
+        pcie_ari_init(pdev, cap);
+        return true;
+    }
+    return pcie_sriov_pf_init_from_user_created_vfs(pdev, cap, errp) >= 0;
+}
+
 static void sva_dma_realize(PCIDevice *pdev, Error **errp)
 {
     SvaDma *s = SVA_DMA(pdev);
     unsigned vectors = s->nr_channels + 1;
-    uint16_t cap = PCI_CONFIG_SPACE_SIZE;
 
     if (!pci_bus_is_express(pci_get_bus(pdev))) {
         error_setg(errp, "sva-dma needs a PCI Express port: give bus=");
@@ -2102,23 +2209,9 @@ static void sva_dma_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     pcie_cap_flr_init(pdev);
-    if (!sva_dma_init_pm(s, errp)) {
+    if (!sva_dma_init_pm(s, errp) || !sva_dma_init_extended(s, errp)) {
         pcie_cap_exit(pdev);
         return;
-    }
-    if (s->pasid) {
-        pcie_pasid_init(pdev, cap, s->pasid_bits, true, true);
-        cap += PCI_EXT_CAP_PASID_SIZEOF;
-    }
-    if (s->ats) {
-        pcie_ats_init(pdev, cap, true);
-        pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
-        pci_set_word(pdev->wmask + cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
-        pdev->ats_inv_pending = sva_dma_inv_pending;
-        cap += PCI_EXT_CAP_ATS_SIZEOF;
-    }
-    if (s->pri) {
-        pcie_pri_init(pdev, cap, s->pri_requests, s->prg_pasid);
     }
 
     memory_region_init_io(&s->bar, OBJECT(s), &sva_dma_ops, s, TYPE_SVA_DMA, SVA_DMA_BAR_SIZE);
@@ -2151,6 +2244,7 @@ static void sva_dma_exit(PCIDevice *pdev)
     GHashTableIter it;
     PasidContext *p;
 
+    pcie_sriov_pf_exit(pdev);
     timer_free(s->timer);
     stalls_forget(s);
     invs_forget(s);
@@ -2206,6 +2300,7 @@ static void sva_dma_class_init(ObjectClass *klass, const void *data)
     pc->device_id = SVA_DMA_DEVICE_ID;
     pc->revision = SVA_DMA_REVISION;
     pc->class_id = CLASS_PROCESSING_ACCELERATOR;
+    pc->sriov_vf_user_creatable = true;
     dc->vmsd = &sva_dma_vmstate;
     dc->desc = "DMA engine with PASID, ATS and PRI";
     device_class_set_legacy_reset(dc, sva_dma_reset);
