@@ -212,6 +212,36 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	TH_LOG("%d processes were bound at a time", held);
 }
 
+/* A device that is stopped may keep translations; and while it has no bond nobody invalidates them. */
+TEST_F(limits, pasid_used_again_finds_nothing_of_before)
+{
+	__u8 *memory = anon(PAGE);
+	struct sva_queue q;
+	bool again = false;
+	__u32 pasid;
+	int i;
+
+	start(&q, &self->env.sva[0]);
+	run_ok(&q, sva_fill(memory, PAGE, 0x11));
+	pasid = q.info.pasid;
+	sva_close(&q);
+	ASSERT_EQ(0, madvise(memory, PAGE, MADV_DONTNEED));
+	memset(memory, 0x22, PAGE);
+
+	for (i = 0; i < 2 * HOLDERS && !again; i++) {
+		start(&q, &self->env.sva[0]);
+		again = q.info.pasid == pasid;
+		if (again) {
+			EXPECT_EQ(sva_fnv1a(memory, PAGE),
+				  run_ok(&q, sva_checksum(memory, PAGE)).value);
+			run_ok(&q, sva_fill(memory, PAGE, 0x33));
+			EXPECT_EQ(-1, differs(memory, PAGE, 0x33));
+		}
+		sva_close(&q);
+	}
+	EXPECT_TRUE(again);
+}
+
 TEST_F(limits, channels_run_out_and_come_back)
 {
 	struct sva_queue q[SVA_DMA_MAX_CHANNELS + 1];
