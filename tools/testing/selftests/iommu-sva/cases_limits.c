@@ -167,7 +167,7 @@ static __u32 make_stray(struct __test_metadata *_metadata, struct sva_device *de
 	return pasid;
 }
 
-/* The space is 8 bits wide in the emulated IOMMU; with less than 20 bits it can be filled here. */
+/* On a machine whose PASIDs have 8 bits: see PASID_BITS in scripts/boot. */
 TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 {
 	struct holding holding;
