@@ -1119,18 +1119,34 @@ void iopf_free_group(struct iopf_group *group)
 }
 EXPORT_SYMBOL_GPL(iopf_free_group);
 
-static bool iopf_of_pasid(const struct iopf_fault *iopf, ioasid_t pasid)
+/**
+ * struct iopf_whose - what a drain is about
+ * @pasid: requests with that PASID; IOMMU_PASID_INVALID: with any, or with none
+ * @handle: and, of groups, those that the attachment was found for; NULL: all
+ */
+struct iopf_whose {
+	ioasid_t pasid;
+	const struct iommu_attach_handle *handle;
+};
+
+static bool iopf_of_pasid(const struct iopf_fault *iopf, const struct iopf_whose *whose)
 {
-	return pasid == IOMMU_PASID_INVALID || iopf->fault.prm.pasid == pasid;
+	return whose->pasid == IOMMU_PASID_INVALID || iopf->fault.prm.pasid == whose->pasid;
 }
 
-static bool iopf_is_answering(struct iopf_device *idev, ioasid_t pasid)
+static bool iopf_is_in(const struct iopf_group *group, const struct iopf_whose *whose)
+{
+	return iopf_of_pasid(&group->last_fault, whose) &&
+	       (!whose->handle || group->attach_handle == whose->handle);
+}
+
+static bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose)
 {
 	struct iopf_group *group;
 
 	guard(spinlock)(&idev->lock);
 	list_for_each_entry(group, &idev->answering, pending_node)
-		if (iopf_of_pasid(&group->last_fault, pasid))
+		if (iopf_is_in(group, whose))
 			return true;
 	return false;
 }
@@ -1143,11 +1159,8 @@ static void iopf_seize(struct iopf_device *idev, struct iopf_slot *slot, enum io
 	iopf_claim(idev, slot, iopf_take_back(idev, slot), mine);
 }
 
-/*
- * Answers Invalid Request to everything that is pending for @pasid, or for the whole device if
- * that is IOMMU_PASID_INVALID, and forgets the partials.
- */
-static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool gone)
+/* Answers Invalid Request to everything that is pending in @whose, and forgets the partials. */
+static void iopf_abort_pending(struct iopf_device *idev, const struct iopf_whose *whose, bool gone)
 {
 	struct iopf_group *group, *next;
 	struct iopf_slot *slot, *more;
@@ -1157,11 +1170,11 @@ static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool go
 
 	scoped_guard(spinlock, &idev->lock) {
 		list_for_each_entry_safe(slot, more, &idev->partials, node)
-			if (iopf_of_pasid(&slot->group.last_fault, pasid))
+			if (iopf_of_pasid(&slot->group.last_fault, whose))
 				iopf_drop_partial(idev, slot);
 
 		list_for_each_entry_safe(group, next, &idev->fp.faults, pending_node) {
-			if (!iopf_of_pasid(&group->last_fault, pasid))
+			if (!iopf_is_in(group, whose))
 				continue;
 			iopf_seize(idev, group_slot(group), IOPF_DRAINED, &mine);
 		}
@@ -1171,13 +1184,15 @@ static void iopf_abort_pending(struct iopf_device *idev, ioasid_t pasid, bool go
 }
 
 /* The same, and waits until answers that others are just sending have left. */
-static void iopf_abort(struct iopf_device *idev, ioasid_t pasid, bool gone)
+static void iopf_abort(struct iopf_device *idev, const struct iopf_whose *whose, bool gone)
 {
 	/* A reporter that found the attachment has put its group on the list when it is done. */
 	scoped_guard(mutex, &idev->fp.lock)
-		iopf_abort_pending(idev, pasid, gone);
-	wait_event(idev->wait, !iopf_is_answering(idev, pasid));
+		iopf_abort_pending(idev, whose, gone);
+	wait_event(idev->wait, !iopf_is_answering(idev, whose));
 }
+
+static const struct iopf_whose iopf_all = { .pasid = IOMMU_PASID_INVALID };
 
 /**
  * iopf_drain_pasid - Answer all that a device has asked with a PASID
@@ -1196,9 +1211,30 @@ void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
 	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 
 	if (idev)
-		iopf_abort(idev, pasid, false);
+		iopf_abort(idev, &(struct iopf_whose){ .pasid = pasid }, false);
 }
 EXPORT_SYMBOL_GPL(iopf_drain_pasid);
+
+/**
+ * iopf_drain_attachment - Answer what has found an attachment that is none
+ * @dev: the device
+ * @pasid: the PASID
+ * @handle: what iommu_attach_device_pasid() was called with, in vain: it was found until then
+ *
+ * As iopf_drain_pasid(). The requests of another attachment of the same PASID, which may be why
+ * this one has failed, are not touched but for partials.
+ *
+ * Context: process, may sleep.
+ */
+void iopf_drain_attachment(struct device *dev, ioasid_t pasid,
+			   const struct iommu_attach_handle *handle)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	const struct iopf_whose whose = { .pasid = pasid, .handle = handle };
+
+	if (idev)
+		iopf_abort(idev, &whose, false);
+}
 
 /**
  * iopf_drain_through - Answer all that a device has asked, down to its hardware queue
@@ -1302,7 +1338,7 @@ void iopf_quiesce_device(struct device *dev)
 	iopf_drain_through(dev, IOMMU_PASID_INVALID);
 	iopf_set_flow(idev, IOPF_IN_RESET);
 	/* A handler that keeps its groups may just be sending an answer. */
-	wait_event(idev->wait, !iopf_is_answering(idev, IOMMU_PASID_INVALID));
+	wait_event(idev->wait, !iopf_is_answering(idev, &iopf_all));
 	/* Whoever has not seen that yet may still be sending an ATC invalidation. */
 	synchronize_rcu();
 }
@@ -1959,7 +1995,7 @@ static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 
 	/* Found until all is answered, so that a drain does not return before that either. */
 	idev = container_of(fp, struct iopf_device, fp);
-	iopf_abort(idev, IOMMU_PASID_INVALID, true);
+	iopf_abort(idev, &iopf_all, true);
 	cancel_delayed_work_sync(&idev->watch);
 	iopf_debugfs_remove(dev);
 

@@ -896,6 +896,29 @@ static void io_mm_put_domain(struct io_mm *io_mm, struct sva_domain *sdom)
 	queue_rcu_work(system_wq, &sdom->free);
 }
 
+static int sva_drain_attachment(struct device *dev, void *data)
+{
+	struct sva_bond *bond = data;
+
+	iopf_drain_attachment(dev, bond->pasid, &bond->sva.handle);
+	return 0;
+}
+
+/*
+ * On error nothing names the bond or the domain any more, though the attachment could be found for a
+ * while: by requests of a group's member that was attached, or of a device that uses a stray PASID.
+ */
+static int bond_try_domain(struct sva_bond *bond, struct sva_domain *sdom)
+{
+	struct device *dev = bond->sva.dev;
+	int ret;
+
+	ret = iommu_attach_device_pasid(sdom->domain, dev, bond->pasid, &bond->sva.handle);
+	if (ret)
+		iommu_group_for_each_dev(dev->iommu_group, bond, sva_drain_attachment);
+	return ret;
+}
+
 /* Attaches the device to a domain that takes it: -EINVAL is a domain's way to say "not mine". */
 static int bond_attach(struct sva_bond *bond)
 {
@@ -909,8 +932,7 @@ static int bond_attach(struct sva_bond *bond)
 	list_for_each_entry(sdom, &io_mm->domains, node) {
 		if (sdom->domain->owner != dev_iommu_ops(dev))
 			continue;
-		ret = iommu_attach_device_pasid(sdom->domain, dev, bond->pasid,
-						&bond->sva.handle);
+		ret = bond_try_domain(bond, sdom);
 		if (!ret)
 			goto attached;
 		if (ret != -EINVAL)
@@ -920,7 +942,7 @@ static int bond_attach(struct sva_bond *bond)
 	sdom = io_mm_add_domain(io_mm, dev);
 	if (IS_ERR(sdom))
 		return PTR_ERR(sdom);
-	ret = iommu_attach_device_pasid(sdom->domain, dev, bond->pasid, &bond->sva.handle);
+	ret = bond_try_domain(bond, sdom);
 	if (ret) {
 		io_mm_put_domain(io_mm, sdom);
 		return ret;
@@ -1018,9 +1040,11 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	return bond;
 
 err_pasid:
+	bond_forget_streams(bond);
 	io_mm_put_pasid(io_mm);
 err_free:
-	kfree(bond);
+	/* A lane that has served it for a moment may still look at its listeners. */
+	kfree_rcu(bond, rcu);
 	return ERR_PTR(ret);
 }
 

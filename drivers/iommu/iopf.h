@@ -151,6 +151,8 @@ static inline u32 iopf_credit_share(u32 entries, u32 granted, u32 wanted)
 
 /* Answers all of a (device, PASID) through hardware and software, as the vendor driver does it. */
 void iopf_drain_through(struct device *dev, ioasid_t pasid);
+void iopf_drain_attachment(struct device *dev, ioasid_t pasid,
+			   const struct iommu_attach_handle *handle);
 bool iopf_device_is_fit(struct device *dev);
 
 /* Strays: see iommu-pasid.c */

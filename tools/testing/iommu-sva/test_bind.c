@@ -413,3 +413,170 @@ TEST(mm_may_be_bound_again)
 	}
 	mmput(mm);
 }
+
+/* A device that asks while it is being attached */
+static struct vendor_dev *eager;
+static struct vendor_request *early[4];
+static unsigned int nr_early;
+
+static void ask_early(struct vendor_dev *dev, ioasid_t pasid)
+{
+	if (nr_early == ARRAY_SIZE(early))
+		return;
+	early[nr_early] = vendor_ask(eager, pasid, nr_early, BASE + nr_early * PAGE_SIZE);
+	nr_early++;
+}
+
+static void fail_to_bind(struct vendor_dev *dev, struct mm_struct *mm, int error)
+{
+	nr_early = 0;
+	vendor_hooks.attaching = ask_early;
+	dev->attach_error = error;
+	test_no_bind(dev, mm, error);
+	dev->attach_error = 0;
+	vendor_hooks.attaching = NULL;
+}
+
+/* What the failed bond leaves behind must name it to nobody: not to a lane, nor to a listener. */
+TEST(request_for_a_bond_that_fails_is_refused_before_the_bond_goes)
+{
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+	struct sim_door door;
+
+	eager = test_dev();
+	test_shut(mm, &door);
+	fail_to_bind(eager, mm, -EBUSY);
+	SIM_EQ(nr_early, 1);
+	SIM_EQ(early[0]->answers, 1);
+	SIM_EQ(early[0]->code, INVALID);
+	door.shut = false;
+	sim_settle();
+	SIM_EQ(sim_nr_logged(), 0);
+	sva = test_bind(eager, mm);
+	SIM_EQ(iommu_sva_get_pasid(sva), early[0]->pasid + 1);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static void send_partial(struct vendor_dev *dev, ioasid_t pasid)
+{
+	vendor_send(dev, pasid, 0, BASE - PAGE_SIZE, READ, false);
+}
+
+TEST(partial_for_a_bond_that_fails_is_forgotten)
+{
+	struct vendor_dev *narrow = vendor_dev_new(vendor_iommu_new(0), 2, 4);
+	struct mm_struct *mm = test_mm(), *next = test_mm();
+	struct iommu_sva *sva;
+
+	vendor_enable(narrow);
+	vendor_hooks.attaching = send_partial;
+	narrow->attach_error = -ENODEV;
+	test_no_bind(narrow, mm, -ENODEV);
+	narrow->attach_error = 0;
+	vendor_hooks.attaching = NULL;
+	sva = test_bind(narrow, next);
+	/* With the page below BASE, which only the failed bind has asked for, it would be refused. */
+	test_answered(vendor_ask(narrow, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+	mmput(next);
+}
+
+/* The first member of the group is attached, and asks; the second one fails. */
+TEST(request_of_a_member_is_refused_when_another_one_fails)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct sim_door door;
+
+	vendor_join_group(b, a);
+	eager = a;
+	test_shut(mm, &door);
+	fail_to_bind(b, mm, -ENODEV);
+	SIM_EQ(nr_early, 2);
+	for (unsigned int i = 0; i < nr_early; i++) {
+		SIM_EQ(early[i]->answers, 1);
+		SIM_EQ(early[i]->code, INVALID);
+	}
+	door.shut = false;
+	sim_settle();
+	mmput(mm);
+}
+
+/* "Not mine" of one domain, and then an error of the device's own: both domains are named. */
+TEST(request_for_each_domain_that_fails_is_refused)
+{
+	struct vendor_dev *first = test_dev(), *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(first, mm);
+	struct sim_door door;
+
+	eager = dev;
+	test_shut(mm, &door);
+	fail_to_bind(dev, mm, -EINVAL);
+	SIM_EQ(nr_early, 2);
+	for (unsigned int i = 0; i < nr_early; i++)
+		SIM_EQ(early[i]->answers, 1);
+	door.shut = false;
+	sim_settle();
+	test_answered(vendor_ask(first, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+/* The number is somebody else's on that device: his requests are none of the failed bind's. */
+TEST(bind_that_finds_its_pasid_taken_leaves_the_owner_s_requests_alone)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev();
+	struct mm_struct *mm = test_mm(), *foreign = test_mm();
+	struct iommu_sva *sva = test_bind(a, mm), *other = test_bind(b, foreign);
+	struct vendor_domain *domain = vendor_domain_of(b, iommu_sva_get_pasid(other));
+	u32 pasid = iommu_sva_get_pasid(sva);
+	struct vendor_request *r;
+	struct sim_door door;
+
+	SIM_EQ(iommu_attach_device_pasid(&domain->domain, dev_of(b), pasid, &other->handle), 0);
+	test_shut(foreign, &door);
+	r = vendor_ask(b, pasid, 0, BASE);
+	test_no_bind(b, mm, -EBUSY);
+	test_unanswered(r);
+	door.shut = false;
+	test_answered(r, SUCCESS);
+	iommu_detach_device_pasid(&domain->domain, dev_of(b), pasid);
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(other);
+	mmput(mm);
+	mmput(foreign);
+}
+
+static struct mm_struct *unlucky;
+
+static void ask_while_binding(void *arg)
+{
+	ioasid_t pasid = (ioasid_t)(unsigned long)arg;
+
+	/* With an address of nobody's: the listeners of the bond are to be told. */
+	for (u32 i = 0; i < 2; i++)
+		vendor_ask(eager, pasid, i, BASE - PAGE_SIZE);
+}
+
+static void yield_in_attach(struct vendor_dev *dev, ioasid_t pasid)
+{
+	sim_spawn("device", ask_while_binding, (void *)(unsigned long)pasid);
+	sim_yield();
+}
+
+EXPLORE(failing_bind_against_requests)
+{
+	eager = test_dev();
+	unlucky = test_mm();
+	vendor_hooks.attaching = yield_in_attach;
+	eager->attach_error = -ENODEV;
+	test_no_bind(eager, unlucky, -ENODEV);
+	vendor_hooks.attaching = NULL;
+	sim_settle();
+	eager->attach_error = 0;
+	mmput(unlucky);
+}

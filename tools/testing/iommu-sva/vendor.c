@@ -260,6 +260,8 @@ static int vendor_set_dev_pasid(struct iommu_domain *d, struct device *dev, ioas
 	struct vendor_entry *entry;
 
 	sim_might_sleep("set_dev_pasid");
+	if (vendor_hooks.attaching)
+		vendor_hooks.attaching(vdev, pasid);
 	if (vdev->attach_error)
 		return vdev->attach_error;
 	/* "Not mine": the driver's other instance has another page-table format, say. */

@@ -128,9 +128,10 @@ struct vendor_domain {
 
 /*
  * Hooks, NULL at the begin of a test; called without any lock of the vendor's. @attached and
- * @detaching: the device can translate.
+ * @detaching: the device can translate. @attaching: it cannot yet, and may never.
  */
 struct vendor_hooks {
+	void (*attaching)(struct vendor_dev *dev, ioasid_t pasid);
 	void (*attached)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*detaching)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*responding)(struct vendor_request *request, u32 code);
