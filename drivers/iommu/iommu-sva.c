@@ -9,7 +9,8 @@
  *	    bonds	one per device (per IOMMU group), reference counted
  *
  * An io_mm holds mm_count through its notifier, never mm_users: a queue that is mapped into the
- * process must not keep the process's mappings alive. Workers take mm_users only while they serve.
+ * process must not keep the process's mappings alive. Workers take mm_users only while they serve,
+ * and serve nobody but a process that has a thread which would go on (io_mm_is_dead()).
  *
  * A domain is on the io_mm's list before the first device can translate through it and leaves it
  * after the last one can no longer, so that every invalidation reaches every cache that may
@@ -18,7 +19,8 @@
  * The life of a PASID:
  *
  *	1. First bond of the mm: allocated, cyclically. Page requests are served by the mm.
- *	2. The mm exits: the IOMMU loses the page tables; requests are refused without a log line.
+ *	2. The process is killed or exits: requests are refused without a log line.
+ *	   The mm exits: the IOMMU loses the page tables.
  *	   Nothing sleeps and nothing is drained. The PASID stays allocated.
  *	3. Each unbind: (device, PASID) is drained, detached, its caches invalidated, and drained.
  *	   After the last one the PASID is free - unless the CPU has ENQCMD: then tasks may hold it
@@ -91,6 +93,7 @@
  * @svc: serves page requests. Used by bonds, groups and lanes; without users it has given back its
  *	reference to @notifier, and the io_mm goes unless somebody is about to bind.
  * @around: what is mapped ahead of devices that stream
+ * @serving: lanes that have a reference to mm_users
  */
 struct io_mm {
 	struct mmu_notifier notifier;
@@ -104,6 +107,9 @@ struct io_mm {
 	bool released;
 	struct iopf_service svc;
 	struct sva_around around;
+#ifndef CONFIG_MEMCG
+	atomic_t serving;
+#endif
 };
 
 /**
@@ -538,6 +544,55 @@ static struct vm_area_struct *sva_lock_vma(struct mm_struct *mm, struct iopf_lan
 }
 
 /*
+ * Has every thread of the process gone, or been killed? mm_users does not say so: lanes count in it,
+ * of which each would keep the others going, and so does whoever looks at the process from outside
+ * (/proc, ptrace).
+ */
+#ifdef CONFIG_MEMCG
+static void io_mm_count_lane(struct io_mm *io_mm, int nr)
+{
+}
+
+static bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct task_struct *owner;
+
+	guard(rcu)();
+	/* A thread that lets go of the mm hands it on to another one, of any process that has it. */
+	owner = rcu_dereference(mm->owner);
+	if (!owner)
+		return true;
+	/* Of processes that share it (not vfork(), which is over soon) others may be alive. */
+	return READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT &&
+	       !test_bit(MMF_MULTIPROCESS, &mm->flags);
+}
+#else
+static void io_mm_count_lane(struct io_mm *io_mm, int nr)
+{
+	atomic_add(nr, &io_mm->serving);
+}
+
+static bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	return atomic_read(&io_mm->notifier.mm->mm_users) <= atomic_read(&io_mm->serving);
+}
+#endif
+
+/**
+ * sva_fault_is_moot() - Will nobody see the result?
+ * @mm: whose memory; the caller has a reference to mm_users
+ * @lane: the lane that serves the request
+ *
+ * Return: true if the process is gone or being killed, or the group was answered.
+ */
+bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
+{
+	return !iopf_lane_is_wanted(lane) || test_bit(MMF_UNSTABLE, &mm->flags) ||
+	       io_mm_is_dead(container_of(lane->svc, struct io_mm, svc));
+}
+
+/*
  * One try, as the CPU's fault handler does it: with the VMA's lock if that is to be had, else with
  * mmap_lock. No lock is held on return but for the VMA's, in @lane, if nobody wants it and the next
  * fault in it waits for nobody either. VM_FAULT_RETRY: something was waited for, try again.
@@ -565,7 +620,7 @@ static vm_fault_t sva_try_fault(struct io_mm *io_mm, struct iopf_lane *lane,
 			lane->vma = NULL;
 		else if (fault || sva_others_decide(vma) || sva_is_wanted_by_writer(vma))
 			sva_rest(lane);
-		if (!(fault & VM_FAULT_RETRY))
+		if (!(fault & VM_FAULT_RETRY) || sva_fault_is_moot(mm, lane))
 			return fault;
 		if (fault & VM_FAULT_MAJOR)
 			flags |= FAULT_FLAG_TRIED;
@@ -585,19 +640,6 @@ static vm_fault_t sva_try_fault(struct io_mm *io_mm, struct iopf_lane *lane,
 	if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
 		mmap_read_unlock(mm);
 	return fault;
-}
-
-/**
- * sva_fault_is_moot() - Will nobody see the result?
- * @mm: whose memory; the caller has a reference to mm_users
- * @lane: the lane that serves the request
- *
- * Return: true if the process is gone or being killed, or the group was answered.
- */
-bool sva_fault_is_moot(struct mm_struct *mm, struct iopf_lane *lane)
-{
-	return !iopf_lane_is_wanted(lane) || atomic_read(&mm->mm_users) == 1 ||
-	       test_bit(MMF_UNSTABLE, &mm->flags);
 }
 
 static enum iommu_sva_fault_reason sva_fault_reason(vm_fault_t fault)
@@ -664,6 +706,10 @@ static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, str
 	const struct iommu_fault_page_request *prm;
 	enum iommu_sva_fault_reason reason;
 
+	if (io_mm_is_dead(io_mm)) {
+		lane->why = IOPF_EXITED;
+		return IOMMU_PAGE_RESP_INVALID;
+	}
 	while ((prm = iopf_lane_next(lane))) {
 		reason = sva_serve_page(io_mm, lane, prm);
 		if (!reason) {
@@ -672,6 +718,7 @@ static enum iommu_page_response_code sva_serve_group(struct iopf_lane *lane, str
 						       prm));
 		} else if (!lane->suspect) {
 			sva_tell_unserved(lane, prm, reason);
+			lane->why = reason == IOMMU_SVA_FAULT_EXITED ? IOPF_EXITED : IOPF_FAILED;
 			return IOMMU_PAGE_RESP_INVALID;
 		}
 	}
@@ -696,19 +743,21 @@ static void sva_serve(struct iopf_lane *lane)
 		sva_refuse(lane);
 		return;
 	}
+	io_mm_count_lane(io_mm, 1);
 
-	/* Page-cache pages too are charged to the process's group, not to the worker's. */
+	/*
+	 * Page-cache pages too are charged to the process's group, not to the worker's. A process that
+	 * is dead has none, which io_mm_is_dead() tells afterwards.
+	 */
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
-	while (iopf_lane_next_group(lane)) {
+	while (iopf_lane_next_group(lane))
 		lane->code = sva_serve_group(lane, io_mm);
-		if (lane->code != IOMMU_PAGE_RESP_SUCCESS)
-			lane->why = IOPF_FAILED;
-	}
 	sva_rest(lane);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 
+	io_mm_count_lane(io_mm, -1);
 	/* The last reference would run exit_mmap() here, and delay everybody behind us. */
 	mmput_async(mm);
 }
@@ -731,8 +780,8 @@ static int sva_iopf_handler(struct iopf_group *group)
 {
 	struct io_mm *io_mm = to_bond(group->attach_handle)->io_mm;
 
-	/* After the mm's exit there is nothing to serve, and no reason to trouble a worker. */
-	if (!atomic_read(&io_mm->notifier.mm->mm_users))
+	/* After the process's exit there is nothing to serve, and no reason to trouble a worker. */
+	if (io_mm_is_dead(io_mm))
 		return -ESRCH;
 	iopf_service_add(&io_mm->svc, group);
 	return 0;

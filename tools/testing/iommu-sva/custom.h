@@ -61,6 +61,7 @@ void kfree(const void *p);
  * @memcg: set_active_memcg()
  * @in_memcg_oom: what task_in_memcg_oom() says
  * @stack_limit: RLIMIT_STACK
+ * @signal: of its process
  */
 struct task_struct {
 	char name[32];
@@ -75,7 +76,12 @@ struct task_struct {
 	struct mem_cgroup *memcg;
 	bool in_memcg_oom;
 	unsigned long stack_limit;
+	struct signal_struct {
+		unsigned int flags;
+	} signal[1];
 };
+
+#define SIGNAL_GROUP_EXIT	4
 
 extern struct task_struct *current;
 
@@ -223,6 +229,12 @@ static inline int atomic_read(const atomic_t *v)
 {
 	sim_point("atomic");
 	return v->counter;
+}
+
+static inline void atomic_add(int n, atomic_t *v)
+{
+	sim_point("atomic");
+	v->counter += n;
 }
 
 static inline void atomic_inc(atomic_t *v)
@@ -533,7 +545,8 @@ enum {
 	FAULT_FLAG_VMA_LOCK = 1 << 7,
 };
 
-#define MMF_UNSTABLE	22
+#define MMF_UNSTABLE		22
+#define MMF_MULTIPROCESS	26
 
 /* A VMA, with its lock */
 struct vm_area_struct {
@@ -573,7 +586,8 @@ struct mmu_notifier {
  * @mm_count: as in the kernel
  * @pgd: the kernel half is full of entries that no IOMMU may see
  * @mmap_lock: of the VMAs
- * @owner: whose stack limit counts
+ * @owner: the process's only thread, whose stack limit counts; NULL when that has gone
+ * @task: the same, for ever
  * @iommu_mm: the PASID
  * @vmas: ascending
  * @notifiers: of all MMU notifiers; NULL before the first
@@ -596,7 +610,7 @@ struct mm_struct {
 	atomic_t mm_users, mm_count;
 	pgd_t *pgd;
 	struct rw_semaphore mmap_lock;
-	struct task_struct *owner;
+	struct task_struct *owner, *task;
 	struct iommu_mm_data *iommu_mm;
 	struct vm_area_struct *vmas;
 	struct list_head *notifiers;
@@ -617,6 +631,7 @@ struct mm_struct {
 };
 
 bool mmget_not_zero(struct mm_struct *mm);
+/* The process exits. */
 void mmput(struct mm_struct *mm);
 void mmput_async(struct mm_struct *mm);
 void mmgrab(struct mm_struct *mm);

@@ -209,7 +209,7 @@ static void do_bind(const struct action *action)
 		else
 			*bond = (struct bond_state){ sva, dev };
 	}
-	mmput(mm);
+	sim_mmput_other(mm);
 }
 
 static void do_unbind(const struct action *action)
@@ -323,7 +323,7 @@ static void do_munmap(const struct action *action)
 	if (!mm)
 		return;
 	sim_munmap(mm, BASE);
-	mmput(mm);
+	sim_mmput_other(mm);
 }
 
 static void do_zap(const struct action *action)
@@ -334,7 +334,7 @@ static void do_zap(const struct action *action)
 	if (!mm)
 		return;
 	sim_zap(mm, start, action->c & 1 ? ULONG_MAX : BASE + 3 * PAGE_SIZE);
-	mmput(mm);
+	sim_mmput_other(mm);
 }
 
 static void do_dma(const struct action *action)

@@ -486,7 +486,7 @@ void mmdrop(struct mm_struct *mm)
 	SIM_EQ(mm->memcg_refs, 0);
 	mm_pasid_drop(mm);
 	kfree(mm->notifiers);
-	kfree(mm->owner);
+	kfree(mm->task);
 	kfree(mm->pgd);
 	kfree(mm);
 }
@@ -529,6 +529,12 @@ static bool put_user(struct mm_struct *mm)
 
 void mmput(struct mm_struct *mm)
 {
+	WRITE_ONCE(mm->owner, NULL);
+	sim_mmput_other(mm);
+}
+
+void sim_mmput_other(struct mm_struct *mm)
+{
 	sim_might_sleep("mmput");
 	if (put_user(mm))
 		exit_mm(mm);
@@ -556,8 +562,9 @@ struct mm_struct *sim_mm_new(void)
 	mm->mm_users.counter = 1;
 	mm->mm_count.counter = 1;
 	mm->pgd = sim_alloc_sure(PAGE_SIZE, __func__);
-	mm->owner = sim_alloc_sure(sizeof(*mm->owner), __func__);
-	mm->owner->stack_limit = 16 * PAGE_SIZE;
+	mm->task = sim_alloc_sure(sizeof(*mm->task), __func__);
+	mm->task->stack_limit = 16 * PAGE_SIZE;
+	mm->owner = mm->task;
 	init_rwsem(&mm->mmap_lock);
 	spin_lock_init(&mm->notifier_lock);
 	spin_lock_init(&mm->page_table_lock);

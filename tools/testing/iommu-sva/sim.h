@@ -94,6 +94,8 @@ unsigned int sim_random(unsigned int n);
 /* Address spaces */
 
 struct mm_struct *sim_mm_new(void);
+/* The reference of somebody who is no thread of the process */
+void sim_mmput_other(struct mm_struct *mm);
 /* [@start, @start + @pages), @flags of VM_* */
 void sim_mmap(struct mm_struct *mm, unsigned long start, unsigned long pages, unsigned long flags);
 /* Unmaps the VMA that starts at @start; its tables are freed. */

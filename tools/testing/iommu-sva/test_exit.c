@@ -204,3 +204,137 @@ TEST(root_stays_empty_after_exit)
 		SIM_CHECK(!root[i].pgd);
 	iommu_sva_unbind_device(sva);
 }
+
+/*
+ * A fault that never ends keeps mm_users, and so does a debugger: that is no reason to go on serving a
+ * process which nobody executes any more.
+ */
+static struct vendor_request *ask_page(struct vendor_dev *dev, unsigned int n)
+{
+	return vendor_ask(dev, 1, n, PAGE(n));
+}
+
+static u64 counted(struct vendor_dev *dev, enum iopf_count what)
+{
+	u64 counts[IOPF_NR_COUNTS];
+
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	return counts[what];
+}
+
+TEST(process_that_has_exited_is_not_served_beside_a_stuck_fault)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *stuck;
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	stuck = ask_page(dev, 0);
+	test_unanswered(stuck);
+	mmgrab(mm);
+	mmput(mm);
+	mm->fault = NULL;
+	for (u32 i = 1; i < 4; i++)
+		test_answered(ask_page(dev, i), INVALID);
+	SIM_EQ(mm->faults, 1);
+	SIM_EQ(counted(dev, IOPF_EXITED), 3);
+	SIM_EQ(counted(dev, IOPF_FAILED), 0);
+	door.shut = false;
+	test_answered(stuck, INVALID);
+	SIM_EQ(counted(dev, IOPF_EXITED), 4);
+	SIM_CHECK(mm->exited);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+/* Each of them would find that the other one still has the mm. */
+TEST(overlapping_faults_do_not_keep_a_process_that_has_exited)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *r[2];
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	for (u32 i = 0; i < 2; i++) {
+		r[i] = ask_page(dev, i);
+		test_unanswered(r[i]);
+	}
+	SIM_EQ(mm->mm_users.counter, 3);
+	mmgrab(mm);
+	mmput(mm);
+	door.shut = false;
+	test_all_answered(r, 2, INVALID);
+	SIM_EQ(mm->faults, 2);
+	SIM_CHECK(mm->exited);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+/* What was handed over before the exit, and not looked at yet */
+TEST(group_that_waits_at_the_exit_is_refused_beside_a_stuck_fault)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct vendor_request *stuck, *r;
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	stuck = ask_page(dev, 0);
+	test_unanswered(stuck);
+	mm->fault = NULL;
+	r = ask_page(dev, 1);
+	SIM_EQ(r->answers, 0);
+	mmgrab(mm);
+	mmput(mm);
+	test_answered(r, INVALID);
+	SIM_EQ(mm->faults, 1);
+	door.shut = false;
+	test_answered(stuck, INVALID);
+	mmdrop(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(debugger_does_not_have_a_process_served_that_has_exited)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	SIM_CHECK(mmget_not_zero(mm));
+	mmput(mm);
+	/* Without memory groups nobody can tell a debugger from a thread. */
+	test_answered(ask_page(dev, 0), IS_ENABLED(CONFIG_MEMCG) ? INVALID : SUCCESS);
+	sim_mmput_other(mm);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(killed_process_is_not_served_though_a_thread_is_stuck)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct sim_door door;
+	struct vendor_request *r;
+
+	if (IS_ENABLED(CONFIG_MEMCG)) {
+		test_shut(mm, &door);
+		r = ask_page(dev, 0);
+		test_unanswered(r);
+		mm->owner->signal->flags |= SIGNAL_GROUP_EXIT;
+		test_answered(ask_page(dev, 1), INVALID);
+		door.shut = false;
+		test_answered(r, INVALID);
+		SIM_EQ(mm->faults, 1);
+		SIM_EQ(counted(dev, IOPF_EXITED), 2);
+		/* One of several processes that share it: the others go on. */
+		mm->flags |= 1UL << MMF_MULTIPROCESS;
+		test_answered(ask_page(dev, 2), SUCCESS);
+	}
+	mmput(mm);
+	iommu_sva_unbind_device(sva);
+}
