@@ -57,6 +57,7 @@
  *
  * Locks:
  *
+ *	iopf_device.reset_lock		one quiesce or resume at a time
  *	iopf_queue.lock			devices of a queue
  *	  dev_iommu.lock		dev_iommu.fault_param
  *	    iommu_fault_param.lock	one reporter at a time: look-up to hand-over is one step
@@ -168,6 +169,8 @@ struct iopf_slot {
  * @partials: slots that hold a partial, oldest first
  * @buckets: the same, by (PASID, PRG index)
  * @seq: number of the latest group
+ * @reset_lock: one quiesce or resume at a time
+ * @in_resets: who has quiesced the device and not resumed it; guarded by @reset_lock
  * @gone: removed from its queue: no more responses
  * @resets: how many resets there have been
  * @credits: what iopf_grant_credits() has given it; guarded by the queue's lock
@@ -189,6 +192,8 @@ struct iopf_device {
 	struct list_head partials;
 	struct hlist_head buckets[1 << IOPF_HASH_BITS];
 	u64 seq;
+	struct mutex reset_lock;	/* of in_resets */
+	unsigned int in_resets;
 	bool gone;
 	unsigned int resets;
 	u32 credits;
@@ -1294,6 +1299,12 @@ EXPORT_SYMBOL_GPL(iopf_queue_flush_dev);
 
 /* Reset */
 
+/*
+ * Resets nest, or meet: a driver that resets its device by the PCI core's calls, and has called
+ * iopf_quiesce_device() before, or two who do not know of each other. The first begins, the last
+ * ends it; who comes in between has nothing to do but to wait until it has begun.
+ */
+
 static void iopf_set_flow(struct iopf_device *idev, enum iopf_flow flow)
 {
 	guard(mutex)(&idev->fp.lock);
@@ -1321,16 +1332,20 @@ static void iopf_set_flow(struct iopf_device *idev, enum iopf_flow flow)
  * 5. the driver starts DMA again
  *
  * The PCI core does 2 and 4 in pci_reset_function() and in the resets of a slot or bus. A driver
- * calls them itself around a reset that only it knows of.
+ * calls them itself around a reset that only it knows of. Calls nest: the last
+ * iopf_resume_device() ends what the first iopf_quiesce_device() has begun.
  *
- * Context: process, may sleep; does not wait for faults that are being served. The caller lets
- * nobody else reset @dev (device lock).
+ * Context: process, may sleep; does not wait for faults that are being served.
  */
 void iopf_quiesce_device(struct device *dev)
 {
 	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 
 	if (!idev)
+		return;
+
+	guard(mutex)(&idev->reset_lock);
+	if (idev->in_resets++)
 		return;
 
 	trace_iopf_reset(dev, true);
@@ -1348,6 +1363,7 @@ EXPORT_SYMBOL_GPL(iopf_quiesce_device);
  * iopf_resume_device - A device has come out of its reset
  * @dev: a device for which iopf_quiesce_device() was called, with ATS, PASID and PRI enabled again
  *
+ * Nothing happens while there are others who have called that, and not this.
  * What the device asked before the reset and is still in the hardware queue is dropped; its ATC is
  * told to forget everything, since it was not told of invalidations in between.
  *
@@ -1358,7 +1374,11 @@ void iopf_resume_device(struct device *dev)
 	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
 	const struct iommu_sva_ops *ops;
 
-	if (!idev || READ_ONCE(idev->flow) == IOPF_RUNNING)
+	if (!idev)
+		return;
+
+	guard(mutex)(&idev->reset_lock);
+	if (!idev->in_resets || --idev->in_resets)
 		return;
 
 	iopf_drain_through(dev, IOMMU_PASID_INVALID);
@@ -1896,6 +1916,7 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 		return NULL;
 
 	mutex_init(&idev->fp.lock);
+	mutex_init(&idev->reset_lock);
 	refcount_set(&idev->fp.users, 1);
 	idev->fp.dev = dev;
 	idev->fp.queue = queue;

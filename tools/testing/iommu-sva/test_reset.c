@@ -235,6 +235,39 @@ TEST(device_that_leaves_its_queue_in_a_reset_comes_back_without_one)
 	tear_down();
 }
 
+/* The device's driver has quiesced it and calls the PCI core, which does so, too. */
+TEST(inner_reset_does_not_end_the_outer_one)
+{
+	struct vendor_request *r;
+
+	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	SIM_CHECK(vendor_dma(dev, pasid, PAGE(0), true));
+	iopf_quiesce_device(dev_of(dev));
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 0);
+	/* Still in the outer one: dropped, and told of nothing. */
+	r = vendor_ask(dev, pasid, 0, PAGE(1));
+	test_unanswered(r);
+	vendor_begin_reset(dev);
+	sim_munmap(mm, BASE);
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
+	/* One resume too many is nobody's. */
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+	SIM_EQ(dev->flushes, 1);
+	sim_mmap(mm, BASE, PAGES, VM_READ | VM_WRITE);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	tear_down();
+}
+
 /* A handler that keeps its groups to itself and answers when it likes */
 static struct iopf_group *kept[4];
 static unsigned int nr_kept;
@@ -342,6 +375,30 @@ EXPLORE(reset_against_unbind)
 	sim_spawn("reset", reset_device, NULL);
 	all_settled();
 	mmput(mm);
+}
+
+/* Neither is reset before all is answered, nor runs before both are through. */
+static void reset_beside(void *arg)
+{
+	iopf_quiesce_device(dev_of(dev));
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	for (unsigned int i = 0; i < nr_requests; i++)
+		SIM_CHECK(requests[i]->answers || requests[i]->forgotten);
+	sim_point("in reset");
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	iopf_resume_device(dev_of(dev));
+}
+
+EXPLORE(two_resets_at_once)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("reset", reset_beside, NULL);
+	sim_spawn("other reset", reset_beside, NULL);
+	all_settled();
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
 }
 
 static void bind_other(void *arg)
