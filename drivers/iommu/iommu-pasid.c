@@ -9,6 +9,10 @@
  * not given out until the device has kept still with it for some time. The memory for that is
  * bounded, for all devices together and for each, so that a device which invents PASIDs can't take
  * them from everybody: what does not fit makes the device itself unfit to be bound.
+ *
+ * A device with few PASIDs would lose all of them to a few others that stray. If there is nothing
+ * else, it is given a number that others use: where it is attached, nobody does. In return these are
+ * not bound to that process until their quarantine is over.
  */
 #include <linux/idr.h>
 #include <linux/iommu.h>
@@ -37,12 +41,14 @@ MODULE_PARM_DESC(quarantine_ms, "Time without strays after which a PASID may be 
  * @pasid: the PASID
  * @ends: when its quarantine ends, by get_jiffies_64()
  * @count: how often
+ * @given: the PASID has been given to another device all the same
  */
 struct pasid_stray {
 	struct device *dev;
 	ioasid_t pasid;
 	u64 ends;
 	u64 count;
+	bool given;
 };
 
 static DEFINE_IDA(pasids);
@@ -143,14 +149,54 @@ void pasid_forget_device(struct device *dev)
 			stray_forget(stray);
 }
 
-static bool pasid_is_in_quarantine(ioasid_t pasid)
+/* The next entry behind @stray, or the first one if that is NULL, which holds @pasid back. */
+static struct pasid_stray *stray_next(struct pasid_stray *stray, ioasid_t pasid)
 {
+	lockdep_assert_held(&strays_lock);
+	for (stray = stray ? stray + 1 : strays; stray < strays + PASID_STRAYS; stray++)
+		if (stray->dev && stray->pasid == pasid && !stray_is_over(stray))
+			return stray;
+	return NULL;
+}
+
+/*
+ * May nobody have @pasid? With @group, nobody in that group: devices of a group have one PASID table,
+ * and strays of others are noted as given, in case they are to be attached.
+ */
+static bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
+{
+	struct pasid_stray *stray = NULL;
+
 	if (!READ_ONCE(strays_used))
 		return false;
 
 	guard(spinlock)(&strays_lock);
-	for (struct pasid_stray *stray = strays; stray < strays + PASID_STRAYS; stray++)
-		if (stray->dev && stray->pasid == pasid && !stray_is_over(stray))
+	while ((stray = stray_next(stray, pasid)))
+		if (!group || stray->dev->iommu_group == group)
+			return true;
+	while ((stray = stray_next(stray, pasid)))
+		stray->given = true;
+	return false;
+}
+
+/**
+ * pasid_is_barred() - Must a device not be attached to a PASID?
+ * @dev: the device
+ * @pasid: a PASID that has been given out, possibly for another device
+ *
+ * Context: any that may take a spinlock.
+ * Return: true while it, or one of its group, goes on with what an earlier owner of @pasid began.
+ */
+bool pasid_is_barred(struct device *dev, ioasid_t pasid)
+{
+	struct pasid_stray *stray = NULL;
+
+	if (!READ_ONCE(strays_used))
+		return false;
+
+	guard(spinlock)(&strays_lock);
+	while ((stray = stray_next(stray, pasid)))
+		if (stray->given && stray->dev->iommu_group == dev->iommu_group)
 			return true;
 	return false;
 }
@@ -170,8 +216,8 @@ void pasid_show_strays(struct seq_file *m)
 
 /* Allocation */
 
-/* A free PASID from @first to @last that is not in quarantine. */
-static int pasid_take(ioasid_t first, ioasid_t last)
+/* A free PASID from @first to @last that is not in quarantine, for @group if that is not NULL. */
+static int pasid_take(ioasid_t first, ioasid_t last, const struct iommu_group *group)
 {
 	int pasid;
 
@@ -181,10 +227,20 @@ static int pasid_take(ioasid_t first, ioasid_t last)
 		if (first > last)
 			return -ENOSPC;
 		pasid = ida_alloc_range(&pasids, first, last, GFP_KERNEL);
-		if (pasid < 0 || !pasid_is_in_quarantine(pasid))
+		if (pasid < 0 || !pasid_is_in_quarantine(pasid, group))
 			return pasid;
 		ida_free(&pasids, pasid);
 	}
+}
+
+/* The same of all that are less than @max_pasids, from @start on and then from the first one. */
+static int pasid_search(ioasid_t start, u32 max_pasids, const struct iommu_group *group)
+{
+	int pasid = pasid_take(start, max_pasids - 1, group);
+
+	if (pasid == -ENOSPC && start > IOMMU_FIRST_GLOBAL_PASID)
+		pasid = pasid_take(IOMMU_FIRST_GLOBAL_PASID, start - 1, group);
+	return pasid;
 }
 
 /**
@@ -193,7 +249,7 @@ static int pasid_take(ioasid_t first, ioasid_t last)
  *
  * Context: process, may sleep.
  * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no PASID
- * support, none is free and out of quarantine, or there is no memory.
+ * support, none is free that no device of its group uses without being bound, or there is no memory.
  */
 ioasid_t iommu_alloc_global_pasid(struct device *dev)
 {
@@ -207,9 +263,9 @@ ioasid_t iommu_alloc_global_pasid(struct device *dev)
 	guard(mutex)(&pasids_lock);
 	next = &pasids_next[ilog2(max_pasids)];
 	*next = clamp(*next, IOMMU_FIRST_GLOBAL_PASID, max_pasids - 1);
-	pasid = pasid_take(*next, max_pasids - 1);
-	if (pasid == -ENOSPC && *next > IOMMU_FIRST_GLOBAL_PASID)
-		pasid = pasid_take(IOMMU_FIRST_GLOBAL_PASID, *next - 1);
+	pasid = pasid_search(*next, max_pasids, NULL);
+	if (pasid == -ENOSPC && dev->iommu_group)
+		pasid = pasid_search(*next, max_pasids, dev->iommu_group);
 	if (pasid < 0)
 		return IOMMU_PASID_INVALID;
 

@@ -198,6 +198,8 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 	if (data) {
 		if (data->data.pasid >= dev->iommu->max_pasids)
 			return -EOVERFLOW;
+		if (pasid_is_barred(dev, data->data.pasid))
+			return -EBUSY;
 	} else {
 		data = kzalloc(sizeof(*data), GFP_KERNEL);
 		if (!data)
@@ -1183,7 +1185,7 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
  * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many
- *   PASIDs that are not bound any more
+ *   PASIDs that are not bound any more, or @mm's, as that of an earlier owner
  * * -ENOMEM, or what the IOMMU driver returns
  */
 struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm)

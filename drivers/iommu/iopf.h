@@ -157,6 +157,7 @@ bool iopf_device_is_fit(struct device *dev);
 
 /* Strays: see iommu-pasid.c */
 bool pasid_note_stray(struct device *dev, ioasid_t pasid);
+bool pasid_is_barred(struct device *dev, ioasid_t pasid);
 void pasid_forget_device(struct device *dev);
 u64 pasid_quarantine_ends(void);
 void pasid_show_strays(struct seq_file *m);

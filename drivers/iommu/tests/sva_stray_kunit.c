@@ -201,13 +201,21 @@ static void stray_pasid_is_not_given_out(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sva_pasids_free(test, ep, 14));
 }
 
-/* Not to devices that have never used it either: it is one number for all of them. */
-static void stray_pasid_is_given_to_no_device(struct kunit *test)
+/* Nor to devices that have never used it, while there is another one: it is a number for all. */
+static void stray_pasid_is_the_last_for_other_devices(struct kunit *test)
 {
-	struct soft_endpoint *ep = narrow(test, 4), *other = narrow(test, 5);
+	struct soft_endpoint *ep = narrow(test, 2), *other = narrow(test, 2);
+	struct iopf_bond *bonds[3];
 
-	stray(test, ep, 9);
-	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 9));
+	stray(test, ep, 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(bonds); i++)
+		bonds[i] = iopf_bind(test, other, NULL);
+	KUNIT_EXPECT_NE(test, bonds[0]->pasid, 2);
+	KUNIT_EXPECT_NE(test, bonds[1]->pasid, 2);
+	KUNIT_EXPECT_EQ(test, bonds[2]->pasid, 2);
+	/* What @ep does with it is not that process's. */
+	KUNIT_EXPECT_EQ(test, try_bind(ep, bonds[2]->proc), -EBUSY);
+	KUNIT_EXPECT_EQ(test, try_bind(ep, bonds[0]->proc), 0);
 }
 
 static void quarantine_ends_when_the_device_keeps_still(struct kunit *test)
@@ -249,7 +257,7 @@ static void stray_of_one_device_is_a_bond_of_another(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, mem, IOPF_READ), OK);
 	KUNIT_EXPECT_EQ(test, iopf_counted(ep, IOPF_STRAY), 0);
 	iopf_unbind(bond);
-	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, bond->pasid));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, bond->pasid));
 }
 
 /* While the mm has its PASID it keeps it, and whoever binds it has taken the device in hand. */
@@ -380,7 +388,7 @@ static void strays_go_with_their_device(struct kunit *test)
 	stray(test, other, 3);
 	stray(test, ep, 4);
 	stray_many(test, ep, MADE_UP, STRAYS_PER_DEVICE);
-	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 4));
+	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(ep, 4));
 	iopf_queue_remove_device(soft_iommu_iopf_queue(fix->iommu), soft_endpoint_dev(ep));
 	KUNIT_EXPECT_TRUE(test, sva_can_have_pasid(other, 4));
 	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, 3));
@@ -458,7 +466,7 @@ static struct kunit_case sva_stray_cases[] = {
 	KUNIT_CASE(refused_dma_is_a_stray),
 	KUNIT_CASE(dma_of_a_bond_is_no_stray),
 	KUNIT_CASE(stray_pasid_is_not_given_out),
-	KUNIT_CASE(stray_pasid_is_given_to_no_device),
+	KUNIT_CASE(stray_pasid_is_the_last_for_other_devices),
 	KUNIT_CASE(quarantine_ends_when_the_device_keeps_still),
 	KUNIT_CASE(each_stray_begins_the_quarantine_anew),
 	KUNIT_CASE(stray_of_one_device_is_a_bond_of_another),

@@ -219,7 +219,7 @@ TEST(two_devices_with_the_same_stray)
 	vendor_enable(b);
 	stray(b, 3);
 	sim_advance(QUARANTINE - 1);
-	SIM_CHECK(!can_be_had(a, 3));
+	SIM_CHECK(!can_be_had(b, 3));
 	sim_advance(1);
 	SIM_CHECK(can_be_had(a, 3));
 }
@@ -253,7 +253,81 @@ TEST(stray_pasid_may_be_bound_elsewhere)
 	/* And the same process there: it has its PASID already. */
 	iommu_sva_unbind_device(test_bind(other, mm));
 	iommu_sva_unbind_device(sva);
-	SIM_CHECK(!can_be_had(dev, 1));
+	SIM_CHECK(!can_be_had(other, 1));
+	mmput(mm);
+}
+
+/* All numbers of a device with 16 PASIDs, used by two others */
+static void stray_everywhere(struct vendor_dev *a, struct vendor_dev *b)
+{
+	for (unsigned int i = 0; i < PER_DEVICE; i++) {
+		stray(a, i + 1);
+		stray(b, i + PER_DEVICE);
+	}
+}
+
+TEST(strays_of_others_do_not_take_all_numbers_of_a_narrow_device)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *dev = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva, *other;
+	u32 pasid;
+
+	stray_everywhere(a, b);
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	test_answered(vendor_ask(dev, pasid, 0, BASE), SUCCESS);
+	/* Who still uses it as somebody else's must not get at the memory of this process. */
+	SIM_CHECK(pasid < PER_DEVICE);
+	test_no_bind(a, mm, -EBUSY);
+	stray(a, pasid);
+	other = test_bind(b, mm);
+	iommu_sva_unbind_device(other);
+	sim_advance(QUARANTINE - 1);
+	test_no_bind(a, mm, -EBUSY);
+	sim_advance(1);
+	iommu_sva_unbind_device(test_bind(a, mm));
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(number_that_nobody_uses_is_given_before_one_that_another_device_does)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *dev = test_dev_beside(a);
+	ioasid_t free = 11, pasid;
+
+	for (unsigned int i = 0; i < PER_DEVICE; i++) {
+		stray(a, i + 1);
+		if (i + PER_DEVICE + 1 != free && i < PER_DEVICE - 1)
+			stray(b, i + PER_DEVICE + 1);
+	}
+	pasid = iommu_alloc_global_pasid(dev_of(dev));
+	SIM_EQ(pasid, free);
+	iommu_free_global_pasid(pasid);
+}
+
+TEST(strays_of_a_group_s_member_are_the_group_s)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *dev = test_dev_beside(a);
+	struct vendor_dev *apart = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+
+	vendor_join_group(dev, a);
+	stray_everywhere(a, b);
+	sva = test_bind(dev, mm);
+	/* One of those that only the stranger uses */
+	SIM_CHECK(iommu_sva_get_pasid(sva) > PER_DEVICE);
+	iommu_sva_unbind_device(sva);
+	/* Of those that a member uses, what somebody else was given is not the group's either. */
+	sva = test_bind(apart, mm);
+	for (u32 pasid = iommu_sva_get_pasid(sva); pasid > PER_DEVICE; ) {
+		iommu_sva_unbind_device(sva);
+		sva = test_bind(apart, mm);
+		pasid = iommu_sva_get_pasid(sva);
+	}
+	test_no_bind(dev, mm, -EBUSY);
+	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
 
