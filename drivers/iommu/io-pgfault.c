@@ -75,6 +75,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
@@ -121,6 +122,22 @@ enum iopf_flow {
 	IOPF_STOPPING,
 	IOPF_IN_RESET,
 };
+
+/* Lines about a device in the kernel's log. Each kind has a limit of its own, for each device. */
+enum iopf_line {
+	IOPF_LINE_STRAY,
+	IOPF_LINE_UNFIT,
+	IOPF_LINE_NO_PASID,
+	IOPF_LINE_OVERRUN,
+	IOPF_LINE_TIMEOUT,
+	IOPF_NR_LINES,
+};
+
+#define iopf_warn(idev, line, ...)					\
+	do {								\
+		if (__ratelimit(&(idev)->lines[IOPF_LINE_##line]))	\
+			dev_warn((idev)->fp.dev, __VA_ARGS__);		\
+	} while (0)
 
 /**
  * struct iopf_slot - room for one group, or for one partial in group.last_fault
@@ -180,6 +197,7 @@ struct iopf_slot {
  * @is_lone: what is reported is all that the hardware queue holds; same guard
  * @lone: the lane that the reporter is to be; same guard
  * @watch: answers groups that have been pending for too long
+ * @lines: rate limits, by enum iopf_line
  * @counts: by enum iopf_count; not guarded
  * @slots: all of them
  */
@@ -203,6 +221,7 @@ struct iopf_device {
 	bool is_lone;
 	struct iopf_lane *lone;
 	struct delayed_work watch;
+	struct ratelimit_state lines[IOPF_NR_LINES];
 	atomic64_t counts[IOPF_NR_COUNTS];
 	struct iopf_slot slots[];
 };
@@ -1447,10 +1466,10 @@ static void iopf_watch(struct work_struct *work)
 	}
 
 	list_for_each_entry(slot, &mine, node) {
-		dev_warn_ratelimited(idev->fp.dev,
-				     "page request for %#llx with PASID %u exceeds its time limit\n",
-				     slot->group.last_fault.fault.prm.addr,
-				     slot->group.last_fault.fault.prm.pasid);
+		iopf_warn(idev, TIMEOUT,
+			  "page request for %#llx with PASID %u exceeds its time limit\n",
+			  slot->group.last_fault.fault.prm.addr,
+			  slot->group.last_fault.fault.prm.pasid);
 		iopf_tell_timeout(slot);
 	}
 	iopf_respond(idev, &mine);
@@ -1498,10 +1517,9 @@ static void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, 
 		guard(spinlock)(&idev->lock);
 		idev->unfit_until = pasid_quarantine_ends();
 	}
-	dev_warn_ratelimited(idev->fp.dev,
-			     "%s for %#llx with PASID %u, which is not bound: %s\n", what, addr,
-			     pasid, noted ? "it stays in quarantine while this goes on" :
-			     "one of many, no more binds while this goes on");
+	iopf_warn(idev, STRAY, "%s for %#llx with PASID %u, which is not bound: %s\n", what, addr,
+		  pasid, noted ? "it stays in quarantine while this goes on" :
+		  "one of many, no more binds while this goes on");
 }
 
 /**
@@ -1533,7 +1551,7 @@ EXPORT_SYMBOL_GPL(iopf_report_stray);
  * @dev: the device
  *
  * Context: process.
- * Return: false while it uses more PASIDs that are not bound than are remembered.
+ * Return: false while it uses more PASIDs that are not bound than are remembered; that is logged.
  */
 bool iopf_device_is_fit(struct device *dev)
 {
@@ -1541,8 +1559,11 @@ bool iopf_device_is_fit(struct device *dev)
 
 	if (!idev)
 		return true;
-	guard(spinlock)(&idev->lock);
-	return time_after_eq64(get_jiffies_64(), idev->unfit_until);
+	scoped_guard(spinlock, &idev->lock)
+		if (time_after_eq64(get_jiffies_64(), idev->unfit_until))
+			return true;
+	iopf_warn(idev, UNFIT, "uses too many PASIDs that are not bound\n");
+	return false;
 }
 
 /**
@@ -1684,7 +1705,7 @@ static enum iopf_count iopf_refuse(struct iopf_device *idev,
 		return IOPF_STRAY;
 	}
 	iopf_count(idev, IOPF_FAILED);
-	dev_warn_ratelimited(idev->fp.dev, "page request for %#llx without PASID\n", prm->addr);
+	iopf_warn(idev, NO_PASID, "page request for %#llx without PASID\n", prm->addr);
 	return IOPF_FAILED;
 }
 
@@ -1722,7 +1743,7 @@ static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt,
 	group = iopf_build_group(idev, evt, found->handle);
 	if (!group) {
 		iopf_count(idev, IOPF_OVERRUN);
-		dev_warn_ratelimited(dev, "more page requests outstanding than granted\n");
+		iopf_warn(idev, OVERRUN, "more page requests outstanding than granted\n");
 		return -EBUSY;
 	}
 
@@ -1932,6 +1953,9 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 	INIT_LIST_HEAD(&idev->partials);
 	for (u32 i = 0; i < nr; i++)
 		list_add_tail(&idev->slots[i].node, &idev->free);
+	for (u32 i = 0; i < IOPF_NR_LINES; i++)
+		ratelimit_state_init(&idev->lines[i], DEFAULT_RATELIMIT_INTERVAL,
+				     DEFAULT_RATELIMIT_BURST);
 	return idev;
 }
 

@@ -1116,10 +1116,8 @@ static int sva_check_device(struct device *dev)
 		dev_err_ratelimited(dev, "SVA is not safe with this IOMMU driver on x86\n");
 		return -EOPNOTSUPP;
 	}
-	if (!iopf_device_is_fit(dev)) {
-		dev_err_ratelimited(dev, "uses too many PASIDs that are not bound\n");
+	if (!iopf_device_is_fit(dev))
 		return -EBUSY;
-	}
 	if (SVA_KEEPS_ROOT && !rcu_access_pointer(dev->iommu->fault_param)) {
 		dev_err_ratelimited(dev, "SVA needs page requests (PRI), which are not enabled\n");
 		return -EOPNOTSUPP;

@@ -709,8 +709,46 @@ int pci_read_config_dword(struct pci_dev *pdev, int where, u32 *val);
 
 /* The kernel log: counted, printed on request */
 void sim_log(const struct device *dev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-#define dev_err_ratelimited(dev, ...)	sim_log(dev, __VA_ARGS__)
-#define dev_warn_ratelimited(dev, ...)	sim_log(dev, __VA_ARGS__)
+
+#define HZ				1000
+#define DEFAULT_RATELIMIT_INTERVAL	(5 * HZ)
+#define DEFAULT_RATELIMIT_BURST		10
+
+/* @run: one of a place of the code belongs to no test, and begins anew with each. */
+struct ratelimit_state {
+	unsigned int interval, burst, printed;
+	unsigned long begin;
+	u64 run;
+};
+
+extern u64 sim_run;
+
+static inline void ratelimit_state_init(struct ratelimit_state *rs, int interval, int burst)
+{
+	*rs = (struct ratelimit_state){ .interval = interval, .burst = burst, .run = sim_run };
+}
+
+static inline bool __ratelimit(struct ratelimit_state *rs)
+{
+	if (!rs->printed || jiffies - rs->begin >= rs->interval) {
+		rs->begin = jiffies;
+		rs->printed = 0;
+	}
+	return rs->printed++ < rs->burst;
+}
+
+#define sim_log_ratelimited(dev, ...) \
+	do { \
+		static struct ratelimit_state here; \
+		if (here.run != sim_run) \
+			ratelimit_state_init(&here, DEFAULT_RATELIMIT_INTERVAL, \
+					     DEFAULT_RATELIMIT_BURST); \
+		if (__ratelimit(&here)) \
+			sim_log(dev, __VA_ARGS__); \
+	} while (0)
+
+#define dev_err_ratelimited(dev, ...)	sim_log_ratelimited(dev, __VA_ARGS__)
+#define dev_warn_ratelimited(dev, ...)	sim_log_ratelimited(dev, __VA_ARGS__)
 #define dev_err(dev, ...)		sim_log(dev, __VA_ARGS__)
 #define dev_warn(dev, ...)		sim_log(dev, __VA_ARGS__)
 

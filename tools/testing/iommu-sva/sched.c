@@ -887,8 +887,11 @@ void sim_mem_check_free(const void *p, size_t size)
 
 /* From clean to clean */
 
+u64 sim_run;
+
 void sim_begin(void)
 {
+	sim_run++;
 	snprintf(cos[0].t.name, sizeof(cos[0].t.name), "test");
 	cos[0].state = CO_READY;
 	cos[0].t.stack_limit = 16 * PAGE_SIZE;

@@ -394,7 +394,8 @@ static bool limit_is_over;
 /* Between the device's list and the service's there is a look at the process. */
 static bool time_passes(const char *what)
 {
-	if (limit_is_over || strcmp(what, "atomic"))
+	if (limit_is_over || list_empty(&dev->param.fault_param->faults) ||
+	    strcmp(what, IS_ENABLED(CONFIG_MEMCG) ? "rcu_read_unlock" : "atomic"))
 		return false;
 	limit_is_over = true;
 	sim_advance(100);

@@ -331,6 +331,51 @@ TEST(strays_of_a_group_s_member_are_the_group_s)
 	mmput(mm);
 }
 
+/* Each device has so many lines of a kind in five seconds. */
+#define LINES	10
+
+TEST(device_that_strays_all_the_time_does_not_silence_another_one)
+{
+	struct vendor_dev *bad = test_dev(), *dev = test_dev_beside(bad);
+
+	for (unsigned int i = 0; i < 3 * LINES; i++)
+		stray(bad, 3);
+	SIM_EQ(sim_nr_logged(), LINES);
+	stray(dev, 4);
+	SIM_EQ(sim_nr_logged(), LINES + 1);
+	/* Nor lines of its own that say something else */
+	vendor_ask(bad, IOMMU_PASID_INVALID, 0, BASE);
+	SIM_EQ(sim_nr_logged(), LINES + 2);
+	sim_advance(5 * HZ);
+	stray(bad, 3);
+	SIM_EQ(sim_nr_logged(), LINES + 3);
+}
+
+static void fail_to_bind_often(struct vendor_dev *dev, unsigned int nr)
+{
+	struct mm_struct *mm = test_mm();
+
+	for (unsigned int i = 0; i < nr; i++)
+		test_no_bind(dev, mm, -EBUSY);
+	mmput(mm);
+}
+
+TEST(binds_of_an_unfit_device_do_not_silence_another_one)
+{
+	struct vendor_dev *bad = test_dev(), *dev = test_dev_beside(bad);
+	unsigned int before;
+
+	for (unsigned int i = 0; i <= PER_DEVICE; i++) {
+		stray(bad, 100 + i);
+		stray(dev, 100 + i);
+	}
+	before = sim_nr_logged();
+	fail_to_bind_often(bad, 3 * LINES);
+	SIM_EQ(sim_nr_logged() - before, LINES);
+	fail_to_bind_often(dev, 1);
+	SIM_EQ(sim_nr_logged() - before, LINES + 1);
+}
+
 /* A PASID comes back when all others have been used, however often. SVA_BINDS: how often. */
 TEST(pasid_comes_back_after_all_others)
 {
