@@ -49,8 +49,10 @@
  * device in a reset told of invalidations, for which an IOMMU would wait.
  *
  * Memory. Nothing is allocated per request. Each device has as many slots as it may have page
- * requests outstanding, and some more for groups that have been answered but not yet let go of. A
- * slot holds a group or a partial. If none is free, the oldest partial goes: partials are the only
+ * requests outstanding, and some more for answers on their way; of these there are never more than
+ * that, whoever sends them. So a device that keeps to its credits is never refused, whatever the
+ * order in which its answers come and slots become free. (A handler that keeps groups to itself
+ * lets go of them as soon as they are answered.) A slot holds a group or a partial. If none is free, the oldest partial goes: partials are the only
  * requests that a device can send without end. A group that has lost a page is served without it;
  * the device asks again. If there is no partial either, the device has exceeded its allowance and
  * is answered Invalid Request.
@@ -92,8 +94,11 @@
 #define IOPF_DEFAULT_CREDITS	256
 #define IOPF_MAX_CREDITS	2048
 #define IOPF_ALL_IDLE		GENMASK(IOPF_LANES - 1, 0)
-/* Slots beyond the credits: a device may use a credit again before the slot is back. */
-#define IOPF_SPARE_SLOTS	32
+/*
+ * Slots beyond the credits: for answers that are being sent. A device may use a credit again as soon
+ * as it has the answer, and that is before the slot is back.
+ */
+#define IOPF_SPARE_SLOTS	IOPF_BATCH
 
 enum iopf_state {
 	IOPF_PENDING,
@@ -182,6 +187,7 @@ struct iopf_slot {
  * @lock: guards all below, fp.faults, and every field of the slots
  * @wait: woken when a group has been answered
  * @answering: the RESPONDING groups, through &iopf_group.pending_node
+ * @on_wire: answers that somebody is sending; at most IOPF_SPARE_SLOTS
  * @free: unused slots
  * @partials: slots that hold a partial, oldest first
  * @buckets: the same, by (PASID, PRG index)
@@ -206,6 +212,7 @@ struct iopf_device {
 	spinlock_t lock;	/* of all below */
 	wait_queue_head_t wait;
 	struct list_head answering;
+	unsigned int on_wire;
 	struct list_head free;
 	struct list_head partials;
 	struct hlist_head buckets[1 << IOPF_HASH_BITS];
@@ -312,6 +319,21 @@ static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
 	slot->suspect = false;
 	INIT_LIST_HEAD(&slot->same);
 	return slot;
+}
+
+/* Returns the slots of a group's pages but for the last, with which it is answered. */
+static void iopf_put_other_pages(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	struct iopf_fault *iopf, *next;
+
+	lockdep_assert_held(&idev->lock);
+
+	list_for_each_entry_safe(iopf, next, &slot->group.faults, list) {
+		if (iopf == &slot->group.last_fault)
+			continue;
+		list_del(&iopf->list);
+		list_add(&fault_slot(iopf)->node, &idev->free);
+	}
 }
 
 /* Returns all slots of an answered group; the caller gives up its references afterwards. */
@@ -897,6 +919,8 @@ static void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool or
 	lockdep_assert_held(&idev->lock);
 	slot->state = IOPF_RESPONDING;
 	slot->orphan = orphan;
+	if (orphan)
+		iopf_put_other_pages(idev, slot);
 	list_move_tail(&slot->group.pending_node, &idev->answering);
 	list_add_tail(&slot->node, mine);
 }
@@ -959,8 +983,8 @@ static void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot,
 		refs->svc[refs->nr++] = iopf_put_slots(idev, slot);
 }
 
-/* Sends the answers to the first IOPF_BATCH of the claimed groups in @mine. */
-static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
+/* Sends the answers to the first @todo of the claimed groups in @mine, which count as on the wire. */
+static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine, unsigned int todo)
 {
 	/* What is not used is not cleared: most batches are short. */
 	struct iopf_response batch[IOPF_BATCH] __uninitialized;
@@ -979,26 +1003,56 @@ static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine)
 			.resp.code = slot->code,
 		};
 		trace_iopf_response(idev->fp.dev, &batch[nr].resp, slot->why);
-		if (++nr == IOPF_BATCH)
+		if (++nr == todo)
 			break;
 	}
 	iopf_send(idev->fp.dev, batch, nr);
 
 	refs.nr = 0;
-	scoped_guard(spinlock, &idev->lock)
+	scoped_guard(spinlock, &idev->lock) {
+		WRITE_ONCE(idev->on_wire, idev->on_wire - nr);
 		while (nr--)
 			iopf_finish_slot(idev, list_first_entry(mine, struct iopf_slot, node),
 					 &refs);
+	}
 	if (wq_has_sleeper(&idev->wait))
 		wake_up_all(&idev->wait);
 	iopf_put_all(idev, &refs);
 }
 
+/* How many answers of @mine may be sent now? They count as on the wire from here on. */
+static unsigned int iopf_get_wire(struct iopf_device *idev, const struct list_head *mine)
+{
+	struct iopf_slot *slot;
+	unsigned int nr = 0;
+
+	guard(spinlock)(&idev->lock);
+	list_for_each_entry(slot, mine, node) {
+		if (nr == IOPF_BATCH || idev->on_wire == IOPF_SPARE_SLOTS)
+			break;
+		WRITE_ONCE(idev->on_wire, idev->on_wire + 1);
+		nr++;
+	}
+	return nr;
+}
+
+/* Others are sending as much as there is room for: that takes as long as it takes hardware. */
+static void iopf_wait_for_wire(struct iopf_device *idev)
+{
+	wait_event(idev->wait, READ_ONCE(idev->on_wire) < IOPF_SPARE_SLOTS);
+}
+
 /* The caller keeps @idev: the groups' references go. */
 static void iopf_respond(struct iopf_device *idev, struct list_head *mine)
 {
-	while (!list_empty(mine))
-		iopf_respond_batch(idev, mine);
+	while (!list_empty(mine)) {
+		unsigned int nr = iopf_get_wire(idev, mine);
+
+		if (nr)
+			iopf_respond_batch(idev, mine, nr);
+		else
+			iopf_wait_for_wire(idev);
+	}
 }
 
 /* After a reset, or its removal, a device must not hear of what it asked before. */
@@ -1042,16 +1096,20 @@ static struct iopf_device *iopf_lane_done_device(struct iopf_lane *lane)
 	return idev;
 }
 
-/* Claims what a lane has done for a device, as much as one batch takes. */
-static void iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
-			    struct list_head *mine)
+/*
+ * Claims what a lane has done for a device, as much as may be sent now. Returns how many answers that
+ * is, which count as on the wire.
+ */
+static unsigned int iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
+				    struct list_head *mine)
 {
 	struct iopf_group *group, *next;
 	struct iopf_refs refs __uninitialized;
+	unsigned int nr = 0;
 
 	refs.nr = 0;
 	scoped_guard(spinlock, &idev->lock) {
-		unsigned int room = IOPF_BATCH;
+		unsigned int room = min(IOPF_BATCH, IOPF_SPARE_SLOTS - idev->on_wire);
 
 		guard(spinlock)(&lane->svc->lock);
 		list_for_each_entry_safe(group, next, &lane->done, node) {
@@ -1063,25 +1121,33 @@ static void iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
 				break;
 			list_del_init(&group->node);
 			iopf_claim(idev, slot, true, mine);
+			nr++;
 			if (iopf_is_forgotten(idev, slot)) {
 				iopf_count(idev, IOPF_FORGOTTEN);
 				iopf_finish_slot(idev, slot, &refs);
+				nr--;
 			}
 		}
+		WRITE_ONCE(idev->on_wire, idev->on_wire + nr);
 	}
 	iopf_put_all(idev, &refs);
+	return nr;
 }
 
 /* Answers what a lane has done. */
 static void iopf_lane_answer(struct iopf_lane *lane)
 {
 	struct iopf_device *idev;
+	unsigned int nr;
 	LIST_HEAD(mine);
 
 	lane->svc->ops->rest(lane);
 	while ((idev = iopf_lane_done_device(lane))) {
-		iopf_lane_claim(lane, idev, &mine);
-		iopf_respond(idev, &mine);
+		nr = iopf_lane_claim(lane, idev, &mine);
+		if (nr)
+			iopf_respond_batch(idev, &mine, nr);
+		else
+			iopf_wait_for_wire(idev);
 		iopf_device_put(idev);
 	}
 }

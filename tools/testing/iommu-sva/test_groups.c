@@ -273,6 +273,152 @@ TEST(absurd_credits_are_bounded)
 	check_slots(dev, 2048 + SPARE);
 }
 
+/*
+ * A device that keeps to its credits. Whoever answers it stands still when the answers have left: the
+ * device has them and asks again, and the slots are not back.
+ */
+#define HONEST	64
+#define FAR	(BASE + 0x1000000)
+
+static struct sim_door sent;
+static unsigned int stops_at[2];
+
+static void stand_still(struct vendor_request *r, u32 code)
+{
+	if (!--stops_at[r->addr >= FAR])
+		sim_pass(&sent);
+}
+
+static unsigned int count_answered(struct vendor_request **r, unsigned int nr)
+{
+	unsigned int answered = 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		answered += r[i]->answers;
+	return answered;
+}
+
+/* Asks for as many pages as have been answered. */
+static void ask_on(struct vendor_dev *dev, u32 pasid, struct vendor_request **r)
+{
+	unsigned int nr = count_answered(r, HONEST);
+
+	SIM_CHECK(nr);
+	for (u32 i = 0; i < nr; i++) {
+		r[HONEST + i] = vendor_ask(dev, pasid, HONEST + i, BASE + i * PAGE_SIZE);
+		SIM_EQ(r[HONEST + i]->error, 0);
+	}
+	sent.shut = false;
+	test_all_answered(r, HONEST + nr, SUCCESS);
+}
+
+static struct mm_struct *wide_mm(unsigned long start)
+{
+	struct mm_struct *mm = sim_mm_new();
+
+	sim_mmap(mm, start, HONEST, VM_READ | VM_WRITE);
+	return mm;
+}
+
+TEST(honest_device_is_not_refused_while_two_batches_of_answers_are_on_their_way)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, HONEST);
+	struct mm_struct *mm[] = { wide_mm(BASE), wide_mm(FAR) };
+	struct vendor_request *r[2 * HONEST];
+	struct iommu_sva *sva[2];
+
+	vendor_enable(dev);
+	for (unsigned int i = 0; i < 2; i++)
+		sva[i] = test_bind(dev, mm[i]);
+	for (u32 i = 0; i < HONEST; i++)
+		r[i] = vendor_ask(dev, iommu_sva_get_pasid(sva[i & 1]), i,
+				  (i & 1 ? FAR : BASE) + i * PAGE_SIZE);
+	sent.shut = true;
+	stops_at[0] = HONEST / 2;
+	stops_at[1] = HONEST / 2;
+	vendor_hooks.responding = stand_still;
+	sim_settle();
+	ask_on(dev, iommu_sva_get_pasid(sva[0]), r);
+	for (unsigned int i = 0; i < 2; i++) {
+		iommu_sva_unbind_device(sva[i]);
+		mmput(mm[i]);
+	}
+}
+
+TEST(honest_device_is_not_refused_while_the_answer_to_a_large_group_is_on_its_way)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, HONEST);
+	struct mm_struct *mm = wide_mm(BASE);
+	struct vendor_request *last, *r[HONEST];
+	struct iommu_sva *sva;
+	u32 pasid;
+
+	vendor_enable(dev);
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	for (u32 i = 1; i < HONEST; i++)
+		vendor_send(dev, pasid, 0, BASE + i * PAGE_SIZE, READ, false);
+	last = vendor_ask(dev, pasid, 0, BASE);
+	sent.shut = true;
+	stops_at[0] = 1;
+	vendor_hooks.responding = stand_still;
+	sim_settle();
+	SIM_EQ(last->answers, 1);
+	for (u32 i = 0; i < HONEST; i++) {
+		r[i] = vendor_ask(dev, pasid, i, BASE + i * PAGE_SIZE);
+		SIM_EQ(r[i]->error, 0);
+	}
+	sent.shut = false;
+	test_all_answered(r, HONEST, SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+static struct vendor_dev *drained;
+
+static void drain_all(void *arg)
+{
+	iopf_drain_pasid(dev_of(drained), (ioasid_t)(unsigned long)arg);
+}
+
+/* Drains send answers, too, and there may be one for each process. */
+TEST(honest_device_is_not_refused_while_drains_answer)
+{
+	struct mm_struct *mm[] = { wide_mm(BASE), wide_mm(FAR), wide_mm(BASE) };
+	struct vendor_request *r[2 * HONEST];
+	struct iommu_sva *sva[3];
+	struct sim_door door;
+	unsigned int nr;
+
+	drained = vendor_dev_new(vendor_iommu_new(0), 16, HONEST);
+	vendor_enable(drained);
+	for (unsigned int i = 0; i < 3; i++)
+		sva[i] = test_bind(drained, mm[i]);
+	test_shut(mm[0], &door);
+	for (u32 i = 0; i < HONEST; i++)
+		r[i] = vendor_ask(drained, iommu_sva_get_pasid(sva[i & 1]), i,
+				  (i & 1 ? FAR : BASE) + i * PAGE_SIZE);
+	sent.shut = true;
+	stops_at[0] = HONEST / 2;
+	stops_at[1] = HONEST / 2;
+	vendor_hooks.responding = stand_still;
+	/* The lane of the second process, and the drain of the first */
+	sim_settle();
+	sim_spawn("drain", drain_all, (void *)(unsigned long)iommu_sva_get_pasid(sva[0]));
+	sim_settle();
+	nr = count_answered(r, HONEST);
+	SIM_EQ(nr, HONEST / 2);
+	sent.shut = false;
+	sim_settle();
+	SIM_EQ(count_answered(r, HONEST), HONEST);
+	door.shut = false;
+	sim_settle();
+	for (unsigned int i = 0; i < 3; i++) {
+		iommu_sva_unbind_device(sva[i]);
+		mmput(mm[i]);
+	}
+}
+
 /* Together less than the ring holds: stop markers need room, too. */
 TEST(devices_of_a_ring_share_its_credits)
 {
