@@ -363,6 +363,22 @@ void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
 
 /* Credits and PRI of a device */
 
+/**
+ * arm_smmu_sva_max_requests() - How many faults of a device the SMMU can hold
+ * @dev: the device
+ *
+ * The SMMU's limit is for all devices together, and so may be one device's.
+ *
+ * Context: any.
+ * Return: that number (IDR5.STALL_MAX) if the device stalls; 0 if it sends page requests.
+ */
+u32 arm_smmu_sva_max_requests(struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+
+	return master->stall_enabled ? max(master->smmu->evtq.max_stalls, 1U) : 0;
+}
+
 /* Takes up to @wanted of what is left. */
 VISIBLE_IF_KUNIT u32 arm_smmu_grant_credits(struct arm_smmu_device *smmu, u32 wanted)
 {

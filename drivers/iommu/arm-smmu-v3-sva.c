@@ -460,6 +460,7 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 	.invalidate_range = arm_smmu_sva_invalidate_range,
 	.release = arm_smmu_sva_release,
 	.drain = arm_smmu_sva_drain,
+	.max_requests = arm_smmu_sva_max_requests,
 	.flush_atc = arm_smmu_sva_flush_dev_atc,
 };
 

@@ -60,6 +60,7 @@ void arm_smmu_sva_add_atc(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_mast
 			  ioasid_t ssid, unsigned long start, unsigned long end);
 void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid);
 void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid);
+u32 arm_smmu_sva_max_requests(struct device *dev);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *master,

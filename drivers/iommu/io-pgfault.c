@@ -1980,8 +1980,13 @@ EXPORT_SYMBOL_GPL(iopf_queue_discard_partial);
 /* The most page requests that the device can have outstanding (PCIe 6.0, section 10.5.2.4). */
 static u32 iopf_credits(struct device *dev)
 {
-	u32 credits = IOPF_DEFAULT_CREDITS;
+	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
+	u32 credits = ops && ops->max_requests ? ops->max_requests(dev) : 0;
 
+	/* It is given no less, as page requests are: iopf_grant_credits(). */
+	if (credits)
+		return credits;
+	credits = IOPF_DEFAULT_CREDITS;
 #ifdef CONFIG_PCI_PRI
 	if (dev_is_pci(dev)) {
 		struct pci_dev *pdev = pci_physfn(to_pci_dev(dev));

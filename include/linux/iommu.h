@@ -120,6 +120,15 @@ struct iommu_sva_ops {
 			       unsigned int nr);
 
 	/**
+	 * @max_requests: How many page requests hardware lets @dev have outstanding, if that is not
+	 * what its PRI capability says: faults that an IOMMU stalls, for instance. The core has room
+	 * for that many, whatever the number. NULL, or 0: the capability, or a guess.
+	 *
+	 * Context: Process, may sleep; when @dev is added to its fault queue.
+	 */
+	u32 (*max_requests)(struct device *dev);
+
+	/**
 	 * @flush_atc: Make @dev forget all translations of all PASIDs. Called when it comes out of
 	 * a reset, during which it was not told of invalidations. NULL if devices have no ATC.
 	 *

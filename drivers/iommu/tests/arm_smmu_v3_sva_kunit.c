@@ -1223,6 +1223,18 @@ static void latecomer_gets_a_few_all_the_same(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, grant(t, 4096), 8);
 }
 
+static void stalling_device_has_what_the_smmu_can_hold(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct arm_smmu_master *master = &t->fn[0]->master;
+
+	t->smmu->evtq.max_stalls = 400;
+	KUNIT_EXPECT_EQ(test, arm_smmu_sva_ops.max_requests(&t->fn[0]->pdev.dev), 0);
+	master->stall_enabled = true;
+	KUNIT_EXPECT_EQ(test, arm_smmu_sva_ops.max_requests(&t->fn[0]->pdev.dev), 400);
+	master->stall_enabled = false;
+}
+
 /* A virtual function: it uses the page requests of its physical one, and has no registers here. */
 static void credits_come_back_when_page_requests_stop(struct kunit *test)
 {
@@ -1695,6 +1707,7 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(credits_are_shared_out_by_halves),
 	KUNIT_CASE(device_gets_no_more_than_it_can_use),
 	KUNIT_CASE(latecomer_gets_a_few_all_the_same),
+	KUNIT_CASE(stalling_device_has_what_the_smmu_can_hold),
 	KUNIT_CASE(credits_come_back_when_page_requests_stop),
 	KUNIT_CASE(count_of_an_index_is_less_than_two_rounds_ahead),
 	KUNIT_CASE(drain_pushes_and_ends_with_a_wait),

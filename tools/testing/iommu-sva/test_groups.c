@@ -266,6 +266,26 @@ TEST(slots_are_as_many_as_the_device_s_credits)
 	check_slots(none, 1 + SPARE);
 }
 
+/* A device whose faults are stalled has what the IOMMU can hold, more than anybody is granted. */
+TEST(slots_are_as_many_as_the_driver_says)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(0);
+	struct vendor_dev *stalls = vendor_dev_new(iommu, 16, 0);
+	struct vendor_dev *function = vendor_dev_new(iommu, 16, 9);
+
+	stalls->pdev.dev.is_pci = false;
+	stalls->max_requests = 400;
+	check_slots(stalls, 400 + SPARE);
+	stalls->max_requests = 3000;
+	check_slots(stalls, 3000 + SPARE);
+	stalls->max_requests = 2;
+	check_slots(stalls, 2 + SPARE);
+	function->max_requests = 10;
+	check_slots(function, 10 + SPARE);
+	function->max_requests = 0;
+	check_slots(function, 9 + SPARE);
+}
+
 TEST(absurd_credits_are_bounded)
 {
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 0x80000000);

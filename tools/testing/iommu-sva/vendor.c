@@ -599,6 +599,11 @@ static void vendor_drain(struct device *dev, ioasid_t pasid)
 	iopf_drain_pasid(dev, pasid);
 }
 
+static u32 vendor_max_requests(struct device *dev)
+{
+	return to_dev(dev)->max_requests;
+}
+
 void vendor_begin_reset(struct vendor_dev *dev)
 {
 	SIM_CHECK(!dev->in_reset);
@@ -642,6 +647,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
 		.page_responses = vendor_page_responses,
 		.flush_atc = vendor_flush_atc,
+		.max_requests = vendor_max_requests,
 	};
 	iommu->ops = (struct iommu_ops){
 		.domain_alloc_sva = quirks & (VENDOR_OLD_ALLOC | VENDOR_NO_ALLOC) ?

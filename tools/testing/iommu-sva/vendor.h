@@ -100,6 +100,7 @@ struct vendor_cached {
  * @submissions: page_responses() for it
  * @flushes: how often it was told to forget all translations
  * @attach_error: what set_dev_pasid() returns
+ * @max_requests: what the driver says how many requests it may have outstanding; 0: it does not know
  */
 struct vendor_dev {
 	struct pci_dev pdev;
@@ -112,6 +113,7 @@ struct vendor_dev {
 	unsigned int submissions;
 	unsigned int flushes;
 	int attach_error;
+	u32 max_requests;
 	struct vendor_entry entries[VENDOR_PASIDS];
 	struct vendor_cached cached[VENDOR_CACHED];
 	unsigned int next_cached;
