@@ -22,7 +22,12 @@
  *
  * Fair share. A lane that has just been started, of a process that asks now and then, may find all
  * CPUs busy with lanes of others that never end. These end their batch as soon as there is such a
- * lane on their fault queue, and queue themselves behind it.
+ * lane on their workqueue, and queue themselves behind it.
+ *
+ * Room for all. A workqueue works on so many items at a time, and a lane may be stuck for ever: lanes
+ * of processes that do nothing but hang must not keep another one's from starting. So a workqueue has
+ * no more services than it can run the lanes of, and another one is made for the next. The time limit
+ * has a workqueue apart.
  *
  * One page, many requests. Groups of a single request for the same page and access hang on the
  * first of them, whichever device they came from, and are done with it if it succeeds. If it is
@@ -66,20 +71,25 @@
  *	      iopf_device.lock		slots, lists and states of one device
  *	        iopf_service.lock
  *
+ *	crews_lock			which service is on which workqueue; talks to no hardware
+ *
  * ops->page_response() and sva_ops->page_responses() are called without spinlocks.
  */
 #define pr_fmt(fmt) "iopf: " fmt
 
 #include <linux/atomic.h>
+#include <linux/cpumask.h>
 #include <linux/hash.h>
 #include <linux/iommu.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/pci.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -107,14 +117,22 @@ enum iopf_state {
 };
 
 /**
- * struct iopf_shared_queue - a fault queue
- * @queue: the part that the rest of the kernel knows
+ * struct iopf_crew - a workqueue for the lanes of some services
+ * @node: in crews
+ * @wq: the workqueue
+ * @services: how many services have it; taken under crews_lock, let go of without
  * @starting: lanes that do not run yet, of services that had nothing to do
  */
-struct iopf_shared_queue {
-	struct iopf_queue queue;
+struct iopf_crew {
+	struct list_head node;
+	struct workqueue_struct *wq;
+	atomic_t services;
 	atomic_t starting;
 };
+
+static LIST_HEAD(crews);
+static unsigned int nr_queues;		/* fault queues, without which nobody needs a crew */
+static DEFINE_MUTEX(crews_lock);	/* of crews, nr_queues */
 
 /**
  * enum iopf_flow - what becomes of requests that are reported
@@ -232,11 +250,6 @@ struct iopf_device {
 	atomic64_t counts[IOPF_NR_COUNTS];
 	struct iopf_slot slots[];
 };
-
-static struct iopf_shared_queue *shared_queue(struct iopf_queue *queue)
-{
-	return container_of(queue, struct iopf_shared_queue, queue);
-}
 
 static struct iopf_slot *group_slot(struct iopf_group *group)
 {
@@ -364,6 +377,105 @@ static void iopf_set_answer(struct iopf_slot *slot, enum iommu_page_response_cod
 	slot->why = why;
 }
 
+/* Crews */
+
+/*
+ * How many services a workqueue has room for. Of what it may work on at a time each node has its
+ * share, by its CPUs, and at least WQ_DFL_MIN_ACTIVE.
+ */
+static unsigned int iopf_crew_size(void)
+{
+	unsigned int cpus = num_online_cpus(), least = cpus, share;
+	int node;
+
+	for_each_node_state(node, N_CPU) {
+		share = cpumask_weight_and(cpumask_of_node(node), cpu_online_mask);
+		if (share)
+			least = min(least, share);
+	}
+	return max(WQ_MAX_ACTIVE * least / cpus, WQ_DFL_MIN_ACTIVE) / IOPF_LANES;
+}
+
+static struct iopf_crew *iopf_find_crew(void)
+{
+	unsigned int size = iopf_crew_size();
+	struct iopf_crew *crew;
+
+	lockdep_assert_held(&crews_lock);
+
+	list_for_each_entry(crew, &crews, node)
+		if (atomic_read(&crew->services) < size)
+			return crew;
+
+	crew = kzalloc(sizeof(*crew), GFP_KERNEL);
+	if (!crew)
+		return NULL;
+	crew->wq = alloc_workqueue("iopf_lanes", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (!crew->wq) {
+		kfree(crew);
+		return NULL;
+	}
+	list_add_tail(&crew->node, &crews);
+	return crew;
+}
+
+/* While there are fault queues, workqueues wait for the next process. */
+static void iopf_free_crews(struct work_struct *work)
+{
+	struct iopf_crew *crew, *next;
+
+	guard(mutex)(&crews_lock);
+	list_for_each_entry_safe(crew, next, &crews, node) {
+		if (nr_queues || atomic_read(&crew->services))
+			continue;
+		list_del(&crew->node);
+		/* A lane may be about to return. */
+		destroy_workqueue(crew->wq);
+		kfree(crew);
+	}
+}
+
+static DECLARE_WORK(iopf_free_crews_work, iopf_free_crews);
+
+static void iopf_count_queues(int nr)
+{
+	scoped_guard(mutex, &crews_lock)
+		nr_queues += nr;
+	if (nr < 0)
+		iopf_free_crews(NULL);
+}
+
+/**
+ * iopf_service_hire - Find workers for a service
+ * @svc: the service; nothing happens if it has some. It keeps them until iopf_service_destroy().
+ *
+ * Context: process, may sleep; the caller keeps other callers for the same service out.
+ * Return: 0, or -ENOMEM.
+ */
+int iopf_service_hire(struct iopf_service *svc)
+{
+	if (svc->crew)
+		return 0;
+	guard(mutex)(&crews_lock);
+	svc->crew = iopf_find_crew();
+	if (!svc->crew)
+		return -ENOMEM;
+	atomic_inc(&svc->crew->services);
+	return 0;
+}
+
+/**
+ * iopf_service_destroy - Undo iopf_service_init() and iopf_service_hire()
+ * @svc: the service, which has no users any more
+ *
+ * Context: any that may take a spinlock.
+ */
+void iopf_service_destroy(struct iopf_service *svc)
+{
+	if (svc->crew && atomic_dec_and_test(&svc->crew->services))
+		queue_work(system_wq, &iopf_free_crews_work);
+}
+
 /* Services */
 
 static bool iopf_asks_same(const struct iopf_group *a, const struct iopf_group *b)
@@ -420,20 +532,18 @@ static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *grou
 	return false;
 }
 
-static struct iopf_lane *iopf_service_claim_lane(struct iopf_service *svc, unsigned long nr,
-						 struct iopf_queue *queue)
+static struct iopf_lane *iopf_service_claim_lane(struct iopf_service *svc, unsigned long nr)
 {
 	struct iopf_lane *lane = &svc->lanes[nr];
 
 	lockdep_assert_held(&svc->lock);
-	lane->queue = queue;
 	__clear_bit(nr, &svc->idle);
 	svc->nr_running++;
 	refcount_inc(&svc->users);
 	return lane;
 }
 
-static noinline void iopf_service_start_lane(struct iopf_service *svc, struct iopf_queue *queue)
+static noinline void iopf_service_start_lane(struct iopf_service *svc)
 {
 	unsigned long nr = find_first_bit(&svc->idle, IOPF_LANES);
 	bool was_idle = svc->idle == IOPF_ALL_IDLE;
@@ -441,18 +551,18 @@ static noinline void iopf_service_start_lane(struct iopf_service *svc, struct io
 
 	if (nr >= IOPF_LANES || !svc->nr_waiting)
 		return;
-	lane = iopf_service_claim_lane(svc, nr, queue);
+	lane = iopf_service_claim_lane(svc, nr);
 	lane->starting = was_idle;
 	if (was_idle)
-		atomic_inc(&shared_queue(queue)->starting);
-	queue_work(queue->wq, &lane->work);
+		atomic_inc(&svc->crew->starting);
+	queue_work(svc->crew->wq, &lane->work);
 }
 
 /*
  * Starts a lane if none gets on, or if those that do have much to do. One CPU is left to others: a
  * process that floods the queue shall not slow them down.
  */
-static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue)
+static void iopf_service_kick(struct iopf_service *svc)
 {
 	unsigned int running = svc->nr_running;
 
@@ -460,7 +570,7 @@ static void iopf_service_kick(struct iopf_service *svc, struct iopf_queue *queue
 
 	if (!running || (svc->nr_waiting > running * IOPF_BATCH &&
 			 running + 1 < num_online_cpus()))
-		iopf_service_start_lane(svc, queue);
+		iopf_service_start_lane(svc);
 }
 
 /* Groups that hung on one that is not waited for any more line up themselves, behind the next. */
@@ -480,7 +590,7 @@ static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *fir
 	iopf_service_line_up(svc, group, svc->waiting.next);
 	list_splice_init(&first->same, &slot->same);
 	hlist_add_head(&slot->hash, iopf_page_bucket(svc, group));
-	iopf_service_kick(svc, group->fault_param->queue);
+	iopf_service_kick(svc);
 }
 
 /* The group is on no list. */
@@ -536,7 +646,7 @@ static void iopf_lane_copy(struct iopf_lane *lane)
 /* Does a process that had nothing to do wait for a CPU? */
 static bool iopf_lane_gives_way(const struct iopf_lane *lane)
 {
-	return atomic_read(&shared_queue(lane->queue)->starting);
+	return atomic_read(&lane->svc->crew->starting);
 }
 
 static bool iopf_lane_start(struct iopf_lane *lane)
@@ -625,7 +735,6 @@ static void iopf_lane_put_back(struct iopf_lane *lane)
 bool iopf_lane_may_wait(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
-	struct iopf_group *group;
 
 	if (lane->is_reporter) {
 		iopf_lane_put_back(lane);
@@ -636,9 +745,7 @@ bool iopf_lane_may_wait(struct iopf_lane *lane)
 	lane->away = true;
 	scoped_guard(spinlock, &svc->lock) {
 		svc->nr_running--;
-		group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-		if (group)
-			iopf_service_kick(svc, group->fault_param->queue);
+		iopf_service_kick(svc);
 	}
 	iopf_lane_answer(lane);
 	return true;
@@ -648,25 +755,21 @@ bool iopf_lane_may_wait(struct iopf_lane *lane)
 static bool iopf_lane_goes_on(struct iopf_lane *lane)
 {
 	struct iopf_service *svc = lane->svc;
-	struct iopf_group *group;
 	bool was_reporter;
 
 	guard(spinlock)(&svc->lock);
 	lane->taken = 0;
 	was_reporter = lane->is_reporter;
 	lane->is_reporter = false;
-	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-	if (!group) {
+	if (list_empty(&svc->waiting)) {
 		__set_bit(lane - svc->lanes, &svc->idle);
 		svc->nr_running--;
 		return false;
 	}
 	if (!was_reporter && !iopf_lane_gives_way(lane))
 		return true;
-	/* While the group waits, its queue stays. */
-	lane->queue = group->fault_param->queue;
 	refcount_inc(&svc->users);
-	queue_work(lane->queue->wq, &lane->work);
+	queue_work(svc->crew->wq, &lane->work);
 	return false;
 }
 
@@ -677,7 +780,7 @@ static void iopf_lane_work(struct work_struct *work)
 
 	if (lane->starting) {
 		lane->starting = false;
-		atomic_dec(&shared_queue(lane->queue)->starting);
+		atomic_dec(&svc->crew->starting);
 	}
 	do {
 		svc->ops->serve(lane);
@@ -847,10 +950,10 @@ static void iopf_service_hand_out(struct iopf_device *idev, struct iopf_service 
 				  const struct iopf_group *group)
 {
 	if (!iopf_is_for_reporter(idev, svc, group)) {
-		iopf_service_kick(svc, idev->fp.queue);
+		iopf_service_kick(svc);
 		return;
 	}
-	idev->lone = iopf_service_claim_lane(svc, 0, idev->fp.queue);
+	idev->lone = iopf_service_claim_lane(svc, 0);
 	idev->lone->is_reporter = true;
 }
 
@@ -2143,29 +2246,28 @@ EXPORT_SYMBOL_GPL(iopf_queue_remove_device);
 
 /**
  * iopf_queue_alloc - Make a fault queue
- * @name: names its workers; unique among IOMMUs
+ * @name: names the workqueue of its time limits; unique among IOMMUs
  *
  * Context: process, may sleep.
  * Return: the queue, or NULL if there is no memory.
  */
 struct iopf_queue *iopf_queue_alloc(const char *name)
 {
-	struct iopf_shared_queue *shared = kzalloc(sizeof(*shared), GFP_KERNEL);
-	struct iopf_queue *queue;
+	struct iopf_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL);
 
-	if (!shared)
+	if (!queue)
 		return NULL;
-	queue = &shared->queue;
 
-	/* Lanes bound the work of each bond; the workqueue only has to hold many bonds. */
-	queue->wq = alloc_workqueue("iopf_queue/%s", WQ_UNBOUND, WQ_MAX_ACTIVE, name);
+	/* Nothing on it may wait for what lanes wait for. */
+	queue->wq = alloc_workqueue("iopf_queue/%s", WQ_UNBOUND, 0, name);
 	if (!queue->wq) {
-		kfree(shared);
+		kfree(queue);
 		return NULL;
 	}
 
 	mutex_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->devices);
+	iopf_count_queues(1);
 	return queue;
 }
 EXPORT_SYMBOL_GPL(iopf_queue_alloc);
@@ -2176,7 +2278,7 @@ EXPORT_SYMBOL_GPL(iopf_queue_alloc);
  *
  * The vendor driver must have stopped to report requests.
  *
- * Context: process; waits for faults that are being served.
+ * Context: process, may sleep; does not wait for faults that are being served.
  */
 void iopf_queue_free(struct iopf_queue *queue)
 {
@@ -2190,11 +2292,22 @@ void iopf_queue_free(struct iopf_queue *queue)
 			iopf_remove_locked(queue, fp->dev);
 
 	destroy_workqueue(queue->wq);
-	kfree(shared_queue(queue));
+	kfree(queue);
+	iopf_count_queues(-1);
 }
 EXPORT_SYMBOL_GPL(iopf_queue_free);
 
 #if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: waits for all lanes that are at work, or about to start. */
+void iopf_flush_lanes(void)
+{
+	struct iopf_crew *crew;
+
+	guard(mutex)(&crews_lock);
+	list_for_each_entry(crew, &crews, node)
+		flush_workqueue(crew->wq);
+}
+
 /* For tests: groups that somebody has not let go of, lanes at work, and partials. */
 unsigned int iopf_device_busy(struct device *dev)
 {

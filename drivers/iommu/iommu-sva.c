@@ -43,6 +43,7 @@
  * Locks:
  *
  *	io_mm.lock		bind and unbind of one mm; domains, bonds, PASID
+ *	  crews_lock		(io-pgfault.c)
  *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
  *	    vendor locks
  *	io_mm.root_lock		contents of the root; innermost
@@ -54,7 +55,8 @@
  *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
  * nothing but root_lock and what the vendor driver needs to submit invalidations. There is no
- * lock that processes share, but for the PASID allocator's, which talks to no hardware.
+ * lock that processes share, but for the PASID allocator's and that of the lanes' workqueues, which
+ * talk to no hardware.
  */
 #define pr_fmt(fmt) "iommu-sva: " fmt
 
@@ -871,6 +873,7 @@ static void io_mm_free(struct mmu_notifier *mn)
 {
 	struct io_mm *io_mm = to_io_mm(mn);
 
+	iopf_service_destroy(&io_mm->svc);
 	io_mm_free_root(io_mm);
 	kfree(io_mm);
 }
@@ -1131,6 +1134,7 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
 	struct sva_bond *bond;
 	struct io_mm *io_mm;
 	bool keep = false;
+	int ret;
 
 	mn = mmu_notifier_get(&io_mm_notifier_ops, mm);
 	if (IS_ERR(mn))
@@ -1147,7 +1151,8 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
 			 * first user, takes over our reference to the notifier.
 			 */
 			keep = iopf_service_use(&io_mm->svc);
-			bond = io_mm_add_bond(io_mm, dev);
+			ret = iopf_service_hire(&io_mm->svc);
+			bond = ret ? ERR_PTR(ret) : io_mm_add_bond(io_mm, dev);
 		}
 	}
 	/* Not under the lock, which may go with them. */

@@ -24,13 +24,13 @@ struct seq_file;
 #define IOPF_BATCH		32
 #define IOPF_PAGE_HASH_BITS	5
 
+struct iopf_crew;
 struct iopf_device;
 struct iopf_service;
 
 /**
  * struct iopf_lane - one of the workers of a service, and what it works on
- * @work: queued on the workqueue of @queue
- * @queue: the fault queue that the first group came from
+ * @work: queued on the workqueue of @svc's crew
  * @starting: it does not run yet, nor does another lane of @svc
  * @is_reporter: it is the thread that reads the hardware queue: it must not wait
  * @svc: the service it works for
@@ -53,7 +53,6 @@ struct iopf_service;
  */
 struct iopf_lane {
 	struct work_struct work;
-	struct iopf_queue *queue;
 	bool starting;
 	bool is_reporter;
 	struct iopf_service *svc;
@@ -104,6 +103,7 @@ struct iopf_service_ops {
  * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for
  *	the same hang on the first one.
  * @ops: what it does
+ * @crew: where its lanes are queued; NULL before the first bind
  * @lanes: the workers
  */
 struct iopf_service {
@@ -115,10 +115,13 @@ struct iopf_service {
 	unsigned int nr_running;
 	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
 	const struct iopf_service_ops *ops;
+	struct iopf_crew *crew;
 	struct iopf_lane lanes[IOPF_LANES];
 };
 
 void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops);
+int iopf_service_hire(struct iopf_service *svc);
+void iopf_service_destroy(struct iopf_service *svc);
 bool iopf_service_use(struct iopf_service *svc);
 void iopf_service_put(struct iopf_service *svc);
 void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
@@ -177,6 +180,7 @@ static inline void iopf_debugfs_remove(struct device *dev)
 
 #if IS_ENABLED(CONFIG_KUNIT)
 bool iommu_pasids_in_use(void);
+void iopf_flush_lanes(void);
 unsigned int iopf_device_busy(struct device *dev);
 #endif
 

@@ -25,6 +25,9 @@
 #include <linux/workqueue.h>
 
 #include "soft-priv.h"
+#if SOFT_SVA_CORE
+#include "../iopf.h"
+#endif
 
 void soft_violation(struct soft_iommu *iommu, const char *fmt, ...)
 {
@@ -78,7 +81,11 @@ static void soft_iommu_sync_workers(struct soft_iommu *iommu)
 
 	do {
 		before = soft_responses(iommu);
+#if SOFT_SVA_CORE
+		iopf_flush_lanes();
+#else
 		flush_workqueue(iommu->iopf->wq);
+#endif
 	} while (soft_responses(iommu) != before);
 }
 

@@ -98,6 +98,12 @@ static inline unsigned int num_online_cpus(void)
 	return 4;
 }
 
+/* One node */
+#define for_each_node_state(node, state)	for ((node) = 0; (node) < 1; (node)++)
+#define cpumask_of_node(node)			((node) ? NULL : NULL)
+#define cpumask_weight_and(a, b)		((a) == (b) ? num_online_cpus() : 0)
+#define cpu_online_mask				NULL
+
 static inline unsigned long task_rlimit(const struct task_struct *task, int limit)
 {
 	(void)limit;
@@ -247,6 +253,12 @@ static inline void atomic_dec(atomic_t *v)
 {
 	sim_point("atomic");
 	v->counter--;
+}
+
+static inline bool atomic_dec_and_test(atomic_t *v)
+{
+	sim_point("atomic");
+	return !--v->counter;
 }
 
 static inline long long atomic64_read(const atomic64_t *v)
@@ -399,18 +411,21 @@ struct delayed_work {
 	struct delayed_work *next;
 };
 
-/* @pending, @running: of its works */
+/* @pending, @running: of its works; no more than @max_active of them run. */
 struct workqueue_struct {
 	char name[32];
-	unsigned int pending, running;
+	unsigned int pending, running, max_active;
 };
 
 extern struct workqueue_struct *system_wq;
 
 #define WQ_UNBOUND	2
-#define WQ_MAX_ACTIVE	512
+/* Less than the kernel has: with three full workqueues all tasks would be used up. */
+#define WQ_MAX_ACTIVE		16
+#define WQ_DFL_MIN_ACTIVE	8
 
 #define INIT_WORK(w, fn)	(*(w) = (struct work_struct){ .func = (fn) })
+#define DECLARE_WORK(name, fn)	struct work_struct name = { .func = (fn) }
 #define INIT_RCU_WORK(w, fn)	(*(w) = (struct rcu_work){ .work.func = (fn) })
 
 static inline struct rcu_work *to_rcu_work(struct work_struct *work)

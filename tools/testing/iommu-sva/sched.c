@@ -206,7 +206,7 @@ static bool work_can_run(const struct work_struct *work)
 	for (unsigned int i = 0; i < MAX_TASKS; i++)
 		if (cos[i].state != CO_FREE && cos[i].t.work == work)
 			return false;
-	return true;
+	return !work->wq->max_active || work->wq->running < work->wq->max_active;
 }
 
 static void run_work(void *arg)
@@ -655,9 +655,9 @@ struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, in
 	va_list args;
 
 	(void)flags;
-	(void)max_active;
 	if (!wq)
 		return NULL;
+	wq->max_active = max_active ?: WQ_MAX_ACTIVE / 2;
 	va_start(args, max_active);
 	vsnprintf(wq->name, sizeof(wq->name), fmt, args);
 	va_end(args);

@@ -214,7 +214,8 @@ static void call_free(void *arg)
 	call->done = true;
 }
 
-TEST(queue_waits_for_its_workers)
+/* What they still do is between them and their process: it has been answered. */
+TEST(queue_does_not_wait_for_a_fault_that_never_ends)
 {
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm();
@@ -230,11 +231,10 @@ TEST(queue_waits_for_its_workers)
 	dev->iommu->queue = NULL;
 	sim_spawn("free", call_free, &call);
 	sim_settle();
-	SIM_CHECK(!call.done);
+	SIM_CHECK(call.done);
 	SIM_EQ(r->answers, 1);
 	door.shut = false;
 	sim_settle();
-	SIM_CHECK(call.done);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }

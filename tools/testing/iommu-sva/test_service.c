@@ -224,7 +224,7 @@ TEST(batch_that_takes_long_is_answered_as_it_goes)
 	mmput(mm);
 }
 
-TEST(lane_works_for_the_queue_that_has_started_it)
+TEST(lane_outlives_the_queue_that_has_started_it)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev();
 	struct mm_struct *mm = test_mm();
@@ -307,4 +307,104 @@ TEST(lanes_are_as_many_as_there_are_batches_and_cpus)
 	}
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
+}
+
+/* Processes that do nothing but hang, more than a workqueue has room for the lanes of */
+#define HANGING		(2 * WQ_MAX_ACTIVE / IOPF_LANES)
+
+struct hanging {
+	struct mm_struct *mm;
+	struct iommu_sva *sva;
+	struct vendor_request *r[IOPF_LANES];
+};
+
+static void hang(struct hanging *h, struct vendor_dev *dev, struct sim_door *door)
+{
+	h->mm = test_mm();
+	h->sva = test_bind(dev, h->mm);
+	h->mm->fault = test_fault_at_door;
+	h->mm->fault_data = door;
+	for (u32 i = 0; i < IOPF_LANES; i++) {
+		h->r[i] = vendor_ask(dev, iommu_sva_get_pasid(h->sva), i, PAGE(i));
+		sim_settle();
+	}
+}
+
+static void end_hanging(struct hanging *h)
+{
+	iommu_sva_unbind_device(h->sva);
+	mmput(h->mm);
+}
+
+TEST(stranger_is_served_whoever_hangs)
+{
+	struct vendor_dev *dev = test_dev(), *beside = test_dev_beside(dev);
+	struct vendor_dev *bad = vendor_dev_new(dev->iommu, 16, 4 * HANGING);
+	struct sim_door door = { .shut = true };
+	struct hanging hanging[HANGING];
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(beside, mm);
+	unsigned int before;
+
+	vendor_enable(bad);
+	for (unsigned int i = 0; i < HANGING; i++)
+		hang(&hanging[i], bad, &door);
+	SIM_EQ(door.waiting, HANGING * IOPF_LANES);
+	/* One that was there before, and one that comes now. */
+	test_answered(vendor_ask(beside, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	before = mm->faults;
+	sva = test_bind(dev, mm);
+	test_answered(vendor_ask(dev, iommu_sva_get_pasid(sva), 0, PAGE(1)), SUCCESS);
+	SIM_EQ(mm->faults - before, 1);
+	/* All of that is given back, whatever still hangs. */
+	for (unsigned int i = 0; i < HANGING; i++)
+		end_hanging(&hanging[i]);
+	door.shut = false;
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+TEST(time_limit_ends_what_hangs_whoever_else_does)
+{
+	struct vendor_dev *dev = test_dev();
+	struct vendor_dev *bad = vendor_dev_new(dev->iommu, 16, 4 * HANGING);
+	struct sim_door door = { .shut = true };
+	struct hanging hanging[HANGING];
+
+	vendor_enable(bad);
+	for (unsigned int i = 0; i < HANGING; i++)
+		hang(&hanging[i], bad, &door);
+	SIM_EQ(iopf_set_time_limit(dev_of(bad), 100), 0);
+	sim_settle();
+	sim_advance(100);
+	sim_settle();
+	for (unsigned int i = 0; i < HANGING; i++)
+		test_all_answered(hanging[i].r, IOPF_LANES, INVALID);
+	door.shut = false;
+	sim_settle();
+	for (unsigned int i = 0; i < HANGING; i++)
+		end_hanging(&hanging[i]);
+}
+
+/* Workqueues are made for processes that are, not for those that have been; and go with the last. */
+TEST(processes_after_each_other_need_one_workqueue)
+{
+	struct vendor_dev *dev = test_dev();
+	unsigned int allocs = 0;
+
+	for (unsigned int i = 0; i < 4 * HANGING; i++) {
+		struct mm_struct *mm = test_mm();
+		unsigned int before = sim_nr_allocs();
+
+		iommu_sva_unbind_device(test_bind(dev, mm));
+		/* The first one's are two more: the workqueue, and what names it. */
+		if (i)
+			SIM_EQ(sim_nr_allocs() - before, allocs);
+		else
+			allocs = sim_nr_allocs() - before - 2;
+		mmput(mm);
+		sim_settle();
+	}
 }
