@@ -467,7 +467,10 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 /**
  * arm_smmu_sva_notifier_synchronize() - Wait until no SVA domain is left
  *
- * Context: process, sleeps; before the driver's code goes.
+ * That the driver's code stays until then, the end of the last domain's free included, is the SVA
+ * core's business: it holds the module for each domain.
+ *
+ * Context: process, sleeps.
  */
 void arm_smmu_sva_notifier_synchronize(void)
 {

@@ -64,6 +64,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -890,8 +891,11 @@ static const struct mmu_notifier_ops io_mm_notifier_ops = {
 static void sva_domain_free(struct work_struct *work)
 {
 	struct sva_domain *sdom = container_of(to_rcu_work(work), struct sva_domain, free);
+	struct module *owner = sdom->domain->owner->owner;
 
 	iommu_domain_free(sdom->domain);
+	/* From here, since who gives up his own module may not get to the end of his function. */
+	module_put(owner);
 	kfree(sdom);
 }
 
@@ -926,10 +930,13 @@ static struct sva_domain *io_mm_add_domain(struct io_mm *io_mm, struct device *d
 	sdom = kzalloc(sizeof(*sdom), GFP_KERNEL);
 	if (!sdom)
 		return ERR_PTR(-ENOMEM);
+	/* The device holds the module, too, but the domain may outlive that. */
+	__module_get(dev_iommu_ops(dev)->owner);
 	sdom->domain = sva_vendor_domain(dev, io_mm->notifier.mm);
 	if (IS_ERR(sdom->domain)) {
 		int ret = PTR_ERR(sdom->domain);
 
+		module_put(dev_iommu_ops(dev)->owner);
 		kfree(sdom);
 		return ERR_PTR(ret);
 	}

@@ -767,6 +767,23 @@ static inline bool __ratelimit(struct ratelimit_state *rs)
 #define dev_err(dev, ...)		sim_log(dev, __VA_ARGS__)
 #define dev_warn(dev, ...)		sim_log(dev, __VA_ARGS__)
 
+/* A module whose text goes when nobody holds it any more, be it somebody who executes that */
+struct module {
+	int refs;
+};
+
+static inline void __module_get(struct module *module)
+{
+	if (module)
+		module->refs++;
+}
+
+static inline void module_put(struct module *module)
+{
+	if (module && --module->refs < 0)
+		sim_fail("a module loses a reference that it does not have");
+}
+
 /* The IOMMU API of the base, as far as the core uses it */
 
 #define IOMMU_PASID_INVALID		(-1U)
@@ -859,6 +876,7 @@ struct iommu_domain {
 };
 
 struct iommu_ops {
+	struct module *owner;
 	struct iommu_domain *(*domain_alloc)(unsigned int type);
 	struct iommu_domain *(*domain_alloc_sva)(struct device *dev, struct mm_struct *mm);
 	void (*domain_free)(struct iommu_domain *domain);

@@ -580,3 +580,30 @@ EXPLORE(failing_bind_against_requests)
 	eager->attach_error = 0;
 	mmput(unlucky);
 }
+
+/* The last device may have gone when the domain is freed, after RCU. */
+TEST(driver_s_module_is_held_until_its_domain_is_freed)
+{
+	struct vendor_dev *dev = test_dev(), *other = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva[2];
+
+	SIM_EQ(vendor_module.refs, 0);
+	sva[0] = test_bind(dev, mm);
+	sva[1] = test_bind(other, mm);
+	SIM_EQ(vendor_module.refs, 2);
+	sim_hold_rcu(true);
+	iommu_sva_unbind_device(sva[0]);
+	iommu_sva_unbind_device(sva[1]);
+	sim_settle();
+	SIM_EQ(vendor_module.refs, 2);
+	sim_hold_rcu(false);
+	sim_settle();
+	SIM_EQ(vendor_module.refs, 0);
+	/* A bind that fails, with the domain and without */
+	dev->attach_error = -EBUSY;
+	test_no_bind(dev, mm, -EBUSY);
+	sim_settle();
+	SIM_EQ(vendor_module.refs, 0);
+	mmput(mm);
+}

@@ -7,6 +7,7 @@
 #include "vendor.h"
 
 struct vendor_hooks vendor_hooks;
+struct module vendor_module;
 
 static struct vendor_iommu *iommus;
 static u64 nr_requests;
@@ -328,6 +329,9 @@ static void vendor_domain_free(struct iommu_domain *d)
 {
 	SIM_EQ(to_domain(d)->attached, 0);
 	kfree(to_domain(d));
+	sim_point("domain_free");
+	if (!vendor_module.refs)
+		sim_fail("a driver executes text that may be gone");
 }
 
 /* Requests and answers */
@@ -650,6 +654,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.max_requests = vendor_max_requests,
 	};
 	iommu->ops = (struct iommu_ops){
+		.owner = &vendor_module,
 		.domain_alloc_sva = quirks & (VENDOR_OLD_ALLOC | VENDOR_NO_ALLOC) ?
 				    NULL : vendor_alloc_sva,
 		.domain_alloc = quirks & VENDOR_OLD_ALLOC ? vendor_alloc : NULL,

@@ -143,6 +143,9 @@ struct vendor_hooks {
 
 extern struct vendor_hooks vendor_hooks;
 
+/* Where all drivers are. Devices do not hold it: what a test sees is what the core holds. */
+extern struct module vendor_module;
+
 struct vendor_iommu *vendor_iommu_new(unsigned int quirks);
 /* With @credits page requests, or without any notion of credits if 0. */
 struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u32 credits);
