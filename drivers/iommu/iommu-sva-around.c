@@ -19,7 +19,8 @@
  *	whose user has said that access is random
  *	that grows (stacks), that may vanish (droppable), huge pages of hugetlbfs, DAX
  *	of drivers: only anonymous memory and the page cache are known not to mind
- *	that is a file's own and would be made dirty; shared memory (shmem) has no file behind it
+ *	that is a file's and would be made dirty, or copied; only shared memory (shmem) that is
+ *	mapped as shared is written to ahead, since it has no file behind it
  *
  * Of a file only pages are mapped that are in the page cache, up to date, and do not ask for
  * read-ahead: nothing is read, and a file system is not made to find blocks. Fresh anonymous
@@ -197,8 +198,9 @@ static bool around_is_for(struct vm_area_struct *vma, u32 perm)
 	/* What can map the page cache without sleeping has nothing else in mind. */
 	if (!vma->vm_file || !vma->vm_ops->map_pages)
 		return false;
-	return vma_is_shmem(vma) || !(perm & IOMMU_FAULT_PERM_WRITE) ||
-	       !(vma->vm_flags & VM_SHARED);
+	/* To write to a private mapping copies the page, which nobody may have done so far. */
+	return !(perm & IOMMU_FAULT_PERM_WRITE) ||
+	       (vma_is_shmem(vma) && (vma->vm_flags & VM_SHARED));
 }
 
 /* Not of a mounted tmpfs, whose user has set its size: shared anonymous memory, memfd. */
