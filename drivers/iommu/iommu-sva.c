@@ -454,17 +454,35 @@ EXPORT_SYMBOL_GPL(iommu_sva_unlisten);
 
 /* Serving page requests */
 
+/* What can be executed can be read, unless the CPU's page tables tell the two apart. */
+static bool sva_exec_implies_read(void)
+{
+#ifdef CONFIG_ARM64
+	return !alternative_has_cap_unlikely(ARM64_HAS_EPAN);
+#else
+	return true;
+#endif
+}
+
 /**
  * sva_vma_allows() - May a device access that memory?
  * @vma: the memory
  * @perm: how, IOMMU_FAULT_PERM_*
  *
  * Context: the VMA or its mm is locked.
- * Return: true if the process could.
+ * Return: true if the process could, with instructions that are not for shadow stacks only. What is
+ * served though it is not granted, the device asks for again, for ever.
  */
 bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
 {
-	if ((perm & IOMMU_FAULT_PERM_WRITE) && !(vma->vm_flags & VM_WRITE))
+	vm_flags_t readable = VM_READ | VM_WRITE;
+
+	if (sva_exec_implies_read())
+		readable |= VM_EXEC;
+	if ((perm & IOMMU_FAULT_PERM_READ) && !(vma->vm_flags & readable))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_WRITE) &&
+	    (!(vma->vm_flags & VM_WRITE) || (vma->vm_flags & VM_SHADOW_STACK)))
 		return false;
 	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
 		return false;

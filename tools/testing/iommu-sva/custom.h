@@ -534,6 +534,19 @@ static inline pgd_t __pgd(pgdval_t val)
 #define VM_WRITE	2UL
 #define VM_EXEC		4UL
 #define VM_GROWSDOWN	0x100UL
+#ifdef CONFIG_X86
+#define VM_SHADOW_STACK	0x200UL
+#else
+#define VM_SHADOW_STACK	0UL
+#endif
+
+typedef unsigned long vm_flags_t;
+
+#ifdef CONFIG_ARM64
+#define ARM64_HAS_EPAN	1
+extern bool sim_has_epan;
+#define alternative_has_cap_unlikely(cap)	((cap) == ARM64_HAS_EPAN && sim_has_epan)
+#endif
 
 typedef unsigned int vm_fault_t;
 

@@ -577,3 +577,7 @@ struct mm_struct *sim_mm_new(void)
 #ifdef CONFIG_X86
 bool sim_has_enqcmd;
 #endif
+
+#ifdef CONFIG_ARM64
+bool sim_has_epan;
+#endif

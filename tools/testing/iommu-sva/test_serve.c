@@ -154,6 +154,41 @@ TEST(end_of_user_space_is_exclusive)
 	stop(&s);
 }
 
+/* They are in the mm's tables as read-only to all but the CPU's own pushes. */
+TEST(shadow_stack_can_be_read_and_not_written)
+{
+	struct served s = start();
+
+	sim_mmap(s.mm, SLOT(2), 1, VM_READ | VM_WRITE | VM_SHADOW_STACK);
+	SIM_EQ(answer(&s, SLOT(2), READ), SUCCESS);
+	if (VM_SHADOW_STACK) {
+		SIM_EQ(answer(&s, SLOT(2), WRITE), INVALID);
+		SIM_EQ(answer(&s, SLOT(2), READ | WRITE), INVALID);
+		SIM_EQ(s.mm->faults, 1);
+	}
+	stop(&s);
+}
+
+TEST(read_needs_what_the_cpu_needs)
+{
+	struct served s = start();
+
+	sim_mmap(s.mm, SLOT(2), 1, VM_EXEC);
+	sim_mmap(s.mm, SLOT(3), 1, VM_WRITE);
+	SIM_EQ(answer(&s, SLOT(2), EXEC), SUCCESS);
+	SIM_EQ(answer(&s, SLOT(2), READ), SUCCESS);
+	SIM_EQ(answer(&s, SLOT(3), READ), SUCCESS);
+#ifdef CONFIG_ARM64
+	sim_has_epan = true;
+	SIM_EQ(answer(&s, SLOT(2), EXEC), SUCCESS);
+	SIM_EQ(answer(&s, SLOT(2), READ), INVALID);
+	SIM_EQ(answer(&s, SLOT(2), READ | EXEC), INVALID);
+	SIM_EQ(answer(&s, SLOT(3), READ), SUCCESS);
+	sim_has_epan = false;
+#endif
+	stop(&s);
+}
+
 TEST(stack_grows_up_to_the_process_s_limit)
 {
 	struct served s = start();
