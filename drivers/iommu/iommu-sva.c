@@ -60,12 +60,14 @@
  */
 #define pr_fmt(fmt) "iommu-sva: " fmt
 
+#include <linux/capability.h>
 #include <linux/iommu.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/resource.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -489,18 +491,73 @@ bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
 	return vma_is_accessible(vma);
 }
 
-/* The stack of a process grows as far as that process's own limit, not the worker's. */
-static unsigned long sva_stack_limit(struct mm_struct *mm)
+/**
+ * struct sva_limits - what a stack may grow to
+ * @stack: RLIMIT_STACK
+ * @as: RLIMIT_AS
+ * @memlock: RLIMIT_MEMLOCK, if that is a limit for the process
+ */
+struct sva_limits {
+	unsigned long stack;
+	unsigned long as;
+	unsigned long memlock;
+};
+
+/* The stack of a process grows as far as that process's own limits, not the worker's. */
+static struct sva_limits sva_stack_limits(struct mm_struct *mm)
 {
-#ifdef CONFIG_MEMCG
-	struct task_struct *owner;
+	struct task_struct *task = current;
 
 	guard(rcu)();
-	owner = rcu_dereference(mm->owner);
-	if (owner)
-		return task_rlimit(owner, RLIMIT_STACK);
+#ifdef CONFIG_MEMCG
+	task = rcu_dereference(mm->owner) ?: current;
 #endif
-	return rlimit(RLIMIT_STACK);
+	return (struct sva_limits){
+		.stack = task_rlimit(task, RLIMIT_STACK),
+		.as = task_rlimit(task, RLIMIT_AS),
+		.memlock = has_capability_noaudit(task, CAP_IPC_LOCK) ? RLIM_INFINITY :
+			   task_rlimit(task, RLIMIT_MEMLOCK),
+	};
+}
+
+static unsigned long sva_set_own_limit(unsigned int which, unsigned long limit)
+{
+	struct rlimit *own = &current->signal->rlim[which];
+	unsigned long old = own->rlim_cur;
+
+	WRITE_ONCE(own->rlim_cur, limit);
+	return old;
+}
+
+static bool sva_may_lock(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long addr,
+			 const struct sva_limits *limits)
+{
+	unsigned long pages = (vma->vm_start - (addr & PAGE_MASK)) >> PAGE_SHIFT;
+
+	return !(vma->vm_flags & VM_LOCKED) ||
+	       mm->locked_vm + pages <= limits->memlock >> PAGE_SHIFT;
+}
+
+/*
+ * expand_stack() asks for the limits of the thread that calls it. That is a worker, a process of its
+ * own, whose limits mean nothing to anybody else: while it does so it has those of the process. Of
+ * locked memory a worker may have as much as it likes. Drops mmap_lock on failure.
+ */
+static struct vm_area_struct *sva_expand_stack(struct mm_struct *mm, struct vm_area_struct *vma,
+					       unsigned long addr)
+{
+	struct sva_limits limits = sva_stack_limits(mm);
+
+	if (!sva_may_lock(mm, vma, addr, &limits)) {
+		mmap_read_unlock(mm);
+		return NULL;
+	}
+	limits.stack = sva_set_own_limit(RLIMIT_STACK, limits.stack);
+	limits.as = sva_set_own_limit(RLIMIT_AS, limits.as);
+	vma = expand_stack(mm, addr);
+	sva_set_own_limit(RLIMIT_STACK, limits.stack);
+	sva_set_own_limit(RLIMIT_AS, limits.as);
+	return vma;
 }
 
 /* Looks up the VMA of an address, growing a stack into it. Drops mmap_lock if there is none. */
@@ -510,8 +567,8 @@ static struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long a
 
 	if (vma && vma->vm_start <= addr)
 		return vma;
-	if (vma && (vma->vm_flags & VM_GROWSDOWN) && vma->vm_end - addr <= sva_stack_limit(mm))
-		return expand_stack(mm, addr);
+	if (vma && (vma->vm_flags & VM_GROWSDOWN))
+		return sva_expand_stack(mm, vma, addr);
 	mmap_read_unlock(mm);
 	return NULL;
 }

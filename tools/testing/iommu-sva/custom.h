@@ -60,7 +60,6 @@ void kfree(const void *p);
  * @work: what a worker works on
  * @memcg: set_active_memcg()
  * @in_memcg_oom: what task_in_memcg_oom() says
- * @stack_limit: RLIMIT_STACK
  * @signal: of its process
  */
 struct task_struct {
@@ -75,9 +74,9 @@ struct task_struct {
 	struct work_struct *work;
 	struct mem_cgroup *memcg;
 	bool in_memcg_oom;
-	unsigned long stack_limit;
 	struct signal_struct {
 		unsigned int flags;
+		struct rlimit rlim[RLIM_NLIMITS];
 	} signal[1];
 };
 
@@ -106,11 +105,19 @@ static inline unsigned int num_online_cpus(void)
 
 static inline unsigned long task_rlimit(const struct task_struct *task, int limit)
 {
-	(void)limit;
-	return task->stack_limit;
+	return task->signal->rlim[limit].rlim_cur;
 }
 
 #define rlimit(limit)	task_rlimit(current, limit)
+
+/* Of a worker, and of a process if the test does not say otherwise */
+void sim_default_limits(struct task_struct *task);
+
+#define CAP_IPC_LOCK	14
+static inline bool has_capability_noaudit(const struct task_struct *task, int cap)
+{
+	return false;
+}
 
 void sim_might_sleep(const char *what);
 void cond_resched(void);
@@ -534,6 +541,7 @@ static inline pgd_t __pgd(pgdval_t val)
 #define VM_WRITE	2UL
 #define VM_EXEC		4UL
 #define VM_GROWSDOWN	0x100UL
+#define VM_LOCKED	0x2000UL
 #ifdef CONFIG_X86
 #define VM_SHADOW_STACK	0x200UL
 #else
@@ -616,6 +624,7 @@ struct mmu_notifier {
  * @mmap_lock: of the VMAs
  * @owner: the process's only thread, whose stack limit counts; NULL when that has gone
  * @task: the same, for ever
+ * @locked_vm: pages that are locked
  * @iommu_mm: the PASID
  * @vmas: ascending
  * @notifiers: of all MMU notifiers; NULL before the first
@@ -639,6 +648,7 @@ struct mm_struct {
 	pgd_t *pgd;
 	struct rw_semaphore mmap_lock;
 	struct task_struct *owner, *task;
+	unsigned long locked_vm;
 	struct iommu_mm_data *iommu_mm;
 	struct vm_area_struct *vmas;
 	struct list_head *notifiers;

@@ -139,6 +139,15 @@ struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr)
 	return vma;
 }
 
+static unsigned long size_of_mm(struct mm_struct *mm)
+{
+	unsigned long size = 0;
+
+	for (struct vm_area_struct *vma = mm->vmas; vma; vma = vma->next)
+		size += vma->vm_end - vma->vm_start;
+	return size;
+}
+
 struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma;
@@ -146,8 +155,12 @@ struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr)
 	mmap_read_unlock(mm);
 	mmap_write_lock(mm);
 	vma = find_vma(mm, addr);
-	if (vma && vma->vm_start > addr && vma->vm_flags & VM_GROWSDOWN)
-		vma->vm_start = addr & ~(PAGE_SIZE - 1);
+	addr &= ~(PAGE_SIZE - 1);
+	/* By the limits of whoever calls, who is capable of everything. */
+	if (vma && vma->vm_start > addr && vma->vm_flags & VM_GROWSDOWN &&
+	    vma->vm_end - addr <= rlimit(RLIMIT_STACK) &&
+	    size_of_mm(mm) + vma->vm_start - addr <= rlimit(RLIMIT_AS))
+		vma->vm_start = addr;
 	mmap_write_unlock(mm);
 	if (!vma || vma->vm_start > addr)
 		return NULL;
@@ -563,7 +576,7 @@ struct mm_struct *sim_mm_new(void)
 	mm->mm_count.counter = 1;
 	mm->pgd = sim_alloc_sure(PAGE_SIZE, __func__);
 	mm->task = sim_alloc_sure(sizeof(*mm->task), __func__);
-	mm->task->stack_limit = 16 * PAGE_SIZE;
+	sim_default_limits(mm->task);
 	mm->owner = mm->task;
 	init_rwsem(&mm->mmap_lock);
 	spin_lock_init(&mm->notifier_lock);

@@ -154,6 +154,13 @@ static void switch_to(struct co *next)
 	__sanitizer_finish_switch_fiber(prev->fake_stack, NULL, NULL);
 }
 
+void sim_default_limits(struct task_struct *task)
+{
+	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
+		task->signal->rlim[i].rlim_cur = RLIM_INFINITY;
+	task->signal->rlim[RLIMIT_STACK].rlim_cur = 16 * PAGE_SIZE;
+}
+
 static struct co *co_new(const char *name, void (*fn)(void *arg), void *arg)
 {
 	struct co *co;
@@ -167,7 +174,7 @@ static struct co *co_new(const char *name, void (*fn)(void *arg), void *arg)
 
 	memset(&co->t, 0, sizeof(co->t));
 	snprintf(co->t.name, sizeof(co->t.name), "%s", name);
-	co->t.stack_limit = 16 * PAGE_SIZE;
+	sim_default_limits(&co->t);
 	co->fn = fn;
 	co->arg = arg;
 	co->since = ++now;
@@ -216,6 +223,8 @@ static void run_work(void *arg)
 
 	current->work = work;
 	work->func(work);
+	if (rlimit(RLIMIT_STACK) != 16 * PAGE_SIZE || rlimit(RLIMIT_AS) != RLIM_INFINITY)
+		sim_fail("a worker keeps the limits of a process");
 	current->work = NULL;
 	wq->running--;
 }
@@ -894,7 +903,7 @@ void sim_begin(void)
 	sim_run++;
 	snprintf(cos[0].t.name, sizeof(cos[0].t.name), "test");
 	cos[0].state = CO_READY;
-	cos[0].t.stack_limit = 16 * PAGE_SIZE;
+	sim_default_limits(&cos[0].t);
 	nr_classes = 0;
 	memset(taken_inside, 0, sizeof(taken_inside));
 	now = 0;

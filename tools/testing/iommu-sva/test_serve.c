@@ -199,15 +199,40 @@ TEST(stack_grows_up_to_the_process_s_limit)
 		return;
 	}
 	sim_mmap(s.mm, top - PAGE_SIZE, 1, VM_READ | VM_WRITE | VM_GROWSDOWN);
-	s.mm->owner->stack_limit = 8 * PAGE_SIZE;
+	s.mm->owner->signal->rlim[RLIMIT_STACK].rlim_cur = 8 * PAGE_SIZE;
 	SIM_EQ(answer(&s, top - 5 * PAGE_SIZE, READ | WRITE), SUCCESS);
 	SIM_CHECK(vendor_dma(s.dev, 1, top - 5 * PAGE_SIZE, true));
 	SIM_EQ(answer(&s, top - 9 * PAGE_SIZE, READ | WRITE), INVALID);
 	SIM_EQ(answer(&s, top - 8 * PAGE_SIZE - 1, READ | WRITE), INVALID);
 	SIM_EQ(answer(&s, top - 8 * PAGE_SIZE, READ | WRITE), SUCCESS);
 	/* More than any worker's, if the process may */
-	s.mm->owner->stack_limit = 40 * PAGE_SIZE;
+	s.mm->owner->signal->rlim[RLIMIT_STACK].rlim_cur = 40 * PAGE_SIZE;
 	SIM_EQ(answer(&s, top - 40 * PAGE_SIZE, READ | WRITE), SUCCESS);
+	stop(&s);
+}
+
+TEST(stack_grows_as_far_as_the_process_s_other_limits_allow)
+{
+	struct served s = start();
+	unsigned long top = SLOT(2) + 64 * PAGE_SIZE;
+	struct rlimit *rlim = s.mm->task->signal->rlim;
+
+	if (!IS_ENABLED(CONFIG_MEMCG)) {
+		stop(&s);
+		return;
+	}
+	sim_mmap(s.mm, top - PAGE_SIZE, 1, VM_READ | VM_WRITE | VM_GROWSDOWN);
+	/* All that it has mapped, and four pages */
+	rlim[RLIMIT_AS].rlim_cur = (PAGES + 1 + 4) * PAGE_SIZE;
+	SIM_EQ(answer(&s, top - 6 * PAGE_SIZE, READ), INVALID);
+	SIM_EQ(answer(&s, top - 5 * PAGE_SIZE, READ), SUCCESS);
+	rlim[RLIMIT_AS].rlim_cur = RLIM_INFINITY;
+	/* Of what grows locked, two pages more */
+	s.mm->vmas->next->vm_flags |= VM_LOCKED;
+	s.mm->locked_vm = 5;
+	rlim[RLIMIT_MEMLOCK].rlim_cur = 7 * PAGE_SIZE;
+	SIM_EQ(answer(&s, top - 8 * PAGE_SIZE, READ), INVALID);
+	SIM_EQ(answer(&s, top - 7 * PAGE_SIZE, READ), SUCCESS);
 	stop(&s);
 }
 
@@ -227,7 +252,7 @@ TEST(stack_of_a_process_whose_owner_is_not_known_has_the_worker_s_limit)
 
 	sim_mmap(s.mm, top - PAGE_SIZE, 1, VM_READ | VM_WRITE | VM_GROWSDOWN);
 	if (!IS_ENABLED(CONFIG_MEMCG))
-		s.mm->owner->stack_limit = 64 * PAGE_SIZE;
+		s.mm->owner->signal->rlim[RLIMIT_STACK].rlim_cur = 64 * PAGE_SIZE;
 	SIM_EQ(answer(&s, top - 16 * PAGE_SIZE, READ), SUCCESS);
 	SIM_EQ(answer(&s, top - 17 * PAGE_SIZE, READ), INVALID);
 	stop(&s);
