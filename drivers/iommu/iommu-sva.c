@@ -64,6 +64,7 @@
 #include <linux/iommu.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -200,6 +201,9 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 
 	lockdep_assert_held(&io_mm->lock);
 
+	/* Pointers with tags mean nothing to an IOMMU; and a process with a PASID is refused them. */
+	if (!arch_pgtable_dma_compat(mm))
+		return -EBUSY;
 	if (data) {
 		if (data->data.pasid >= dev->iommu->max_pasids)
 			return -EOVERFLOW;
@@ -1270,7 +1274,8 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
  * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many
- *   PASIDs that are not bound any more, or @mm's, as that of an earlier owner
+ *   PASIDs that are not bound any more, or @mm's, as that of an earlier owner; or @mm uses tagged
+ *   addresses (x86: LAM), which devices would not understand
  * * -ENOMEM, or what the IOMMU driver returns
  */
 struct iommu_sva *iommu_sva_bind_device(struct device *dev, struct mm_struct *mm)

@@ -625,6 +625,7 @@ struct mmu_notifier {
  * @owner: the process's only thread, whose stack limit counts; NULL when that has gone
  * @task: the same, for ever
  * @locked_vm: pages that are locked
+ * @is_tagged: its addresses have tags
  * @iommu_mm: the PASID
  * @vmas: ascending
  * @notifiers: of all MMU notifiers; NULL before the first
@@ -649,6 +650,7 @@ struct mm_struct {
 	struct rw_semaphore mmap_lock;
 	struct task_struct *owner, *task;
 	unsigned long locked_vm;
+	bool is_tagged;
 	struct iommu_mm_data *iommu_mm;
 	struct vm_area_struct *vmas;
 	struct list_head *notifiers;
@@ -667,6 +669,11 @@ struct mm_struct {
 	int memcg_refs;
 	unsigned int gets;
 };
+
+static inline bool arch_pgtable_dma_compat(const struct mm_struct *mm)
+{
+	return !mm->is_tagged;
+}
 
 bool mmget_not_zero(struct mm_struct *mm);
 /* The process exits. */

@@ -607,3 +607,21 @@ TEST(driver_s_module_is_held_until_its_domain_is_freed)
 	SIM_EQ(vendor_module.refs, 0);
 	mmput(mm);
 }
+
+TEST(process_with_tagged_addresses_is_refused)
+{
+	struct vendor_dev *dev = test_dev(), *other = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+
+	mm->is_tagged = true;
+	test_no_bind(dev, mm, -EBUSY);
+	SIM_CHECK(!mm->iommu_mm);
+	mm->is_tagged = false;
+	sva = test_bind(dev, mm);
+	mm->is_tagged = true;
+	test_no_bind(other, mm, -EBUSY);
+	SIM_EQ(iommu_sva_get_pasid(sva), mm->iommu_mm->pasid);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
