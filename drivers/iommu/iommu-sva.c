@@ -735,6 +735,24 @@ static enum iommu_sva_fault_reason sva_fault_reason(vm_fault_t fault)
 	return fault & SVA_FAULT_NO_VMA ? IOMMU_SVA_FAULT_NO_MAPPING : IOMMU_SVA_FAULT_NO_ACCESS;
 }
 
+/*
+ * A process above memory.high is slowed down on its way back to user space, where a worker never
+ * gets: it would be slowed down inside a later fault, with the VMA's lock held, for this process or
+ * for another one. So here, with no lock, while others go on with what there is to do.
+ */
+static void sva_throttle(struct iopf_lane *lane)
+{
+#ifdef CONFIG_MEMCG
+	if (likely(!current->memcg_nr_pages_over_high))
+		return;
+	sva_rest(lane);
+	if (iopf_lane_may_wait(lane))
+		mem_cgroup_handle_over_high(GFP_KERNEL);
+	else
+		current->memcg_nr_pages_over_high = 0;
+#endif
+}
+
 /* Returns 0 if the page is there; IOMMU_SVA_FAULT_EXITED if nobody is interested any more. */
 static enum iommu_sva_fault_reason sva_serve_page(struct io_mm *io_mm, struct iopf_lane *lane,
 						  const struct iommu_fault_page_request *prm)
@@ -760,6 +778,7 @@ static enum iommu_sva_fault_reason sva_serve_page(struct io_mm *io_mm, struct io
 		/* Where that came from there may be more: swap. */
 		if (fault & VM_FAULT_MAJOR)
 			iopf_lane_may_wait(lane);
+		sva_throttle(lane);
 		/* cgroup v1 leaves it to the fault handler to wait; a worker serves others too. */
 		if (task_in_memcg_oom(current))
 			mem_cgroup_oom_synchronize(false);

@@ -60,6 +60,7 @@ void kfree(const void *p);
  * @work: what a worker works on
  * @memcg: set_active_memcg()
  * @in_memcg_oom: what task_in_memcg_oom() says
+ * @memcg_nr_pages_over_high: charged to a group above memory.high, and not atoned for
  * @signal: of its process
  */
 struct task_struct {
@@ -74,6 +75,7 @@ struct task_struct {
 	struct work_struct *work;
 	struct mem_cgroup *memcg;
 	bool in_memcg_oom;
+	unsigned int memcg_nr_pages_over_high;
 	struct signal_struct {
 		unsigned int flags;
 		struct rlimit rlim[RLIM_NLIMITS];
@@ -717,6 +719,9 @@ struct mem_cgroup { struct mm_struct *mm; };
 struct mem_cgroup *get_mem_cgroup_from_mm(struct mm_struct *mm);
 void mem_cgroup_put(struct mem_cgroup *memcg);
 struct mem_cgroup *set_active_memcg(struct mem_cgroup *memcg);
+/* Sleeps; sim_throttled says how often that was. */
+extern unsigned int sim_throttled;
+void mem_cgroup_handle_over_high(gfp_t gfp);
 bool task_in_memcg_oom(const struct task_struct *task);
 bool mem_cgroup_oom_synchronize(bool handle);
 

@@ -331,6 +331,20 @@ struct mem_cgroup *set_active_memcg(struct mem_cgroup *memcg)
 	return old;
 }
 
+unsigned int sim_throttled;
+
+void mem_cgroup_handle_over_high(gfp_t gfp)
+{
+	sim_might_sleep("mem_cgroup_handle_over_high");
+	if (!current->memcg)
+		sim_fail("the wrong memory group is slowed down");
+	if (current->vma_locks || current->nr_held)
+		sim_fail("a worker is slowed down with a lock held");
+	if (current->memcg_nr_pages_over_high)
+		sim_throttled++;
+	current->memcg_nr_pages_over_high = 0;
+}
+
 bool task_in_memcg_oom(const struct task_struct *task)
 {
 	return task->in_memcg_oom;

@@ -225,6 +225,8 @@ static void run_work(void *arg)
 	work->func(work);
 	if (rlimit(RLIMIT_STACK) != 16 * PAGE_SIZE || rlimit(RLIMIT_AS) != RLIM_INFINITY)
 		sim_fail("a worker keeps the limits of a process");
+	if (current->memcg_nr_pages_over_high)
+		sim_fail("a worker is to be slowed down for a process that it does not serve any more");
 	current->work = NULL;
 	wq->running--;
 }

@@ -7,6 +7,7 @@
 
 #define __rcu
 #define __uninitialized
+#define likely(x)	(x)
 #define __force
 #define __user
 #define __iomem

@@ -236,6 +236,28 @@ TEST(stack_grows_as_far_as_the_process_s_other_limits_allow)
 	stop(&s);
 }
 
+static vm_fault_t charge_over_high(struct vm_area_struct *vma, unsigned long addr,
+				   unsigned int flags)
+{
+	current->memcg_nr_pages_over_high++;
+	return sim_fault_map(vma, addr, flags);
+}
+
+TEST(worker_is_slowed_down_for_the_process_that_it_serves)
+{
+	struct served s = start();
+
+	if (IS_ENABLED(CONFIG_MEMCG)) {
+		sim_throttled = 0;
+		s.mm->fault = charge_over_high;
+		s.mm->fault_is_quick = true;
+		for (unsigned int i = 0; i < 3; i++)
+			SIM_EQ(answer(&s, PAGE(i), READ | WRITE), SUCCESS);
+		SIM_EQ(sim_throttled, 3);
+	}
+	stop(&s);
+}
+
 TEST(only_a_stack_grows)
 {
 	struct served s = start();
