@@ -87,7 +87,8 @@ VISIBLE_IF_KUNIT void intel_prq_make_response(struct qi_desc *desc, u16 rid,
 	*desc = (struct qi_desc){
 		.qw0 = QI_PGRP_RESP_TYPE | QI_PGRP_DID(rid) | QI_PGRP_PASID_P(has_pasid) |
 		       QI_PGRP_RESP_CODE(code),
-		.qw1 = QI_PGRP_IDX(prm->grpid) | QI_PGRP_LPIG(1),
+		/* Bit 66, the last page of old specifications, is reserved (7.7.1). */
+		.qw1 = QI_PGRP_IDX(prm->grpid),
 	};
 	if (has_pasid)
 		desc->qw0 |= QI_PGRP_PASID(prm->pasid);
