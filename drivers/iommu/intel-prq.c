@@ -79,6 +79,22 @@ bool intel_svm_has_atc(const struct device_domain_info *info)
 	       !iopf_device_in_reset(info->dev);
 }
 
+/**
+ * intel_svm_stop_atc() - Have no ATC invalidation on its way to a device, nor a flush look at it
+ * @info: the device, whose ATS is to be disabled, or which goes
+ *
+ * Flushes look at @info and at what it points to in one RCU read-side section with the submission,
+ * also after the device has been taken off their lists.
+ *
+ * Context: process, sleeps.
+ */
+void intel_svm_stop_atc(struct device_domain_info *info)
+{
+	info->ats_enabled = 0;
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_stop_atc);
+
 VISIBLE_IF_KUNIT void intel_prq_make_response(struct qi_desc *desc, u16 rid,
 					      const struct iommu_fault_page_request *prm, u32 code)
 {

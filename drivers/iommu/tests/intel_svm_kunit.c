@@ -17,6 +17,7 @@
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 #include <linux/prandom.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 
 #include "../intel-svm.h"
@@ -87,6 +88,7 @@ struct vtd_dev {
  * @hold: do not answer
  * @irq: stands for the interrupt thread, where a test must wait for it
  * @task: the test's
+ * @grace: an RCU grace period after this one is over
  */
 struct vtd {
 	struct kunit *test;
@@ -108,6 +110,7 @@ struct vtd {
 	bool hold;
 	struct work_struct irq;
 	struct task_struct *task;
+	struct rcu_gp_oldstate grace;
 };
 
 static u32 *vtd_reg(struct vtd *vtd, unsigned int reg)
@@ -2097,6 +2100,30 @@ static void dma_of_an_unknown_function_is_nobodys(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0) + vtd_strays(vtd, 1), 0);
 }
 
+/* A device that goes */
+
+static void vtd_note_grace_period(struct vtd *vtd, unsigned long options)
+{
+	get_state_synchronize_rcu_full(&vtd->grace);
+}
+
+/* The flush has looked at the device, and waits for its answer. */
+static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_both(vtd);
+	vtd->on_submit = vtd_note_grace_period;
+	vtd_invalidate(vtd, SZ_4K, SZ_8K);
+	vtd->on_submit = NULL;
+	intel_svm_stop_atc(&vtd->dev[0]->info);
+	KUNIT_EXPECT_TRUE(test, poll_state_synchronize_rcu_full(&vtd->grace));
+	vtd->nr = 0;
+	vtd_invalidate(vtd, SZ_4K, SZ_8K);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	vtd_detach_both(vtd);
+}
+
 /* Its registers are memory, and its interrupt never comes. */
 static void queue_is_set_up_and_taken_down(struct kunit *test)
 {
@@ -2218,6 +2245,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(dma_with_a_pasid_that_is_not_bound_is_counted),
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
+	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
 	KUNIT_CASE(queue_is_set_up_and_taken_down),
 	{}
 };
