@@ -564,11 +564,12 @@ err_log:
  */
 int intel_iommu_finish_prq(struct intel_iommu *iommu)
 {
-	prq_stop_hardware(iommu);
 	if (iommu->pr_irq) {
 		free_irq(iommu->pr_irq, iommu);
 		dmar_free_hwirq(iommu->pr_irq);
 	}
+	/* Not before: the thread would take the entries up to the new tail for requests. */
+	prq_stop_hardware(iommu);
 	iopf_queue_free(prq_take_queue(iommu));
 	iommu_free_pages(iommu->prq, PRQ_ORDER);
 	iommu->pr_irq = 0;

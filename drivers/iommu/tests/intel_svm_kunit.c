@@ -10,7 +10,9 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bitfield.h>
+#include <linux/delay.h>
 #include <linux/highmem.h>
+#include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/kmsg_dump.h>
 #include <linux/mman.h>
@@ -88,6 +90,8 @@ struct vtd_dev {
  * @hold: do not answer
  * @irq: stands for the interrupt thread, where a test must wait for it
  * @task: the test's
+ * @late: an IOMMU with a queue and an interrupt of its own
+ * @locked: its lock is held
  * @grace: an RCU grace period after this one is over
  */
 struct vtd {
@@ -110,6 +114,8 @@ struct vtd {
 	bool hold;
 	struct work_struct irq;
 	struct task_struct *task;
+	struct intel_iommu *late;
+	struct completion locked;
 	struct rcu_gp_oldstate grace;
 };
 
@@ -2124,20 +2130,68 @@ static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
 	vtd_detach_both(vtd);
 }
 
-/* Its registers are memory, and its interrupt never comes. */
-static void queue_is_set_up_and_taken_down(struct kunit *test)
-{
-	struct intel_iommu *hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
-	struct vtd *vtd = test->priv;
+/* Set-up, tear-down */
 
-	KUNIT_ASSERT_NOT_NULL(test, hw);
+/* Its registers are memory, and its interrupt never comes by itself. */
+static struct intel_iommu *vtd_enable_prq(struct vtd *vtd)
+{
+	struct intel_iommu *hw = kunit_kzalloc(vtd->test, sizeof(*hw), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(vtd->test, hw);
 	hw->reg = vtd->hw->reg;
 	hw->node = NUMA_NO_NODE;
 	hw->seq_id = 1;
+	hw->device_rbtree = RB_ROOT;
+	spin_lock_init(&hw->device_rbtree_lock);
 	raw_spin_lock_init(&hw->register_lock);
-	dmar_writeq(hw->reg + DMAR_PQH_REG, 0x20);
+	mutex_init(&hw->iopf_lock);
+	KUNIT_ASSERT_EQ(vtd->test, intel_iommu_enable_prq(hw), 0);
+	synchronize_irq(hw->pr_irq);
+	return hw;
+}
 
-	KUNIT_ASSERT_EQ(test, intel_iommu_enable_prq(hw), 0);
+/* A stop marker, so that nobody is answered */
+static void vtd_push_marker(struct intel_iommu *hw)
+{
+	u64 tail = dmar_readq(hw->reg + DMAR_PQT_REG);
+
+	hw->prq[tail / sizeof(*hw->prq)].qw[1] = VTD_L;
+	dmar_writeq(hw->reg + DMAR_PQT_REG, tail + sizeof(*hw->prq));
+}
+
+static void vtd_hold_iopf_lock(struct work_struct *work)
+{
+	struct vtd *vtd = container_of(work, struct vtd, irq);
+
+	guard(mutex)(&vtd->late->iopf_lock);
+	complete(&vtd->locked);
+	msleep(300);
+}
+
+/* It is in the middle of a request when the queue is taken down. */
+static void late_thread_finds_no_stale_entries(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd->late = vtd_enable_prq(vtd);
+	init_completion(&vtd->locked);
+	INIT_WORK(&vtd->irq, vtd_hold_iopf_lock);
+	schedule_work(&vtd->irq);
+	wait_for_completion(&vtd->locked);
+	vtd_push_marker(vtd->late);
+	irq_wake_thread(vtd->late->pr_irq, vtd->late);
+	msleep(50);
+	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(vtd->late), 0);
+	KUNIT_EXPECT_EQ(test, vtd->late->prq_seq_number, 1);
+	flush_work(&vtd->irq);
+}
+
+static void queue_is_set_up_and_taken_down(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct intel_iommu *hw;
+
+	hw = vtd_enable_prq(vtd);
 	KUNIT_EXPECT_NE(test, hw->pr_irq, 0);
 	KUNIT_EXPECT_NOT_NULL(test, hw->iopf_queue);
 	KUNIT_EXPECT_EQ(test, dmar_readq(hw->reg + DMAR_PQH_REG), 0);
@@ -2246,6 +2300,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
+	KUNIT_CASE(late_thread_finds_no_stale_entries),
 	KUNIT_CASE(queue_is_set_up_and_taken_down),
 	{}
 };
