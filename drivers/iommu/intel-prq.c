@@ -251,9 +251,16 @@ static unsigned long prq_index(struct intel_iommu *iommu, unsigned int reg)
 	return (dmar_readq(iommu->reg + reg) & PRQ_RING_MASK) / sizeof(struct page_req_dsc);
 }
 
+VISIBLE_IF_KUNIT u32 intel_prq_status(struct intel_iommu *iommu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_prq_status, iommu);
+	return readl(iommu->reg + DMAR_PRS_REG);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_status);
+
 static bool prq_has_overflowed(struct intel_iommu *iommu)
 {
-	return readl(iommu->reg + DMAR_PRS_REG) & DMA_PRS_PRO;
+	return intel_prq_status(iommu) & DMA_PRS_PRO;
 }
 
 VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits)
@@ -262,6 +269,14 @@ VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits
 	writel(bits, iommu->reg + DMAR_PRS_REG);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_clear_status);
+
+/* On return nobody reads them as set: a drain that is woken would sleep again. */
+static void prq_clear_and_flush(struct intel_iommu *iommu, u32 bits)
+{
+	intel_prq_clear_status(iommu, bits);
+	/* The write is posted; a read pushes it to the IOMMU. */
+	intel_prq_status(iommu);
+}
 
 /* What the count will be when the head, now at count @seq, has come to @index. */
 VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned long index)
@@ -322,7 +337,7 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 		prq_empty(iommu);
 		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
 		iopf_queue_discard_partial(iommu->iopf_queue);
-		intel_prq_clear_status(iommu, DMA_PRS_PRO);
+		prq_clear_and_flush(iommu, DMA_PRS_PRO);
 		smp_mb();	/* as above */
 		wake_up_var(&iommu->prq_seq_number);
 		handled = true;

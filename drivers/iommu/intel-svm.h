@@ -3,8 +3,9 @@
  * VT-d back-end of the SVA core: what its files share, and what its KUnit suite looks at
  *
  * Functions named make_* and decode_* only fill what they are given. What hardware sees passes
- * through three functions that a test may redirect: intel_svm_store() for a word of a PASID entry,
- * intel_svm_submit() for descriptors, intel_prq_clear_status() for the page request status.
+ * through functions that a test may redirect: intel_svm_store() for a word of a PASID entry,
+ * intel_svm_submit() for descriptors, intel_prq_clear_status() and intel_prq_status() for the page
+ * request status.
  */
 #ifndef _DRIVERS_IOMMU_INTEL_SVM_H
 #define _DRIVERS_IOMMU_INTEL_SVM_H
@@ -102,6 +103,7 @@ unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
 				 const struct device_domain_info *info, u32 pasid);
 unsigned long intel_prq_count_at(unsigned long seq, unsigned long index);
 void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits);
+u32 intel_prq_status(struct intel_iommu *iommu);
 irqreturn_t intel_prq_thread(int irq, void *data);
 void intel_prq_flush_dma_faults(void);
 #endif

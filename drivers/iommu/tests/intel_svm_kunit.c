@@ -90,6 +90,7 @@ struct vtd_dev {
  * @hold: do not answer
  * @irq: stands for the interrupt thread, where a test must wait for it
  * @task: the test's
+ * @posted: page request status bits that are being cleared: a read of the register pushes the write
  * @late: an IOMMU with a queue and an interrupt of its own
  * @locked: its lock is held
  * @grace: an RCU grace period after this one is over
@@ -114,6 +115,7 @@ struct vtd {
 	bool hold;
 	struct work_struct irq;
 	struct task_struct *task;
+	u32 posted;
 	struct intel_iommu *late;
 	struct completion locked;
 	struct rcu_gp_oldstate grace;
@@ -134,7 +136,7 @@ static struct vtd_event *vtd_add_event(struct vtd *vtd, enum vtd_event_kind kind
 	return event;
 }
 
-/* The three places where the back-end meets hardware */
+/* The places where the back-end meets hardware */
 
 static int vtd_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		      unsigned long options)
@@ -169,8 +171,17 @@ static void vtd_clear_status(struct intel_iommu *iommu, u32 bits)
 	if (bits & DMA_PRS_PRO)
 		KUNIT_EXPECT_EQ(vtd->test, *vtd_reg(vtd, DMAR_PQH_REG),
 				*vtd_reg(vtd, DMAR_PQT_REG));
-	*vtd_reg(vtd, DMAR_PRS_REG) &= ~bits;
+	vtd->posted |= bits;
 	vtd_add_event(vtd, VTD_CLEAR)->bits = bits;
+}
+
+static u32 vtd_status(struct intel_iommu *iommu)
+{
+	struct vtd *vtd = kunit_get_current_test()->priv;
+
+	*vtd_reg(vtd, DMAR_PRS_REG) &= ~vtd->posted;
+	vtd->posted = 0;
+	return *vtd_reg(vtd, DMAR_PRS_REG);
 }
 
 /* Reading descriptors as the IOMMU and the device do */
@@ -419,6 +430,7 @@ static int intel_svm_test_init(struct kunit *test)
 	kunit_activate_static_stub(test, intel_svm_submit, vtd_submit);
 	kunit_activate_static_stub(test, intel_svm_store, vtd_store);
 	kunit_activate_static_stub(test, intel_prq_clear_status, vtd_clear_status);
+	kunit_activate_static_stub(test, intel_prq_status, vtd_status);
 	return 0;
 }
 
@@ -1716,6 +1728,17 @@ static void overflow_of_an_empty_ring_is_handled(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *vtd_reg(vtd, DMAR_PRS_REG), 0);
 }
 
+/* Whoever waits for the bit is woken afterwards, and reads it on another CPU. */
+static void overflow_has_been_cleared_when_a_drain_is_woken(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	*vtd_reg(vtd, DMAR_PRS_REG) |= DMA_PRS_PRO;
+	vtd_interrupt(vtd);
+	KUNIT_EXPECT_EQ(test, vtd->posted & DMA_PRS_PRO, 0);
+	KUNIT_EXPECT_EQ(test, *vtd_reg(vtd, DMAR_PRS_REG), 0);
+}
+
 /* A count that a drain waits for: less than a ring ahead, at that index; also when counts wrap. */
 static void count_of_an_index_is_less_than_a_ring_ahead(struct kunit *test)
 {
@@ -2279,6 +2302,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(ring_is_walked_in_order_and_around_its_end),
 	KUNIT_CASE(overflow_is_cleared_when_the_ring_is_empty),
 	KUNIT_CASE(overflow_of_an_empty_ring_is_handled),
+	KUNIT_CASE(overflow_has_been_cleared_when_a_drain_is_woken),
 	KUNIT_CASE(count_of_an_index_is_less_than_a_ring_ahead),
 	KUNIT_CASE(drain_pushes_with_pasid_selective_flushes),
 	KUNIT_CASE(drain_without_pasid_pushes_with_plain_flushes),
