@@ -13,7 +13,8 @@
  *
  * Overflow. When the ring is full hardware sets PRO, takes nothing in until that is cleared, and
  * answers the last pages that it drops itself (7.4.1). PRO is cleared when the ring is empty, not
- * before: entries that are still in it must not mix with what comes after.
+ * before: entries that are still in it must not mix with what comes after. A drain that meets an
+ * overflow pushes again, a few times: a device that ignores its credits must not hold up others.
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
@@ -337,6 +338,8 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 		prq_empty(iommu);
 		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
 		iopf_queue_discard_partial(iommu->iopf_queue);
+		/* Before PRO is cleared: a drain that does not see the one sees the other. */
+		WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
 		prq_clear_and_flush(iommu, DMA_PRS_PRO);
 		smp_mb();	/* as above */
 		wake_up_var(&iommu->prq_seq_number);
@@ -394,23 +397,32 @@ EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_push);
 /*
  * The wait behind the invalidations, with the drain flag, pushes the requests into the ring. If the
  * ring was full in between, some were dropped and others may have been held back: once more, with
- * room.
+ * room. The overflows may be those of another device, and never end. What comes in later than this
+ * waits for finds its PASID detached, and is a stray.
  */
 static void prq_push_requests(struct device_domain_info *info, u32 pasid)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct qi_desc desc[PRQ_MAX_PUSH];
+	unsigned long losses, seen;
 	unsigned int count;
 
-	for (;;) {
+	for (unsigned int n = 0; n < PRQ_MAX_PUSHES; n++) {
+		losses = READ_ONCE(iommu->prq_losses);
 		scoped_guard(rcu) {
 			count = intel_prq_make_push(desc, info, pasid);
 			intel_svm_submit(iommu, desc, count, QI_OPT_WAIT_DRAIN);
 		}
-		if (!prq_has_overflowed(iommu))
+		if (prq_has_overflowed(iommu)) {
+			/* Or it has been cleared, and set again. */
+			seen = READ_ONCE(iommu->prq_losses);
+			wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu) ||
+				       READ_ONCE(iommu->prq_losses) != seen);
+		} else if (READ_ONCE(iommu->prq_losses) == losses) {
 			return;
-		wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu));
+		}
 	}
+	dev_warn_ratelimited(info->dev, "late page requests may be lost: the queue overflows\n");
 }
 
 /**

@@ -62,6 +62,8 @@ struct page_req_dsc {
 #define PRQ_ENTRIES		((PRQ_RING_MASK / sizeof(struct page_req_dsc)) + 1)
 /* Descriptors of a drain */
 #define PRQ_MAX_PUSH		3
+/* How often a drain pushes, if the ring overflows each time */
+#define PRQ_MAX_PUSHES		4
 /* Requests of one device that are reported at once; on the stack */
 #define PRQ_MAX_REPORTS		8
 /* Answers between two waits; on the stack, too */

@@ -1897,6 +1897,47 @@ static void drain_pushes_again_after_an_overflow(struct kunit *test)
 	flush_work(&vtd->irq);
 }
 
+static void vtd_overflow_comes_and_goes(struct vtd *vtd, unsigned long options)
+{
+	if (vtd_count(vtd, VTD_ATC) == 1)
+		vtd->hw->prq_losses++;
+}
+
+/* The interrupt thread may be done with it before the drain looks. */
+static void drain_notices_an_overflow_that_is_over(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd->on_submit = vtd_overflow_comes_and_goes;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
+}
+
+#define VTD_FOR_EVER	20
+
+static void vtd_ring_overflows_for_ever(struct vtd *vtd, unsigned long options)
+{
+	if (vtd_type(&vtd->events[vtd->nr - 1]) != VTD_ATC ||
+	    vtd_count(vtd, VTD_ATC) >= VTD_FOR_EVER)
+		return;
+	*vtd_reg(vtd, DMAR_PRS_REG) |= DMA_PRS_PRO;
+	schedule_work(&vtd->irq);
+}
+
+/* It may be another device that ignores its credits. */
+static void drain_ends_though_the_ring_overflows_for_ever(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	INIT_WORK(&vtd->irq, vtd_irq_work);
+	vtd->on_submit = vtd_ring_overflows_for_ever;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), PRQ_MAX_PUSHES);
+	/* The rest of the drain is done all the same. */
+	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), PRQ_MAX_PUSHES + 1);
+	flush_work(&vtd->irq);
+}
+
 /* All PASIDs: the flushes are those of a drain without one. */
 static void drain_of_all_pasids_pushes_with_plain_flushes(struct kunit *test)
 {
@@ -2312,6 +2353,8 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(drain_answers_what_hardware_still_held),
 	KUNIT_CASE(drain_waits_for_the_interrupt_thread),
 	KUNIT_CASE(drain_pushes_again_after_an_overflow),
+	KUNIT_CASE(drain_notices_an_overflow_that_is_over),
+	KUNIT_CASE(drain_ends_though_the_ring_overflows_for_ever),
 	KUNIT_CASE(bound_entry_leads_to_the_user_half_only),
 	KUNIT_CASE(munmap_has_flushed_when_it_returns),
 	KUNIT_CASE(devices_of_one_iommu_share_the_iotlb_flush),
