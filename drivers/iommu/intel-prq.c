@@ -15,6 +15,8 @@
  * answers the last pages that it drops itself (7.4.1). PRO is cleared when the ring is empty, not
  * before: entries that are still in it must not mix with what comes after. A drain that meets an
  * overflow pushes again, a few times: a device that ignores its credits must not hold up others.
+ *
+ * Enabling assumes nothing about the registers: another kernel may have used them.
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
@@ -524,6 +526,14 @@ static struct iopf_queue *prq_take_queue(struct intel_iommu *iommu)
 	return queue;
 }
 
+/* The entries from index @head up to @tail are in the ring. */
+static void prq_start_hardware(struct intel_iommu *iommu, unsigned long head, unsigned long tail)
+{
+	dmar_writeq(iommu->reg + DMAR_PQT_REG, tail * sizeof(struct page_req_dsc));
+	dmar_writeq(iommu->reg + DMAR_PQH_REG, head * sizeof(struct page_req_dsc));
+	dmar_writeq(iommu->reg + DMAR_PQA_REG, virt_to_phys(iommu->prq) | PRQ_ORDER);
+}
+
 static void prq_stop_hardware(struct intel_iommu *iommu)
 {
 	dmar_writeq(iommu->reg + DMAR_PQA_REG, 0);
@@ -558,18 +568,24 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 	}
 	iommu->pr_irq = ret;
 
+	/* Status bits that are set already raise no interrupt; an old message goes to nobody. */
 	iommu->prq_seq_number = 0;
+	writel(DMA_FECTL_IM, iommu->reg + DMAR_PECTL_REG);
+	prq_start_hardware(iommu, 0, 0);
+	prq_clear_and_flush(iommu, DMA_PRS_PPR | DMA_PRS_PRO);
+
 	snprintf(iommu->prq_name, sizeof(iommu->prq_name), "dmar%d-prq", iommu->seq_id);
 	ret = request_threaded_irq(iommu->pr_irq, NULL, intel_prq_thread, IRQF_ONESHOT,
 				   iommu->prq_name, iommu);
 	if (ret)
 		goto err_free_irq;
 
-	prq_stop_hardware(iommu);
-	dmar_writeq(iommu->reg + DMAR_PQA_REG, virt_to_phys(iommu->prq) | PRQ_ORDER);
+	/* For what has come meanwhile: devices of a kernel before may still be at work. */
+	irq_wake_thread(iommu->pr_irq, iommu);
 	return 0;
 
 err_free_irq:
+	prq_stop_hardware(iommu);
 	dmar_free_hwirq(iommu->pr_irq);
 	iommu->pr_irq = 0;
 err_free_queue:

@@ -2223,6 +2223,44 @@ static void vtd_push_marker(struct intel_iommu *hw)
 	dmar_writeq(hw->reg + DMAR_PQT_REG, tail + sizeof(*hw->prq));
 }
 
+/* As another kernel has left it */
+static void queue_starts_clean(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct intel_iommu *hw;
+
+	*vtd_reg(vtd, DMAR_PRS_REG) = DMA_PRS_PPR | DMA_PRS_PRO;
+	*vtd_reg64(vtd, DMAR_PQA_REG) = 0x1234000 | 7;
+	*vtd_reg64(vtd, DMAR_PQH_REG) = 0;
+	*vtd_reg64(vtd, DMAR_PQT_REG) = 0;
+	hw = vtd_enable_prq(vtd);
+	KUNIT_EXPECT_EQ(test, vtd->nr, 1);
+	KUNIT_EXPECT_EQ(test, vtd->events[0].kind, VTD_CLEAR);
+	KUNIT_EXPECT_EQ(test, vtd->events[0].bits, DMA_PRS_PPR | DMA_PRS_PRO);
+	KUNIT_EXPECT_EQ(test, vtd->posted, 0);
+	/*
+	 * The thread has looked, for what came before there was an interrupt: it has written PPR,
+	 * to what is memory here.
+	 */
+	KUNIT_EXPECT_EQ(test, *vtd_reg(vtd, DMAR_PRS_REG), DMA_PRS_PPR);
+	KUNIT_EXPECT_EQ(test, hw->prq_losses, 0);
+	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(hw), 0);
+}
+
+static void queue_starts_empty(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct intel_iommu *hw;
+
+	*vtd_reg64(vtd, DMAR_PQH_REG) = 0x40;
+	*vtd_reg64(vtd, DMAR_PQT_REG) = 0xa0;
+	hw = vtd_enable_prq(vtd);
+	KUNIT_EXPECT_EQ(test, *vtd_reg64(vtd, DMAR_PQH_REG), 0);
+	KUNIT_EXPECT_EQ(test, *vtd_reg64(vtd, DMAR_PQT_REG), 0);
+	KUNIT_EXPECT_EQ(test, hw->prq_seq_number, 0);
+	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(hw), 0);
+}
+
 static void vtd_hold_iopf_lock(struct work_struct *work)
 {
 	struct vtd *vtd = container_of(work, struct vtd, irq);
@@ -2367,6 +2405,8 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
+	KUNIT_CASE(queue_starts_clean),
+	KUNIT_CASE(queue_starts_empty),
 	KUNIT_CASE(late_thread_finds_no_stale_entries),
 	KUNIT_CASE(queue_is_set_up_and_taken_down),
 	{}
