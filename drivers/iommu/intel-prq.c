@@ -16,7 +16,9 @@
  * before: entries that are still in it must not mix with what comes after. A drain that meets an
  * overflow pushes again, a few times: a device that ignores its credits must not hold up others.
  *
- * Enabling assumes nothing about the registers: another kernel may have used them.
+ * Sleep. Ring and count outlast suspend, registers need not. Resume tells hardware of the ring as
+ * it was and has the thread look at it, so that a drain which slept meanwhile goes on. Enabling
+ * assumes nothing about the registers, since another kernel may have used them.
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
@@ -326,28 +328,36 @@ static bool prq_empty(struct intel_iommu *iommu)
 	return consumed;
 }
 
+/* Requests may be missing: hardware has dropped some, or devices forgot theirs in their sleep. */
+static void prq_note_loss(struct intel_iommu *iommu, bool overflowed)
+{
+	/* The ring may have filled since. With PRO set nothing enters it. */
+	prq_empty(iommu);
+	iopf_queue_discard_partial(iommu->iopf_queue);
+	/* Before PRO is cleared: a drain that does not see the one sees the other. */
+	WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
+	if (overflowed)
+		prq_clear_and_flush(iommu, DMA_PRS_PRO);
+	smp_mb();	/* as in prq_consume() */
+	wake_up_var(&iommu->prq_seq_number);
+}
+
 VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 {
 	struct intel_iommu *iommu = data;
-	bool handled;
+	bool handled, resumed, overflowed;
 
 	/* Cleared before the tail is read: whatever comes later raises it again. */
 	intel_prq_clear_status(iommu, DMA_PRS_PPR);
 	handled = prq_empty(iommu);
 
-	if (prq_has_overflowed(iommu)) {
-		/* The ring may have filled since. With PRO set nothing enters it. */
-		prq_empty(iommu);
+	resumed = xchg(&iommu->prq_resumed, false);
+	overflowed = prq_has_overflowed(iommu);
+	if (overflowed)
 		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
-		iopf_queue_discard_partial(iommu->iopf_queue);
-		/* Before PRO is cleared: a drain that does not see the one sees the other. */
-		WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
-		prq_clear_and_flush(iommu, DMA_PRS_PRO);
-		smp_mb();	/* as above */
-		wake_up_var(&iommu->prq_seq_number);
-		handled = true;
-	}
-	return IRQ_RETVAL(handled);
+	if (resumed || overflowed)
+		prq_note_loss(iommu, overflowed);
+	return IRQ_RETVAL(handled || resumed || overflowed);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_thread);
 
@@ -619,3 +629,57 @@ int intel_iommu_finish_prq(struct intel_iommu *iommu)
 	iommu->prq = NULL;
 	return 0;
 }
+
+static const struct {
+	unsigned int reg;
+	unsigned int state;
+} prq_event_regs[] = {
+	{ DMAR_PEDATA_REG, SR_DMAR_PEDATA_REG },
+	{ DMAR_PEADDR_REG, SR_DMAR_PEADDR_REG },
+	{ DMAR_PEUADDR_REG, SR_DMAR_PEUADDR_REG },
+	/* Last: it unmasks. */
+	{ DMAR_PECTL_REG, SR_DMAR_PECTL_REG },
+};
+
+/**
+ * intel_prq_suspend() - Save the registers of the page request queue
+ * @iommu: an IOMMU whose translation is off, so that no request enters the ring
+ *
+ * Context: syscore: one CPU, interrupts off.
+ */
+void intel_prq_suspend(struct intel_iommu *iommu)
+{
+	if (!iommu->prq)
+		return;
+	guard(raw_spinlock_irqsave)(&iommu->register_lock);
+	for (unsigned int i = 0; i < ARRAY_SIZE(prq_event_regs); i++)
+		iommu->iommu_state[prq_event_regs[i].state] =
+			readl(iommu->reg + prq_event_regs[i].reg);
+	iommu->iommu_state[SR_DMAR_PQT_REG] = prq_index(iommu, DMAR_PQT_REG);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_suspend);
+
+/**
+ * intel_prq_resume() - Undo what sleep has done to the page request queue
+ * @iommu: an IOMMU whose invalidation queue works, and whose translation is still off
+ *
+ * Requests that were in the ring are served and answered: not all devices lose power.
+ *
+ * Context: syscore: one CPU, interrupts off.
+ */
+void intel_prq_resume(struct intel_iommu *iommu)
+{
+	if (!iommu->prq)
+		return;
+	scoped_guard(raw_spinlock_irqsave, &iommu->register_lock) {
+		prq_start_hardware(iommu, READ_ONCE(iommu->prq_seq_number) % PRQ_ENTRIES,
+				   iommu->iommu_state[SR_DMAR_PQT_REG]);
+		for (unsigned int i = 0; i < ARRAY_SIZE(prq_event_regs); i++)
+			writel(iommu->iommu_state[prq_event_regs[i].state],
+			       iommu->reg + prq_event_regs[i].reg);
+	}
+	/* PPR may be set, or lost: no interrupt would come. */
+	WRITE_ONCE(iommu->prq_resumed, true);
+	irq_wake_thread(iommu->pr_irq, iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_resume);

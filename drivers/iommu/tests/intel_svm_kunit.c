@@ -409,6 +409,7 @@ static int intel_svm_test_init(struct kunit *test)
 	vtd->hw->flags = VTD_FLAG_SVM_CAPABLE;
 	vtd->hw->device_rbtree = RB_ROOT;
 	spin_lock_init(&vtd->hw->device_rbtree_lock);
+	raw_spin_lock_init(&vtd->hw->register_lock);
 	mutex_init(&vtd->hw->iopf_lock);
 	strscpy(vtd->hw->name, "dmar-kunit", sizeof(vtd->hw->name));
 	vtd->hw->prq = kunit_kcalloc(test, PRQ_ENTRIES, sizeof(*vtd->hw->prq), GFP_KERNEL);
@@ -1390,6 +1391,7 @@ static void vtd_push(struct vtd *vtd, u64 qw0, u64 qw1)
 	u64 *tail = vtd_reg64(vtd, DMAR_PQT_REG);
 	struct page_req_dsc *ring = vtd->hw->prq;
 
+	KUNIT_ASSERT_LT(vtd->test, *tail, PRQ_ENTRIES * sizeof(*ring));
 	ring[*tail / sizeof(*ring)] = (struct page_req_dsc){ .qw = { qw0, qw1 } };
 	*tail = (*tail + sizeof(*ring)) % (PRQ_ENTRIES * sizeof(*ring));
 	KUNIT_ASSERT_NE(vtd->test, *tail, *vtd_reg64(vtd, DMAR_PQH_REG));
@@ -2194,7 +2196,7 @@ static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
 	vtd_detach_both(vtd);
 }
 
-/* Set-up, tear-down */
+/* Set-up, sleep, tear-down */
 
 /* Its registers are memory, and its interrupt never comes by itself. */
 static struct intel_iommu *vtd_enable_prq(struct vtd *vtd)
@@ -2286,6 +2288,132 @@ static void late_thread_finds_no_stale_entries(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(vtd->late), 0);
 	KUNIT_EXPECT_EQ(test, vtd->late->prq_seq_number, 1);
 	flush_work(&vtd->irq);
+}
+
+static const unsigned int vtd_event_regs[] = {
+	DMAR_PECTL_REG, DMAR_PEDATA_REG, DMAR_PEADDR_REG, DMAR_PEUADDR_REG,
+};
+
+/* The IOMMU loses its power, and another kernel may have had it in between. */
+static void vtd_sleep(struct vtd *vtd, struct intel_iommu *hw, u8 remains)
+{
+	intel_prq_suspend(hw);
+	memset(vtd->regs, remains, DMAR_PEUADDR_REG + sizeof(u32));
+	*vtd_reg(vtd, DMAR_PRS_REG) = 0;
+	intel_prq_resume(hw);
+}
+
+static void registers_are_as_before_sleep(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	for (unsigned int i = 0; i < 3; i++)
+		vtd_push_group(vtd, i);
+	vtd_interrupt(vtd);
+	for (unsigned int i = 0; i < ARRAY_SIZE(vtd_event_regs); i++)
+		*vtd_reg(vtd, vtd_event_regs[i]) = 0x1000 + i;
+	vtd_sleep(vtd, vtd->hw, 0);
+	KUNIT_EXPECT_EQ(test, *vtd_reg64(vtd, DMAR_PQA_REG),
+			virt_to_phys(vtd->hw->prq) | PRQ_ORDER);
+	KUNIT_EXPECT_EQ(test, *vtd_reg64(vtd, DMAR_PQH_REG), 3 * sizeof(struct page_req_dsc));
+	KUNIT_EXPECT_EQ(test, *vtd_reg64(vtd, DMAR_PQT_REG), 3 * sizeof(struct page_req_dsc));
+	for (unsigned int i = 0; i < ARRAY_SIZE(vtd_event_regs); i++)
+		KUNIT_EXPECT_EQ(test, *vtd_reg(vtd, vtd_event_regs[i]), 0x1000 + i);
+	vtd_detach_plain(vtd);
+}
+
+static void requests_in_the_ring_are_served_after_sleep(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	vtd_push_group(vtd, 0);
+	vtd_interrupt(vtd);
+	vtd_push_group(vtd, 1);
+	vtd_push_group(vtd, 2);
+	vtd_sleep(vtd, vtd->hw, 0x60);
+	KUNIT_EXPECT_EQ(test, vtd_interrupt(vtd), IRQ_HANDLED);
+	/* Those, and nothing that is older; and the ring goes on behind them. */
+	KUNIT_EXPECT_EQ(test, vtd->hw->prq_seq_number, 3);
+	vtd_push_group(vtd, 3);
+	vtd_interrupt(vtd);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 4);
+	for (unsigned int i = 0; i < 4; i++)
+		vtd_expect_response(vtd, i, i, 0);
+	vtd_detach_plain(vtd);
+}
+
+/* Devices may have forgotten the rest of a group; once. */
+static void sleep_counts_as_a_loss(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_sleep(vtd, vtd->hw, 0);
+	KUNIT_EXPECT_EQ(test, vtd_interrupt(vtd), IRQ_HANDLED);
+	KUNIT_EXPECT_EQ(test, vtd->hw->prq_losses, 1);
+	KUNIT_EXPECT_EQ(test, vtd_interrupt(vtd), IRQ_NONE);
+	KUNIT_EXPECT_EQ(test, vtd->hw->prq_losses, 1);
+}
+
+/* No interrupt comes for what came in before. */
+static void resume_has_the_ring_looked_at(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct intel_iommu *hw;
+
+	hw = vtd_enable_prq(vtd);
+	vtd_push_marker(hw);
+	vtd_sleep(vtd, hw, 0);
+	synchronize_irq(hw->pr_irq);
+	KUNIT_EXPECT_EQ(test, hw->prq_seq_number, 1);
+	KUNIT_EXPECT_EQ(test, hw->prq_losses, 1);
+	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(hw), 0);
+}
+
+static void vtd_sleep_work(struct work_struct *work)
+{
+	struct vtd *vtd = container_of(work, struct vtd, irq);
+
+	while (READ_ONCE(vtd->task->__state) != TASK_UNINTERRUPTIBLE)
+		cond_resched();
+	vtd_sleep(vtd, vtd->hw, 0);
+	vtd_interrupt(vtd);
+}
+
+static void drain_that_slept_goes_on(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	INIT_WORK(&vtd->irq, vtd_sleep_work);
+	vtd_attach_plain(vtd);
+	vtd->on_submit = vtd_ring_fills;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
+	flush_work(&vtd->irq);
+	vtd_detach_plain(vtd);
+}
+
+/* Sleep takes away the bit that it waits for. */
+static void drain_that_slept_over_an_overflow_goes_on(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	INIT_WORK(&vtd->irq, vtd_sleep_work);
+	vtd->on_submit = vtd_ring_overflows_once;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
+	flush_work(&vtd->irq);
+}
+
+static void iommu_without_a_queue_sleeps(struct kunit *test)
+{
+	struct intel_iommu *hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, hw);
+	intel_prq_suspend(hw);
+	intel_prq_resume(hw);
+	KUNIT_EXPECT_FALSE(test, hw->prq_resumed);
 }
 
 static void queue_is_set_up_and_taken_down(struct kunit *test)
@@ -2408,6 +2536,13 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(queue_starts_clean),
 	KUNIT_CASE(queue_starts_empty),
 	KUNIT_CASE(late_thread_finds_no_stale_entries),
+	KUNIT_CASE(registers_are_as_before_sleep),
+	KUNIT_CASE(requests_in_the_ring_are_served_after_sleep),
+	KUNIT_CASE(sleep_counts_as_a_loss),
+	KUNIT_CASE(resume_has_the_ring_looked_at),
+	KUNIT_CASE(drain_that_slept_goes_on),
+	KUNIT_CASE(drain_that_slept_over_an_overflow_goes_on),
+	KUNIT_CASE(iommu_without_a_queue_sleeps),
 	KUNIT_CASE(queue_is_set_up_and_taken_down),
 	{}
 };
