@@ -151,6 +151,7 @@ enum iopf_line {
 	IOPF_LINE_STRAY,
 	IOPF_LINE_UNFIT,
 	IOPF_LINE_NO_PASID,
+	IOPF_LINE_NO_HANDLER,
 	IOPF_LINE_OVERRUN,
 	IOPF_LINE_TIMEOUT,
 	IOPF_NR_LINES,
@@ -1698,7 +1699,8 @@ static void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, 
  * @addr: its address
  *
  * For vendor drivers. If nothing is attached to (@dev, @pasid), the driver of @dev has not stopped
- * its DMA before it unbound: that is logged, and the PASID stays in quarantine.
+ * its DMA before it unbound: that is logged, and the PASID stays in quarantine. A domain may be
+ * attached without a handle: to the PASID that a driver has for the kernel's own DMA.
  *
  * Context: process, may sleep.
  */
@@ -1710,7 +1712,7 @@ void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
 		return;
 	/* After its removal the device must not be remembered. */
 	guard(mutex)(&idev->fp.lock);
-	if (!idev->gone && IS_ERR(iommu_attach_handle_get(dev->iommu_group, pasid, 0)))
+	if (!idev->gone && !iommu_pasid_is_attached(dev->iommu_group, pasid))
 		iopf_note_stray(idev, pasid, addr, "DMA");
 }
 EXPORT_SYMBOL_GPL(iopf_report_stray);
@@ -1868,13 +1870,21 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 static enum iopf_count iopf_refuse(struct iopf_device *idev,
 				   const struct iommu_fault_page_request *prm)
 {
-	trace_iopf_stray(idev->fp.dev, prm);
-	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) {
+	bool has_pasid = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+	struct device *dev = idev->fp.dev;
+
+	trace_iopf_stray(dev, prm);
+	if (has_pasid && !iommu_pasid_is_attached(dev->iommu_group, prm->pasid)) {
 		iopf_note_stray(idev, prm->pasid, prm->addr, "page request");
 		return IOPF_STRAY;
 	}
 	iopf_count(idev, IOPF_FAILED);
-	iopf_warn(idev, NO_PASID, "page request for %#llx without PASID\n", prm->addr);
+	if (has_pasid)
+		iopf_warn(idev, NO_HANDLER,
+			  "page request for %#llx with PASID %u, which has no handler\n",
+			  prm->addr, prm->pasid);
+	else
+		iopf_warn(idev, NO_PASID, "page request for %#llx without PASID\n", prm->addr);
 	return IOPF_FAILED;
 }
 

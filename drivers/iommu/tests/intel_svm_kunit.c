@@ -2172,6 +2172,29 @@ static void dma_of_an_unknown_function_is_nobodys(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0) + vtd_strays(vtd, 1), 0);
 }
 
+/* A PASID for the kernel's own DMA: its driver keeps no handle. What is refused is its mistake. */
+static void pasid_attached_without_a_handle_is_no_stray(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct device *dev;
+
+	dev = &vtd->dev[0]->pdev.dev;
+	KUNIT_ASSERT_EQ(test, iommu_attach_device_pasid(&vtd->plain, dev, VTD_PASID, NULL), 0);
+	intel_prq_dma_fault(vtd->hw, VTD_RID, VTD_PASID, 0x1000);
+	intel_prq_flush_dma_faults();
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0), 0);
+	/* Nobody serves its page requests. */
+	vtd_push_group(vtd, 8);
+	vtd_interrupt(vtd);
+	vtd_expect_response(vtd, 0, 8, 1);
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0), 0);
+	vtd_detach_plain(vtd);
+
+	intel_prq_dma_fault(vtd->hw, VTD_RID, VTD_PASID, 0x1000);
+	intel_prq_flush_dma_faults();
+	KUNIT_EXPECT_EQ(test, vtd_strays(vtd, 0), 1);
+}
+
 /* A device that goes */
 
 static void vtd_note_grace_period(struct vtd *vtd, unsigned long options)
@@ -2532,6 +2555,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(dma_with_a_pasid_that_is_not_bound_is_counted),
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),
+	KUNIT_CASE(pasid_attached_without_a_handle_is_no_stray),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
 	KUNIT_CASE(queue_starts_clean),
 	KUNIT_CASE(queue_starts_empty),

@@ -965,6 +965,7 @@ int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, i
 void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid);
 struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
 						    unsigned int type);
+bool iommu_pasid_is_attached(struct iommu_group *group, ioasid_t pasid);
 /* What iommu_attach_group_handle() and iommufd's counterparts do in the end */
 void sim_attach_handle(struct iommu_group *group, ioasid_t pasid,
 		       struct iommu_attach_handle *handle);

@@ -126,11 +126,17 @@ struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, i
 {
 	struct sim_attachment *at = *find(group, pasid);
 
-	if (!at)
+	/* A domain may have been attached without one. */
+	if (!at || !at->handle)
 		return ERR_PTR(-ENOENT);
 	if (type && at->handle->domain->type != type)
 		return ERR_PTR(-EBUSY);
 	return at->handle;
+}
+
+bool iommu_pasid_is_attached(struct iommu_group *group, ioasid_t pasid)
+{
+	return *find(group, pasid);
 }
 
 int sim_group_walk(struct iommu_group *group, void *data, sim_dev_fn fn)

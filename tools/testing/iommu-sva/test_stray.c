@@ -107,6 +107,20 @@ TEST(dma_is_a_stray_only_without_a_bond)
 	mmput(mm);
 }
 
+/* As a driver does that has a PASID for the kernel's own DMA */
+TEST(pasid_attached_without_a_handle_is_no_stray)
+{
+	struct vendor_dev *dev = test_dev();
+
+	sim_attach_handle(dev_of(dev)->iommu_group, 1, NULL);
+	iopf_report_stray(dev_of(dev), 1, BASE);
+	stray(dev, 1);
+	SIM_EQ(counted(dev, IOPF_STRAY), 0);
+	SIM_EQ(counted(dev, IOPF_FAILED), 1);
+	sim_detach_handle(dev_of(dev)->iommu_group, 1);
+	SIM_CHECK(can_be_had(dev, 1));
+}
+
 TEST(stray_of_a_device_on_no_queue_is_not_noted)
 {
 	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
