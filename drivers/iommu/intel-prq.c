@@ -68,6 +68,12 @@ int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned i
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
 
+/* A VF is cut off with its PF. Whoever comes back has been reset, and knows nothing. */
+static bool svm_can_answer(struct pci_dev *pdev)
+{
+	return !pci_channel_offline(pdev) && !pci_channel_offline(pci_physfn(pdev));
+}
+
 /**
  * intel_svm_has_atc() - May ATC invalidations be sent to a device?
  * @info: the device
@@ -75,12 +81,12 @@ EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
  * An invalidation that a device can't complete stops the whole queue.
  *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
- * Return: false if it has no ATC, is in a reset, or gone.
+ * Return: false if it has no ATC, is in a reset, cut off by an error, or gone.
  */
 bool intel_svm_has_atc(const struct device_domain_info *info)
 {
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
-	return info->ats_enabled && !pci_dev_is_disconnected(to_pci_dev(info->dev)) &&
+	return info->ats_enabled && svm_can_answer(to_pci_dev(info->dev)) &&
 	       !iopf_device_in_reset(info->dev);
 }
 

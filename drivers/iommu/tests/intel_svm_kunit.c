@@ -876,6 +876,30 @@ static void unplugged_device_hears_nothing(struct kunit *test)
 	vtd_detach_both(vtd);
 }
 
+/* An error may have cut it off for a while, or its PF. */
+static void device_that_is_cut_off_hears_nothing(struct kunit *test)
+{
+	struct pci_dev *pf = kunit_kzalloc(test, sizeof(*pf), GFP_KERNEL);
+	struct vtd *vtd = test->priv;
+	struct pci_dev *vf;
+
+	KUNIT_ASSERT_NOT_NULL(test, pf);
+	vtd_attach_both(vtd);
+	vtd->dev[0]->pdev.error_state = pci_channel_io_frozen;
+	vf = &vtd->dev[1]->pdev;
+	vf->is_virtfn = 1;
+	vf->physfn = pf;
+	pf->error_state = pci_channel_io_perm_failure;
+	vtd_invalidate(vtd, SZ_4K, SZ_8K);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_IOTLB), 1);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 0);
+	pf->error_state = pci_channel_io_normal;
+	vtd_invalidate(vtd, SZ_4K, SZ_8K);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	vtd_detach_both(vtd);
+	vf->is_virtfn = 0;
+}
+
 static void device_that_needs_it_is_told_twice(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
@@ -2489,6 +2513,7 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(flush_of_everything_carries_the_pasid),
 	KUNIT_CASE(device_without_ats_hears_nothing),
 	KUNIT_CASE(unplugged_device_hears_nothing),
+	KUNIT_CASE(device_that_is_cut_off_hears_nothing),
 	KUNIT_CASE(device_that_needs_it_is_told_twice),
 	KUNIT_CASE(domain_without_devices_is_not_flushed),
 	KUNIT_CASE(entry_says_first_stage_from_that_root),
