@@ -7,20 +7,26 @@
  * Opening takes no channel, so the number of bonds is not limited by the number of channels. A
  * channel is kept from the first start until the file goes away or the driver lets go of the
  * device, since a mapping of its job page may exist that long. Jobs are submitted by the process
- * through the job page; the driver sees only the start and the stop of a channel and its
- * interrupt.
+ * through the job page; the driver sees only the start and the stop of a channel and its interrupt.
  *
  * Who stops what before unbind. uacce calls stop_queue() before it unbinds, on close, on
  * UACCE_CMD_PUT_Q and in uacce_remove(). stop_queue() returns when the device issues nothing more
- * for the channel. If the device does not obey within STOP_TIMEOUT_US, bus mastering is taken
- * from it, which ends all its DMA and translation requests, and a function-level reset is
- * scheduled.
+ * for the channel. If the device does not obey within STOP_TIMEOUT_US, or does not listen, bus
+ * mastering is taken from it, which ends its DMA and translation requests; what it had sent is
+ * waited for (sva_dma_silence()); and a function-level reset is scheduled. Page requests are
+ * messages, which bus mastering does not stop: those that come between unbind and reset are strays.
  *
- * Reset. reset_prepare() stops all channels. Then the PCI core has iopf_quiesce_device() answer all
- * page requests, so that no answer arrives for a group that the reset made the device forget,
- * resets, and calls iopf_resume_device(). reset_done() gives each started queue its channel, PASID
- * and ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. From reset_prepare()
- * to reset_done() no register is touched.
+ * Reset. reset_prepare() stops all channels and takes bus mastering away, even
+ * from a device that does not obey. Then the PCI core has iopf_quiesce_device() answer all page
+ * requests, so that no answer arrives for a group that the reset made the device forget, resets,
+ * and calls iopf_resume_device(). reset_done() gives each started queue its channel, PASID and
+ * ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. In between no register is touched and no job page is mapped:
+ * who touches one tries again until that is over.
+ *
+ * From owner to owner. probe() takes nothing for granted: it stops what runs, or resets the
+ * function, before it makes it a bus master. remove() and shutdown() stop all channels before
+ * anything is unbound, and reset a function that has failed; recovery, which needs the device lock
+ * that they hold, is over by then.
  *
  * Faults. A queue whose user wants to know of unhandled faults listens to its bond, from the first
  * SVA_DMA_IOC_FAULT_FD until put_queue(), which uacce calls before it unbinds. Several queues of
@@ -46,10 +52,13 @@
  *
  * As uacce stops queues under uacce_queue.mutex, no user memory is touched under sva_dma.lock.
  * Under uacce->mutex the device lock may only be tried for; that is why the reset is in a work.
+ * A fault on a job page only tries for sva_dma.lock: whoever has it may be waiting for the device.
  */
 #include <linux/bitfield.h>
+#include <linux/bitops.h>
 #include <linux/capability.h>
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
 #include <linux/iommu.h>
@@ -75,6 +84,7 @@
 #define STOP_POLL_US		50
 #define STOP_TIMEOUT_US		(5 * USEC_PER_SEC)
 #define RECOVER_RETRY		msecs_to_jiffies(100)
+#define FAULT_RETRY_US		1000
 #define GONE			(~0U)	/* what a register of an absent device reads */
 #define PASID_BITS		20	/* in a PCIe prefix */
 #define MAX_FAULTS		16	/* that a queue keeps, a power of two */
@@ -84,13 +94,17 @@
 
 /**
  * enum sva_dma_state - may registers be touched?
+ * @SVA_DMA_LEFT: no; probe() has not got that far, or remove() or shutdown() has begun
  * @SVA_DMA_READY: yes
- * @SVA_DMA_IN_RESET: no, between reset_prepare() and reset_done()
- * @SVA_DMA_FAILED: no; a channel did not stop, or the device did not come back from a reset
+ * @SVA_DMA_PAUSED: no, between reset_prepare() and reset_done()
+ * @SVA_DMA_STUCK: no; a channel did not stop, and a reset is on its way
+ * @SVA_DMA_FAILED: no; the device did not come out of a pause as it should
  */
 enum sva_dma_state {
+	SVA_DMA_LEFT,
 	SVA_DMA_READY,
-	SVA_DMA_IN_RESET,
+	SVA_DMA_PAUSED,
+	SVA_DMA_STUCK,
 	SVA_DMA_FAILED,
 };
 
@@ -111,8 +125,9 @@ struct sva_dma_chan {
  * @uacce: character device
  * @recover: resets the function after a channel failed to stop
  * @channels: number of channels in @chan; channel n raises MSI-X vector n
- * @lock: guards @state, changes of owners, and all registers but the job pages
- * @state: see enum sva_dma_state
+ * @lock: guards changes of @state and of owners, @queues, and all registers but the job pages
+ * @state: see enum sva_dma_state; poll() reads it without @lock
+ * @queues: struct sva_dma_queue of all open files
  * @fault_limit: milliseconds that a page request may take, 0: for ever; @lock
  * @irq_lock: guards owners against the interrupt handler
  * @chan: the channels
@@ -123,8 +138,9 @@ struct sva_dma {
 	struct uacce_device *uacce;
 	struct delayed_work recover;
 	unsigned int channels;
-	struct mutex lock; /* state, owners, registers, fault_limit */
+	struct mutex lock; /* state, owners, queues, registers, fault_limit */
 	enum sva_dma_state state;
+	struct list_head queues;
 	unsigned int fault_limit;
 	spinlock_t irq_lock; /* owners */
 	struct sva_dma_chan chan[SVA_DMA_MAX_CHANNELS];
@@ -134,7 +150,8 @@ struct sva_dma {
  * struct sva_dma_queue - what the driver knows of one open file
  * @sva: the device
  * @uq: uacce's side
- * @channel: channel number or -1; set once, and read by mmap without sva_dma.lock
+ * @node: in sva_dma.queues
+ * @channel: channel number or -1; set once, and read by poll and mmap without sva_dma.lock
  * @flags: SVA_DMA_CHAN_NO_PRI or 0; sva_dma.lock
  * @pasid: what the channel uses: the bond's, unless SVA_DMA_IOC_PASID said otherwise; sva_dma.lock
  * @started: the channel is to run, now or again after a reset; sva_dma.lock
@@ -148,6 +165,7 @@ struct sva_dma {
 struct sva_dma_queue {
 	struct sva_dma *sva;
 	struct uacce_queue *uq;
+	struct list_head node;
 	int channel;
 	u32 flags;
 	u32 pasid;
@@ -188,11 +206,27 @@ static int sva_dma_state_error(struct sva_dma *sva)
 	switch (sva->state) {
 	case SVA_DMA_READY:
 		return 0;
-	case SVA_DMA_IN_RESET:
+	case SVA_DMA_PAUSED:
+	case SVA_DMA_STUCK:
 		return -EAGAIN;
+	case SVA_DMA_LEFT:
+		return -ENXIO;
 	default:
 		return -EIO;
 	}
+}
+
+static void sva_dma_set_state(struct sva_dma *sva, enum sva_dma_state state)
+{
+	lockdep_assert_held(&sva->lock);
+
+	/* Pairs with the read in sva_dma_is_updated(). */
+	WRITE_ONCE(sva->state, state);
+}
+
+static unsigned long sva_dma_all(struct sva_dma *sva)
+{
+	return GENMASK(sva->channels - 1, 0);
 }
 
 static void sva_dma_chan_enable(struct sva_dma_queue *sq)
@@ -206,29 +240,88 @@ static void sva_dma_chan_enable(struct sva_dma_queue *sq)
 	writel(SVA_DMA_CHAN_ENABLE | sq->flags, chan_reg(sva, sq->channel, SVA_DMA_CHAN_CTRL));
 }
 
-/* Returns 0 when the channel is quiet; an absent device is. */
-static int sva_dma_chan_stop(struct sva_dma *sva, unsigned int channel)
+/*
+ * Returns 0 if the channels are quiet, as those of an absent device are, and -EBUSY if one is not.
+ * -EIO: the device is there but does not listen, so it has not heard of a stop either.
+ */
+static int sva_dma_look(struct sva_dma *sva, unsigned long channels)
 {
+	unsigned int channel;
 	u32 status;
 
-	lockdep_assert_held(&sva->lock);
+	if (readl(sva->regs + SVA_DMA_REG_ID) != SVA_DMA_ID)
+		return pci_device_is_present(sva->pdev) ? -EIO : 0;
 
-	writel(SVA_DMA_CHAN_STOP, chan_reg(sva, channel, SVA_DMA_CHAN_CTRL));
-	return readl_poll_timeout(chan_reg(sva, channel, SVA_DMA_CHAN_STATUS), status,
-				  status == GONE ||
-				  !(status & (SVA_DMA_CHAN_ENABLED | SVA_DMA_CHAN_BUSY)),
-				  STOP_POLL_US, STOP_TIMEOUT_US);
+	for_each_set_bit(channel, &channels, SVA_DMA_MAX_CHANNELS) {
+		status = readl(chan_reg(sva, channel, SVA_DMA_CHAN_STATUS));
+		if (status & (SVA_DMA_CHAN_ENABLED | SVA_DMA_CHAN_BUSY))
+			return -EBUSY;
+	}
+	return 0;
 }
 
-/* After this the function cannot reach memory, whatever it thinks it is doing. */
-static void sva_dma_fail(struct sva_dma *sva, unsigned int channel)
+/* One time limit for all of them. Returns 0 when the channels are quiet. */
+static int sva_dma_stop(struct sva_dma *sva, unsigned long channels)
+{
+	unsigned int channel;
+	int ret;
+
+	lockdep_assert_held(&sva->lock);
+
+	for_each_set_bit(channel, &channels, SVA_DMA_MAX_CHANNELS)
+		writel(SVA_DMA_CHAN_STOP, chan_reg(sva, channel, SVA_DMA_CHAN_CTRL));
+	read_poll_timeout(sva_dma_look, ret, ret != -EBUSY, STOP_POLL_US, STOP_TIMEOUT_US, false,
+			  sva, channels);
+	return ret;
+}
+
+/*
+ * After this the function reads and writes no memory, whatever it thinks it is doing. Clearing the
+ * bit is no flush: reads are over when "Transactions Pending" says so, and the answer that says so
+ * pushes ahead of it the writes and page requests that were sent before.
+ */
+static void sva_dma_silence(struct sva_dma *sva)
+{
+	struct pci_dev *pdev = sva->pdev;
+
+	pci_clear_master(pdev);
+	if (pci_device_is_present(pdev) && !pci_wait_for_pending_transaction(pdev))
+		dev_err(&pdev->dev, "transactions are still pending\n");
+}
+
+/* No job page is mapped when this returns, and none will be before the state is READY again. */
+static void sva_dma_zap(struct sva_dma *sva)
+{
+	struct sva_dma_queue *sq;
+
+	lockdep_assert_held(&sva->lock);
+
+	list_for_each_entry(sq, &sva->queues, node)
+		if (sq->channel >= 0)
+			unmap_mapping_range(sq->uq->mapping, 0, 0, 1);
+}
+
+/* For those who sleep in poll(): the state has changed. */
+static void sva_dma_wake(struct sva_dma *sva)
+{
+	struct sva_dma_queue *sq;
+
+	lockdep_assert_held(&sva->lock);
+
+	list_for_each_entry(sq, &sva->queues, node)
+		wake_up_interruptible(&sq->uq->wait);
+}
+
+static void sva_dma_is_stuck(struct sva_dma *sva, unsigned int channel)
 {
 	lockdep_assert_held(&sva->lock);
 
-	pci_clear_master(sva->pdev);
-	sva->state = SVA_DMA_FAILED;
+	sva_dma_silence(sva);
+	sva_dma_set_state(sva, SVA_DMA_STUCK);
+	sva_dma_zap(sva);
 	dev_err(&sva->pdev->dev, "channel %u did not stop, resetting the function\n", channel);
-	schedule_delayed_work(&sva->recover, 0);
+	/* Not while the machine suspends. */
+	queue_delayed_work(system_freezable_wq, &sva->recover, 0);
 }
 
 static void sva_dma_recover(struct work_struct *work)
@@ -236,12 +329,25 @@ static void sva_dma_recover(struct work_struct *work)
 	struct sva_dma *sva = container_of(to_delayed_work(work), struct sva_dma, recover);
 	int ret;
 
-	/* remove() holds the device lock while it cancels this work: never wait for that lock. */
+	/* Somebody else's reset will do. */
+	if (READ_ONCE(sva->state) != SVA_DMA_STUCK)
+		return;
+
+	/* remove() holds the device lock while it waits for this work: never wait for that lock. */
 	ret = pci_try_reset_function(sva->pdev);
-	if (ret == -EAGAIN)
-		schedule_delayed_work(&sva->recover, RECOVER_RETRY);
-	else if (ret)
-		dev_err(&sva->pdev->dev, "reset failed: %pe\n", ERR_PTR(ret));
+	if (ret == -EAGAIN) {
+		queue_delayed_work(system_freezable_wq, &sva->recover, RECOVER_RETRY);
+		return;
+	}
+	if (!ret)
+		return;
+
+	dev_err(&sva->pdev->dev, "reset failed: %pe\n", ERR_PTR(ret));
+	guard(mutex)(&sva->lock);
+	if (sva->state == SVA_DMA_STUCK) {
+		sva_dma_set_state(sva, SVA_DMA_FAILED);
+		sva_dma_wake(sva);
+	}
 }
 
 static const char *sva_dma_lack(struct pci_dev *pdev)
@@ -297,6 +403,8 @@ static int sva_dma_get_queue(struct uacce_device *uacce, unsigned long pasid,
 	spin_lock_init(&sq->fault_lock);
 	INIT_KFIFO(sq->faults);
 	q->priv = sq;
+	guard(mutex)(&sva->lock);
+	list_add(&sq->node, &sva->queues);
 	return 0;
 }
 
@@ -368,7 +476,7 @@ static int sva_dma_take_channel(struct sva_dma_queue *sq)
 			continue;
 		scoped_guard(spinlock_irq, &sva->irq_lock)
 			sva->chan[channel].owner = sq;
-		/* Pairs with the acquire in sva_dma_mmap(). */
+		/* Pairs with the acquires in sva_dma_is_updated() and sva_dma_mmap(). */
 		smp_store_release(&sq->channel, channel);
 		return 0;
 	}
@@ -401,9 +509,9 @@ static void sva_dma_stop_queue(struct uacce_queue *q)
 
 	scoped_guard(mutex, &sva->lock) {
 		sq->started = false;
-		/* In reset and after a failure the device does nothing on its own. */
-		if (sva->state == SVA_DMA_READY && sva_dma_chan_stop(sva, sq->channel))
-			sva_dma_fail(sva, sq->channel);
+		/* In every other state the channel has been stopped, or silenced. */
+		if (sva->state == SVA_DMA_READY && sva_dma_stop(sva, BIT(sq->channel)))
+			sva_dma_is_stuck(sva, sq->channel);
 	}
 	wake_up_interruptible(&q->wait);
 }
@@ -414,6 +522,7 @@ static void sva_dma_put_queue(struct uacce_queue *q)
 	struct sva_dma *sva = sq->sva;
 
 	scoped_guard(mutex, &sva->lock) {
+		list_del(&sq->node);
 		if (sq->channel >= 0) {
 			guard(spinlock_irq)(&sva->irq_lock);
 			sva->chan[sq->channel].owner = NULL;
@@ -447,31 +556,36 @@ static irqreturn_t sva_dma_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-/* Readable while the latest job has ended, or when there is no device to end it. */
+/* Readable while the latest job has ended; an error when no device will ever end it. */
 static int sva_dma_is_updated(struct uacce_queue *q)
 {
 	struct sva_dma_queue *sq = q->priv;
 	struct sva_dma *sva = sq->sva;
 	u32 status;
 
-	/*
-	 * No sva_dma.lock: poll() must not wait for a reset. A read while the function is in
-	 * reset gives all ones, and the program looks at the job page again.
-	 */
+	/* No sva_dma.lock: poll() must not wait for a stop. Who changes the state wakes us. */
+	switch (READ_ONCE(sva->state)) {
+	case SVA_DMA_READY:
+		break;
+	case SVA_DMA_PAUSED:
+	case SVA_DMA_STUCK:
+		return 0;
+	default:
+		return -EIO;
+	}
+
+	/* Pairs with the release in sva_dma_take_channel(). */
 	if (smp_load_acquire(&sq->channel) < 0)
 		return 0;
 	status = readl(job_reg(sva, sq->channel, SVA_DMA_JOB_STATUS));
-	return status != SVA_DMA_IDLE && status != SVA_DMA_RUNNING;
+	/* All ones: a reset has just begun, or a removal is about to. */
+	return status != SVA_DMA_IDLE && status != SVA_DMA_RUNNING && status != GONE;
 }
 
 static int sva_dma_mmap(struct uacce_queue *q, struct vm_area_struct *vma,
 			struct uacce_qfile_region *qfr)
 {
 	struct sva_dma_queue *sq = q->priv;
-	struct sva_dma *sva = sq->sva;
-	/* Pairs with the release in sva_dma_take_channel(). */
-	int channel = smp_load_acquire(&sq->channel);
-	phys_addr_t page;
 
 	/* A job page must not show a part of its neighbour's. */
 	BUILD_BUG_ON(PAGE_SIZE > SVA_DMA_JOB_STRIDE);
@@ -479,13 +593,41 @@ static int sva_dma_mmap(struct uacce_queue *q, struct vm_area_struct *vma,
 	if (qfr->type != UACCE_QFRT_MMIO || vma->vm_end - vma->vm_start != PAGE_SIZE ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	if (channel < 0)
+	/* Pairs with the release in sva_dma_take_channel(). */
+	if (smp_load_acquire(&sq->channel) < 0)
 		return -ENXIO;
 
-	page = pci_resource_start(sva->pdev, 0) + SVA_DMA_JOB_BASE + channel * SVA_DMA_JOB_STRIDE;
+	/* Only from the fault handler on is the mapping one that sva_dma_zap() finds. */
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = pgprot_noncached(vma->vm_page_prot);
-	return io_remap_pfn_range(vma, vma->vm_start, PHYS_PFN(page), PAGE_SIZE,
-				  vma->vm_page_prot);
+	return 0;
+}
+
+/*
+ * The access is tried again until the device may be touched, or never will be. Between two tries
+ * the process holds no lock and can be killed.
+ */
+static vm_fault_t sva_dma_fault(struct uacce_queue *q, struct vm_fault *vmf)
+{
+	struct sva_dma_queue *sq = q->priv;
+	struct sva_dma *sva = sq->sva;
+	vm_fault_t ret = VM_FAULT_NOPAGE;
+	bool ready = false;
+	phys_addr_t page;
+
+	if (mutex_trylock(&sva->lock)) {
+		ready = sva->state == SVA_DMA_READY;
+		page = pci_resource_start(sva->pdev, 0) + SVA_DMA_JOB_BASE +
+		       sq->channel * SVA_DMA_JOB_STRIDE;
+		if (ready)
+			ret = vmf_insert_pfn(vmf->vma, vmf->address, PHYS_PFN(page));
+		else if (sva_dma_state_error(sva) != -EAGAIN)
+			ret = VM_FAULT_SIGBUS;
+		mutex_unlock(&sva->lock);
+	}
+	if (!ready && ret == VM_FAULT_NOPAGE)
+		usleep_range(FAULT_RETRY_US, 2 * FAULT_RETRY_US);
+	return ret;
 }
 
 static long sva_dma_ioc_info(struct sva_dma_queue *sq, void *arg)
@@ -688,49 +830,61 @@ static const struct uacce_ops sva_dma_uacce_ops = {
 	.stop_queue = sva_dma_stop_queue,
 	.is_q_updated = sva_dma_is_updated,
 	.mmap = sva_dma_mmap,
+	.fault = sva_dma_fault,
 	.ioctl = sva_dma_ioctl,
 };
 
-static void sva_dma_reset_prepare(struct pci_dev *pdev)
+/* The device is about to lose what it knows, or its power. */
+static void sva_dma_pause(struct sva_dma *sva)
 {
-	struct sva_dma *sva = pci_get_drvdata(pdev);
-	unsigned int channel;
+	guard(mutex)(&sva->lock);
+
+	if (sva->state == SVA_DMA_LEFT)
+		return;
+	if (sva->state == SVA_DMA_READY) {
+		if (sva_dma_stop(sva, sva_dma_all(sva)))
+			dev_warn(&sva->pdev->dev, "a channel did not stop before a reset\n");
+		sva_dma_silence(sva);
+	}
+	sva_dma_set_state(sva, SVA_DMA_PAUSED);
+	sva_dma_zap(sva);
+}
+
+/* It has been reset, or has its power again. Was it really, and is it still the one? */
+static void sva_dma_go_on(struct sva_dma *sva)
+{
+	struct sva_dma_queue *sq;
 
 	guard(mutex)(&sva->lock);
 
-	if (sva->state == SVA_DMA_READY)
-		for (channel = 0; channel < sva->channels; channel++)
-			if (sva->chan[channel].owner && sva_dma_chan_stop(sva, channel))
-				dev_warn(&pdev->dev, "channel %u runs into the reset\n", channel);
-	sva->state = SVA_DMA_IN_RESET;
+	if (sva->state == SVA_DMA_LEFT)
+		return;
+	if (readl(sva->regs + SVA_DMA_REG_ID) != SVA_DMA_ID ||
+	    sva_dma_look(sva, sva_dma_all(sva))) {
+		sva_dma_silence(sva);
+		sva_dma_set_state(sva, SVA_DMA_FAILED);
+		dev_err(&sva->pdev->dev, "the device did not come back from a reset\n");
+		sva_dma_wake(sva);
+		return;
+	}
+
+	pci_set_master(sva->pdev);
+	writel(SVA_DMA_CTRL_ENABLE, sva->regs + SVA_DMA_REG_CTRL);
+	sva_dma_set_state(sva, SVA_DMA_READY);
+	list_for_each_entry(sq, &sva->queues, node)
+		if (sq->started)
+			sva_dma_chan_enable(sq);
+	sva_dma_wake(sva);
+}
+
+static void sva_dma_reset_prepare(struct pci_dev *pdev)
+{
+	sva_dma_pause(pci_get_drvdata(pdev));
 }
 
 static void sva_dma_reset_done(struct pci_dev *pdev)
 {
-	struct sva_dma *sva = pci_get_drvdata(pdev);
-	unsigned int channel;
-
-	guard(mutex)(&sva->lock);
-
-	if (readl(sva->regs + SVA_DMA_REG_ID) != SVA_DMA_ID) {
-		sva->state = SVA_DMA_FAILED;
-		dev_err(&pdev->dev, "the device did not come back from a reset\n");
-		return;
-	}
-
-	pci_set_master(pdev);
-	writel(SVA_DMA_CTRL_ENABLE, sva->regs + SVA_DMA_REG_CTRL);
-	sva->state = SVA_DMA_READY;
-
-	for (channel = 0; channel < sva->channels; channel++) {
-		struct sva_dma_queue *sq = sva->chan[channel].owner;
-
-		if (!sq)
-			continue;
-		if (sq->started)
-			sva_dma_chan_enable(sq);
-		wake_up_interruptible(&sq->uq->wait);
-	}
+	sva_dma_go_on(pci_get_drvdata(pdev));
 }
 
 static const struct pci_error_handlers sva_dma_err_handlers = {
@@ -840,6 +994,28 @@ static int sva_dma_register(struct sva_dma *sva)
 	return 0;
 }
 
+/*
+ * Whoever had the device before may have left it in the middle of a job: the kernel before a kexec,
+ * or a program that was given the function. It must not go on when it is a bus master again.
+ */
+static int sva_dma_start_clean(struct sva_dma *sva)
+{
+	struct device *dev = &sva->pdev->dev;
+	int ret;
+
+	scoped_guard(mutex, &sva->lock) {
+		sva_dma_silence(sva);
+		writel(0, sva->regs + SVA_DMA_REG_CTRL);
+		ret = sva_dma_stop(sva, sva_dma_all(sva));
+	}
+	if (!ret)
+		return 0;
+
+	/* probe() has the device lock. */
+	ret = pci_reset_function_locked(sva->pdev) ?: sva_dma_look(sva, sva_dma_all(sva));
+	return ret ? dev_err_probe(dev, ret, "the device runs and cannot be stopped\n") : 0;
+}
+
 static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct device *dev = &pdev->dev;
@@ -852,6 +1028,7 @@ static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	sva->pdev = pdev;
 	mutex_init(&sva->lock);
+	INIT_LIST_HEAD(&sva->queues);
 	spin_lock_init(&sva->irq_lock);
 	INIT_DELAYED_WORK(&sva->recover, sva_dma_recover);
 
@@ -869,6 +1046,9 @@ static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return ret;
 
 	pci_set_drvdata(pdev, sva);
+	ret = sva_dma_start_clean(sva);
+	if (ret)
+		return ret;
 	pci_set_master(pdev);
 	ret = sva_dma_request_irqs(sva);
 	if (ret)
@@ -877,30 +1057,52 @@ static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	/* Nothing of an earlier owner of the device may linger: its ATC, its counts. */
 	writel(SVA_DMA_CTRL_ENABLE | SVA_DMA_CTRL_CLEAR | SVA_DMA_CTRL_DROP_ATC,
 	       sva->regs + SVA_DMA_REG_CTRL);
+	scoped_guard(mutex, &sva->lock)
+		sva_dma_set_state(sva, SVA_DMA_READY);
 	return sva_dma_register(sva);
 }
 
-static void sva_dma_quiesce(struct sva_dma *sva)
+/*
+ * The end of the driver's hold on the device. When this returns, nobody gets at it any more, and it
+ * is quiet; if it did not obey, it has been reset. The device lock is held, so the work that would
+ * have reset it cannot.
+ */
+static void sva_dma_leave(struct sva_dma *sva)
 {
-	scoped_guard(mutex, &sva->lock)
+	struct pci_dev *pdev = sva->pdev;
+	int ret = -EIO;
+
+	disable_delayed_work_sync(&sva->recover);
+	scoped_guard(mutex, &sva->lock) {
 		if (sva->state == SVA_DMA_READY)
+			ret = sva_dma_stop(sva, sva_dma_all(sva));
+		if (!ret)
 			writel(0, sva->regs + SVA_DMA_REG_CTRL);
-	pci_clear_master(sva->pdev);
+		sva_dma_silence(sva);
+		sva_dma_set_state(sva, SVA_DMA_LEFT);
+		sva_dma_zap(sva);
+	}
+	if (!ret || !pci_device_is_present(pdev))
+		return;
+
+	dev_err(&pdev->dev, "let go of while it did not obey, resetting the function\n");
+	ret = pci_reset_function_locked(pdev);
+	if (ret)
+		dev_err(&pdev->dev, "reset failed: %pe\n", ERR_PTR(ret));
 }
 
 static void sva_dma_remove(struct pci_dev *pdev)
 {
 	struct sva_dma *sva = pci_get_drvdata(pdev);
 
-	/* Stops each channel, then unbinds and takes the mappings away. */
+	sva_dma_leave(sva);
+	/* Unbinds, takes the mappings away, wakes those who wait. */
 	uacce_remove(sva->uacce);
-	sva_dma_quiesce(sva);
-	cancel_delayed_work_sync(&sva->recover);
 }
 
 static void sva_dma_shutdown(struct pci_dev *pdev)
 {
-	sva_dma_quiesce(pci_get_drvdata(pdev));
+	sva_dma_leave(pci_get_drvdata(pdev));
 }
 
 static const struct pci_device_id sva_dma_ids[] = {

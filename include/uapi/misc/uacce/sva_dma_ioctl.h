@@ -5,6 +5,8 @@
  * UACCE_CMD_START_Q takes a channel, gives it the PASID of the process that opened the file and
  * enables it; the channel stays with the file until the file is closed, because the job page may
  * be mapped. UACCE_CMD_PUT_Q stops the channel; it can be started again.
+ *
+ * poll() says EPOLLIN when the latest job has ended, EPOLLERR | EPOLLHUP when no device will end it.
  */
 #ifndef _UAPI_MISC_UACCE_SVA_DMA_IOCTL_H
 #define _UAPI_MISC_UACCE_SVA_DMA_IOCTL_H
@@ -99,8 +101,8 @@ struct sva_dma_fault {
 
 /*
  * Errors common to all but SVA_DMA_IOC_FAULT_FD and SVA_DMA_IOC_FAULT: -EAGAIN while the device is
- * being reset (for UACCE_CMD_START_Q too), -EIO when it did not come back. To all: -ENXIO when the
- * driver has let go of it.
+ * being reset, or about to be (for UACCE_CMD_START_Q too), -EIO when it did not come back. To all:
+ * -ENXIO when the driver has let go of it.
  */
 #define SVA_DMA_IOC_INFO	_IOR('W', 0x40, struct sva_dma_info)
 #define SVA_DMA_IOC_COUNTERS	_IOR('W', 0x41, struct sva_dma_counters)

@@ -197,21 +197,382 @@ TEST_F(device, device_is_removed_under_a_running_job)
 	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 }
 
+/* Sleeps in poll() before what is to wake it happens. */
+struct poller {
+	pthread_t thread;
+	int fd;
+	pid_t tid;
+	int ready;
+	short events;
+};
+
+static void *poll_queue(void *arg)
+{
+	struct poller *p = arg;
+	struct pollfd ready = { .fd = p->fd, .events = POLLIN };
+
+	__atomic_store_n(&p->tid, syscall(SYS_gettid), __ATOMIC_RELEASE);
+	p->ready = poll(&ready, 1, SVA_TIMEOUT_MS);
+	p->events = ready.revents;
+	return NULL;
+}
+
+static bool thread_sleeps(pid_t tid)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
+static void poller_start(struct __test_metadata *_metadata, struct poller *p, int fd)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	pid_t tid;
+
+	*p = (struct poller) { .fd = fd };
+	ASSERT_EQ(0, pthread_create(&p->thread, NULL, poll_queue, p));
+	do {
+		sva_relax();
+		tid = __atomic_load_n(&p->tid, __ATOMIC_ACQUIRE);
+	} while (!(tid && thread_sleeps(tid)) && sva_now_ms() < end);
+	ASSERT_TRUE(thread_sleeps(tid));
+}
+
+static void poller_was_told_at(struct __test_metadata *_metadata, int line, struct poller *p,
+			       short events)
+{
+	ASSERT_EQ(0, pthread_join(p->thread, NULL));
+	EXPECT_EQ(1, p->ready) {
+		TH_LOG("line %d: nobody woke it", line);
+	}
+	EXPECT_EQ(events, p->events) {
+		TH_LOG("line %d", line);
+	}
+}
+
+#define poller_was_told(...)	poller_was_told_at(_metadata, __LINE__, __VA_ARGS__)
+
 TEST_F(device, interrupt_wakes_poll)
 {
 	struct pollfd ready = { .fd = self->q.fd, .events = POLLIN };
 	struct sva_job job = sva_fill(self->memory, DEV_LEN, 0x67);
+	struct poller poller;
 	int i;
 
 	/* Nothing has been submitted. */
 	EXPECT_EQ(0, poll(&ready, 1, 0));
 	job.op |= SVA_DMA_OP_IRQ;
 	for (i = 0; i < 20; i++) {
+		poller_start(_metadata, &poller, self->q.fd);
 		sva_submit(&self->q, &job);
-		ASSERT_EQ(1, poll(&ready, 1, SVA_TIMEOUT_MS));
-		EXPECT_EQ(POLLIN, ready.revents);
+		poller_was_told(&poller, POLLIN);
 		ASSERT_EQ(SVA_DMA_DONE, sva_peek(&self->q).status);
+		/* Stopped and started, it waits for the next job. */
+		ASSERT_EQ(0, sva_stop(&self->q));
+		ASSERT_EQ(0, sva_start(&self->q));
 	}
+}
+
+/* One that waits for a job, and one that has not even been started */
+TEST_F(device, poll_tells_of_a_device_that_has_gone)
+{
+	struct poller poller[2];
+	struct sva_queue other;
+	char bdf[32];
+
+	snprintf(bdf, sizeof(bdf), "%s", self->env.sva[0].bdf);
+	ASSERT_EQ(0, sva_open(&other, &self->env.sva[0]));
+	poller_start(_metadata, &poller[0], self->q.fd);
+	poller_start(_metadata, &poller[1], other.fd);
+	pci_write(bdf, "driver/unbind", bdf);
+	poller_was_told(&poller[0], POLLERR | POLLHUP);
+	poller_was_told(&poller[1], POLLERR | POLLHUP);
+	sva_close(&other);
+	sva_close(&self->q);
+
+	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	find_again(_metadata, &self->env.sva[0], bdf);
+	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
+	start(&self->q, &self->env.sva[0]);
+}
+
+/* What the driver says of a function that does not listen */
+#define DEAF	"sva-dma .*(did not (stop|come back|obey)|running)"
+
+TEST_F(device, poll_tells_of_a_device_that_did_not_come_back)
+{
+	const char *bdf = self->env.sva[0].bdf;
+	struct sva_dma_counters counters;
+	struct poller poller[2];
+	struct sva_queue other;
+
+	self->env.noisy = true;
+	kmsg_mark("SVA-EXPECT", DEAF);
+	ASSERT_EQ(0, sva_open(&other, &self->env.sva[0]));
+	poller_start(_metadata, &poller[0], self->q.fd);
+	poller_start(_metadata, &poller[1], other.fd);
+	/* What the reset restores is a function that does not listen. */
+	pci_listens(bdf, false);
+	pci_write(bdf, "reset", "1");
+	poller_was_told(&poller[0], POLLERR | POLLHUP);
+	poller_was_told(&poller[1], POLLERR | POLLHUP);
+	EXPECT_EQ(-EIO, sva_counters(&self->q, &counters));
+	EXPECT_EQ(SIGBUS, probe(self->q.job + SVA_DMA_JOB_STATUS));
+
+	/* Another reset, and all is well. */
+	pci_listens(bdf, true);
+	pci_write(bdf, "reset", "1");
+	kmsg_mark("SVA-EXPECT-END", "");
+	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x69));
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x69));
+	sva_close(&other);
+}
+
+/* ---- from owner to owner ---- */
+
+/* The counts of a device that has done nothing since the driver took it, but for one job. */
+static void did_nothing_else(struct __test_metadata *_metadata, struct sva_env *env,
+			     struct sva_queue *q)
+{
+	struct sva_dma_counters counters;
+
+	ASSERT_EQ(0, sva_settled_counters(q, &counters));
+	EXPECT_EQ(1, counters.value[SVA_DMA_CNT_JOBS_DONE]);
+	EXPECT_EQ(0, counters.value[SVA_DMA_CNT_JOBS_FAILED]);
+	EXPECT_EQ(0, counters.value[SVA_DMA_CNT_PRI_INVALID]);
+	EXPECT_EQ(0, counters.value[SVA_DMA_CNT_ATS_ERRORS]);
+	EXPECT_EQ(DEV_LEN, counters.value[SVA_DMA_CNT_BYTES_WRITTEN]);
+	EXPECT_EQ(0, iopf_count(&env->sva[0], "stray"));
+}
+
+TEST_F(device, function_that_does_not_stop_is_reset_when_the_driver_leaves)
+{
+	__u8 *other = anon(DEV_LEN);
+	char bdf[32];
+
+	snprintf(bdf, sizeof(bdf), "%s", self->env.sva[0].bdf);
+	self->env.noisy = true;
+	background(&self->q, sva_fill(self->memory, DEV_LEN, 0x71));
+	kmsg_mark("SVA-EXPECT", DEAF);
+	pci_listens(bdf, false);
+	pci_write(bdf, "driver/unbind", bdf);
+	kmsg_mark("SVA-EXPECT-END", "");
+	memset(self->memory, 0x72, DEV_LEN);
+	sva_close(&self->q);
+
+	/* The next driver turns on what the job would need. */
+	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	find_again(_metadata, &self->env.sva[0], bdf);
+	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
+	start(&self->q, &self->env.sva[0]);
+	run_ok(&self->q, sva_fill(other, DEV_LEN, 0x73));
+	did_nothing_else(_metadata, &self->env, &self->q);
+	EXPECT_EQ(-1, differs(other, DEV_LEN, 0x73));
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x72));
+}
+
+static volatile __u32 *map_registers(const char *bdf)
+{
+	char path[128];
+	void *regs;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return MAP_FAILED;
+	regs = mmap(ANYWHERE, SVA_DMA_BAR_SIZE, RW, MAP_SHARED, fd, 0);
+	close(fd);
+	return regs;
+}
+
+/* Without a driver, nobody has made the function a bus master: the job waits for that. */
+static void start_a_job_by_hand(struct __test_metadata *_metadata, const char *bdf,
+				__u32 channel, __u32 pasid, const struct sva_job *job)
+{
+	volatile __u32 *regs = map_registers(bdf);
+	volatile __u32 *block, *page;
+
+	ASSERT_NE(MAP_FAILED, regs);
+	block = regs + (SVA_DMA_CHAN_BASE + channel * SVA_DMA_CHAN_STRIDE) / 4;
+	page = regs + (SVA_DMA_JOB_BASE + channel * SVA_DMA_JOB_STRIDE) / 4;
+	regs[SVA_DMA_REG_CTRL / 4] = SVA_DMA_CTRL_ENABLE;
+	block[SVA_DMA_CHAN_PASID / 4] = pasid;
+	block[SVA_DMA_CHAN_CTRL / 4] = SVA_DMA_CHAN_ENABLE;
+	page[SVA_DMA_JOB_OP / 4] = job->op;
+	page[SVA_DMA_JOB_DST / 4] = job->dst;
+	page[SVA_DMA_JOB_DST / 4 + 1] = job->dst >> 32;
+	page[SVA_DMA_JOB_LEN / 4] = job->len;
+	page[SVA_DMA_JOB_ARG0 / 4] = job->arg0;
+	page[SVA_DMA_JOB_REPEAT / 4] = SVA_FOREVER;
+	page[SVA_DMA_JOB_START / 4] = 1;
+	EXPECT_EQ(SVA_DMA_RUNNING, page[SVA_DMA_JOB_STATUS / 4]);
+	munmap((void *)regs, SVA_DMA_BAR_SIZE);
+}
+
+TEST_F(device, function_that_runs_is_stopped_before_the_driver_makes_it_a_master)
+{
+	struct sva_job job = sva_fill(self->memory, DEV_LEN, 0x74);
+	__u8 *other = anon(DEV_LEN);
+	struct sva_queue second;
+	__u32 last;
+	char bdf[32];
+
+	snprintf(bdf, sizeof(bdf), "%s", self->env.sva[0].bdf);
+	memset(self->memory, 0x75, DEV_LEN);
+	/* The process has one PASID on all devices: the job would find its memory. */
+	start(&second, &self->env.sva[1]);
+	last = self->q.info.channels - 1;
+	sva_close(&self->q);
+	pci_write(bdf, "driver/unbind", bdf);
+	pci_listens(bdf, true);
+	start_a_job_by_hand(_metadata, bdf, last, second.info.pasid, &job);
+
+	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	find_again(_metadata, &self->env.sva[0], bdf);
+	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
+	start(&self->q, &self->env.sva[0]);
+	EXPECT_EQ(second.info.pasid, self->q.info.pasid);
+	run_ok(&self->q, sva_fill(other, DEV_LEN, 0x76));
+	did_nothing_else(_metadata, &self->env, &self->q);
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x75));
+	sva_close(&second);
+}
+
+/* ---- pause ---- */
+
+struct watcher {
+	volatile __u8 *job;
+	bool stop;
+	__s64 longest;		/* ms that a look took */
+};
+
+static void *watch_the_job_page(void *arg)
+{
+	struct watcher *w = arg;
+	__s64 now, last = sva_now_ms();
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
+		(void)*(volatile __u32 *)(w->job + SVA_DMA_JOB_STATUS);
+		now = sva_now_ms();
+		if (now - last > __atomic_load_n(&w->longest, __ATOMIC_RELAXED))
+			__atomic_store_n(&w->longest, now - last, __ATOMIC_RELAXED);
+		last = now;
+	}
+	return NULL;
+}
+
+#define FLR_MS	100		/* at the least: PCIe 6.0, section 6.6.2 */
+
+/* What is read in the middle of a reset means nothing; who looks waits until it is over. */
+TEST_F(device, job_page_is_out_of_reach_during_a_reset)
+{
+	struct watcher watcher = { .job = self->q.job };
+	pthread_t thread;
+	__s64 end;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, watch_the_job_page, &watcher));
+	for (i = 0; i < 5; i++) {
+		__atomic_store_n(&watcher.longest, 0, __ATOMIC_RELAXED);
+		pci_write(self->env.sva[0].bdf, "reset", "1");
+		/* The look that has waited comes back a moment later. */
+		end = sva_now_ms() + SVA_TIMEOUT_MS / 10;
+		while (__atomic_load_n(&watcher.longest, __ATOMIC_RELAXED) < FLR_MS &&
+		       sva_now_ms() < end)
+			sva_relax();
+		EXPECT_LE(FLR_MS, __atomic_load_n(&watcher.longest, __ATOMIC_RELAXED));
+	}
+	__atomic_store_n(&watcher.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+}
+
+/*
+ * Frees page frames that a device writes to, one region after the other, and looks whether it goes
+ * on writing to them. Each region is a job's of its own: one that waits for a page leaves the others.
+ */
+#define THIEF_REGIONS	8
+#define THIEF_PAGES	8
+#define THIEF_LEN	(THIEF_PAGES * PAGE)
+
+struct thief {
+	__u8 *region[THIEF_REGIONS];
+	bool stop;
+	size_t again;
+	int wrong;
+};
+
+static void steal_frames(struct thief *thief, void *region)
+{
+	__u64 freed[THIEF_PAGES], now[THIEF_PAGES];
+	__u8 *other = mmap(ANYWHERE, THIEF_LEN, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	frames_of(region, THIEF_PAGES, freed);
+	madvise(region, THIEF_LEN, MADV_DONTNEED);
+	memset(other, 0xee, THIEF_LEN);
+	frames_of(other, THIEF_PAGES, now);
+	thief->again += frames_in_common(freed, now, THIEF_PAGES);
+	sva_relax();
+	thief->wrong += differs(other, THIEF_LEN, 0xee) != -1;
+	munmap(other, THIEF_LEN);
+}
+
+static void *thief_loop(void *arg)
+{
+	struct thief *thief = arg;
+	int i = 0;
+
+	stay_on_this_cpu();
+	while (!__atomic_load_n(&thief->stop, __ATOMIC_RELAXED))
+		steal_frames(thief, thief->region[i++ % THIEF_REGIONS]);
+	return NULL;
+}
+
+/*
+ * From the moment that the kernel tells a device of no invalidations any more, because it is about
+ * to be reset, it must not write: not even one that has not heard that it is to stop.
+ */
+TEST_F(device, function_that_does_not_stop_writes_nothing_during_its_reset)
+{
+	const char *bdf = self->env.sva[0].bdf;
+	struct sva_queue q[THIEF_REGIONS];
+	struct thief thief = {};
+	pthread_t thread;
+	int i, round;
+
+	self->env.noisy = true;
+	for (i = 0; i < THIEF_REGIONS; i++) {
+		thief.region[i] = anon(THIEF_LEN);
+		start(&q[i], &self->env.sva[0]);
+	}
+	kmsg_mark("SVA-EXPECT", DEAF);
+	if (self->env.sva[0].stall)
+		kmsg_mark("SVA-ALLOW", EVENT_OF_A_STALL);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, thief_loop, &thief));
+	for (round = 0; round < 6; round++) {
+		for (i = 0; i < THIEF_REGIONS; i++)
+			background(&q[i], sva_fill(thief.region[i], THIEF_LEN, 0xdd));
+		pci_listens(bdf, false);
+		pci_write(bdf, "reset", "1");
+		pci_listens(bdf, true);
+		pci_write(bdf, "reset", "1");
+	}
+	__atomic_store_n(&thief.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	if (self->env.sva[0].stall)
+		kmsg_mark("SVA-ALLOW-END", "");
+	kmsg_mark("SVA-EXPECT-END", "");
+	EXPECT_EQ(0, thief.wrong);
+	EXPECT_LE(THIEF_PAGES, thief.again);
+	for (i = 0; i < THIEF_REGIONS; i++)
+		sva_close(&q[i]);
 }
 
 TEST_F(device, abort_ends_a_job)

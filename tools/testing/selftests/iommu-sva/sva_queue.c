@@ -305,7 +305,7 @@ struct sva_result sva_peek(struct sva_queue *queue)
 	return result;
 }
 
-/* While the device is being reset its registers read all ones. */
+/* The registers of a device that has just gone, or is about to be reset, read all ones. */
 static bool job_ended(struct sva_queue *queue)
 {
 	__u32 status = job_read(queue, SVA_DMA_JOB_STATUS);

@@ -31,6 +31,7 @@
 
 #include <linux/magic.h>
 #include <linux/mman.h>
+#include <linux/pci_regs.h>
 #include <linux/userfaultfd.h>
 #include <misc/uacce/uacce.h>
 
@@ -430,6 +431,51 @@ static long smaps_kb(const void *addr, const char *field)
 	return value;
 }
 
+/* The page frame that @addr is in, or 0 if there is none. */
+static __u64 frame_of(const void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 entry = 0;
+
+	if (fd < 0)
+		return 0;
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)addr / PAGE * sizeof(entry)) !=
+	    sizeof(entry))
+		entry = 0;
+	close(fd);
+	/* Present, not swapped */
+	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
+}
+
+static void frames_of(const void *memory, size_t pages, __u64 *frame)
+{
+	size_t i;
+
+	for (i = 0; i < pages; i++)
+		frame[i] = frame_of((const __u8 *)memory + i * PAGE);
+}
+
+/* How many frames of @a are among those of @b. */
+static size_t frames_in_common(const __u64 *a, const __u64 *b, size_t pages)
+{
+	size_t i, j, common = 0;
+
+	for (i = 0; i < pages; i++)
+		for (j = 0; a[i] && j < pages; j++)
+			common += a[i] == b[j];
+	return common;
+}
+
+/* What this thread frees is what it gets next: frames wait on lists of the CPU. */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here);
+}
+
 static int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -537,6 +583,34 @@ static void pci_write_at(struct __test_metadata *_metadata, int line, const char
 }
 
 #define pci_write(...)	pci_write_at(_metadata, __LINE__, __VA_ARGS__)
+
+/*
+ * Memory decoding of a function. Without it, its registers read all ones and hear nothing: it goes
+ * on with what it was told before.
+ */
+static void pci_listens_at(struct __test_metadata *_metadata, int line, const char *bdf,
+			   bool listens)
+{
+	char path[128];
+	__u16 command;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(sizeof(command), pread(fd, &command, sizeof(command), PCI_COMMAND)) {
+		TH_LOG("line %d: %s", line, path);
+	}
+	if (listens)
+		command |= PCI_COMMAND_MEMORY;
+	else
+		command &= ~PCI_COMMAND_MEMORY;
+	ASSERT_EQ(sizeof(command), pwrite(fd, &command, sizeof(command), PCI_COMMAND)) {
+		TH_LOG("line %d: %s", line, path);
+	}
+	close(fd);
+}
+
+#define pci_listens(...)	pci_listens_at(_metadata, __LINE__, __VA_ARGS__)
 
 /* ---- processes ---- */
 
