@@ -464,6 +464,21 @@ static void sva_dma_unlisten(struct sva_dma_queue *sq)
 	sva_dma_drop_eventfd(sq);
 }
 
+/*
+ * What the last owner left in the job page is nobody's business. What he could not write himself, a
+ * start clears, which starts nothing while the channel is not enabled.
+ */
+static void sva_dma_chan_scrub(struct sva_dma *sva, unsigned int channel)
+{
+	unsigned int reg;
+
+	lockdep_assert_held(&sva->lock);
+
+	for (reg = SVA_DMA_JOB_OP; reg < SVA_DMA_JOB_START; reg += 4)
+		writel(0, job_reg(sva, channel, reg));
+	writel(1, job_reg(sva, channel, SVA_DMA_JOB_START));
+}
+
 static int sva_dma_take_channel(struct sva_dma_queue *sq)
 {
 	struct sva_dma *sva = sq->sva;
@@ -474,6 +489,7 @@ static int sva_dma_take_channel(struct sva_dma_queue *sq)
 	for (channel = 0; channel < sva->channels; channel++) {
 		if (sva->chan[channel].owner)
 			continue;
+		sva_dma_chan_scrub(sva, channel);
 		scoped_guard(spinlock_irq, &sva->irq_lock)
 			sva->chan[channel].owner = sq;
 		/* Pairs with the acquires in sva_dma_is_updated() and sva_dma_mmap(). */

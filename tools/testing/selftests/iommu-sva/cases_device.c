@@ -446,6 +446,27 @@ TEST_F(device, function_that_runs_is_stopped_before_the_driver_makes_it_a_master
 	sva_close(&second);
 }
 
+TEST_F(device, job_page_tells_nothing_of_its_last_owner)
+{
+	__u32 reg, channel = self->q.info.channel;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		/* A result and where it came from, or an address that failed */
+		if (!i)
+			run_ok(&self->q, sva_checksum(self->memory, DEV_LEN));
+		else
+			refused(&self->q, sva_copy(self->memory, (void *)8, 8));
+		sva_close(&self->q);
+		start(&self->q, &self->env.sva[0]);
+		ASSERT_EQ(channel, self->q.info.channel);
+		for (reg = 0; reg <= SVA_DMA_JOB_PASSES; reg += 4)
+			EXPECT_EQ(0, *(volatile __u32 *)(self->q.job + reg)) {
+				TH_LOG("round %d: register %#x", i, reg);
+			}
+	}
+}
+
 /* ---- pause ---- */
 
 struct watcher {
