@@ -6,8 +6,13 @@
  * opened it (uacce binds and unbinds), and, once it has been started, one channel of the device.
  * Opening takes no channel, so the number of bonds is not limited by the number of channels. A
  * channel is kept from the first start until the file goes away or the driver lets go of the
- * device, since a mapping of its job page may exist that long. Jobs are submitted by the process
- * through the job page; the driver sees only the start and the stop of a channel and its interrupt.
+ * device, since a mapping of its job page may exist that long; the next owner finds the job page
+ * scrubbed. Jobs are submitted by the process through the job page; the driver sees only the start
+ * and the stop of a channel and its interrupt.
+ *
+ * Whose memory. A queue works on the memory of the process that opened the file, whoever holds the
+ * descriptor. So only that process may start it and map its job page, or one with CAP_SYS_RAWIO,
+ * which may choose any PASID anyway.
  *
  * Who stops what before unbind. uacce calls stop_queue() before it unbinds, on close, on
  * UACCE_CMD_PUT_Q and in uacce_remove(). stop_queue() returns when the device issues nothing more
@@ -69,6 +74,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
@@ -151,6 +157,7 @@ struct sva_dma {
  * @sva: the device
  * @uq: uacce's side
  * @node: in sva_dma.queues
+ * @mm: of the process that opened the file; only compared
  * @channel: channel number or -1; set once, and read by poll and mmap without sva_dma.lock
  * @flags: SVA_DMA_CHAN_NO_PRI or 0; sva_dma.lock
  * @pasid: what the channel uses: the bond's, unless SVA_DMA_IOC_PASID said otherwise; sva_dma.lock
@@ -166,6 +173,7 @@ struct sva_dma_queue {
 	struct sva_dma *sva;
 	struct uacce_queue *uq;
 	struct list_head node;
+	struct mm_struct *mm;
 	int channel;
 	u32 flags;
 	u32 pasid;
@@ -402,6 +410,8 @@ static int sva_dma_get_queue(struct uacce_device *uacce, unsigned long pasid,
 	sq->pasid = pasid;
 	spin_lock_init(&sq->fault_lock);
 	INIT_KFIFO(sq->faults);
+	sq->mm = current->mm;
+	mmgrab(sq->mm);
 	q->priv = sq;
 	guard(mutex)(&sva->lock);
 	list_add(&sq->node, &sva->queues);
@@ -499,11 +509,20 @@ static int sva_dma_take_channel(struct sva_dma_queue *sq)
 	return -EBUSY;
 }
 
+/* May the caller make the device work on the memory of the process that opened the file? */
+static bool sva_dma_may_use(struct sva_dma_queue *sq)
+{
+	return current->mm == sq->mm || capable(CAP_SYS_RAWIO);
+}
+
 static int sva_dma_start_queue(struct uacce_queue *q)
 {
 	struct sva_dma_queue *sq = q->priv;
 	struct sva_dma *sva = sq->sva;
 	int ret;
+
+	if (!sva_dma_may_use(sq))
+		return -EPERM;
 
 	guard(mutex)(&sva->lock);
 
@@ -547,6 +566,7 @@ static void sva_dma_put_queue(struct uacce_queue *q)
 	/* uacce unbinds next. */
 	sva_dma_unlisten(sq);
 	q->priv = NULL;
+	mmdrop(sq->mm);
 	kfree(sq);
 }
 
@@ -606,6 +626,8 @@ static int sva_dma_mmap(struct uacce_queue *q, struct vm_area_struct *vma,
 	/* A job page must not show a part of its neighbour's. */
 	BUILD_BUG_ON(PAGE_SIZE > SVA_DMA_JOB_STRIDE);
 
+	if (!sva_dma_may_use(sq))
+		return -EPERM;
 	if (qfr->type != UACCE_QFRT_MMIO || vma->vm_end - vma->vm_start != PAGE_SIZE ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;

@@ -4,7 +4,8 @@
  *
  * UACCE_CMD_START_Q takes a channel, gives it the PASID of the process that opened the file and
  * enables it; the channel stays with the file until the file is closed, because the job page may
- * be mapped. UACCE_CMD_PUT_Q stops the channel; it can be started again.
+ * be mapped. UACCE_CMD_PUT_Q stops the channel; it can be started again. Starting and mapping fail
+ * with -EPERM in another process than that which opened the file, unless it has CAP_SYS_RAWIO.
  *
  * poll() says EPOLLIN when the latest job has ended, EPOLLERR | EPOLLHUP when no device will end it.
  */

@@ -467,6 +467,43 @@ TEST_F(device, job_page_tells_nothing_of_its_last_owner)
 	}
 }
 
+/* What an ordinary program can do with a queue of another's: leave it alone. */
+static int use_the_others_queue(int unstarted, int unmapped)
+{
+	if (setgid(65534) || setuid(65534))
+		return 1;
+	if (!ioctl(unstarted, UACCE_CMD_START_Q) || errno != EPERM)
+		return 2;
+	if (mmap(ANYWHERE, PAGE, RW, MAP_SHARED, unmapped, 0) != MAP_FAILED || errno != EPERM)
+		return 3;
+	return 0;
+}
+
+TEST_F(device, queue_is_for_the_process_that_opened_it)
+{
+	struct sva_queue other;
+	pid_t child;
+	int status;
+
+	ASSERT_EQ(0, sva_open(&other, &self->env.sva[0]));
+	ASSERT_EQ(0, munmap((void *)self->q.job, PAGE));
+	self->q.job = NULL;
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(use_the_others_queue(other.fd, self->q.fd));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+
+	ASSERT_EQ(0, sva_start(&other));
+	run_ok(&other, sva_fill(self->memory, DEV_LEN, 0x77));
+	ASSERT_EQ(0, sva_stop(&self->q));
+	ASSERT_EQ(0, sva_start(&self->q));
+	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x78));
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 0x78));
+	sva_close(&other);
+}
+
 /* ---- pause ---- */
 
 struct watcher {
