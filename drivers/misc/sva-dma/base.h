@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the driver uses of the SVA core that a kernel without that core lacks. There nobody is told
- * of faults and a page request may take for ever; everything else works.
+ * of faults, a page request may take for ever, and answers may come after a reset or a loss of
+ * power; everything else works.
  */
 #ifndef _SVA_DMA_BASE_H
 #define _SVA_DMA_BASE_H
@@ -42,6 +43,14 @@ static inline void iommu_sva_unlisten(struct iommu_sva *handle,
 static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void iopf_quiesce_device(struct device *dev)
+{
+}
+
+static inline void iopf_resume_device(struct device *dev)
+{
 }
 
 #endif /* _SVA_DMA_BASE_H */

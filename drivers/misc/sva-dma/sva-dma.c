@@ -21,11 +21,12 @@
  * waited for (sva_dma_silence()); and a function-level reset is scheduled. Page requests are
  * messages, which bus mastering does not stop: those that come between unbind and reset are strays.
  *
- * Reset. reset_prepare() stops all channels and takes bus mastering away, even
+ * Pause: reset and suspend. reset_prepare() stops all channels and takes bus mastering away, even
  * from a device that does not obey. Then the PCI core has iopf_quiesce_device() answer all page
  * requests, so that no answer arrives for a group that the reset made the device forget, resets,
  * and calls iopf_resume_device(). reset_done() gives each started queue its channel, PASID and
- * ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. In between no register is touched and no job page is mapped:
+ * ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. Suspend and resume do
+ * the same around a loss of power. In between no register is touched and no job page is mapped:
  * who touches one tries again until that is over.
  *
  * From owner to owner. probe() takes nothing for granted: it stops what runs, or resets the
@@ -74,6 +75,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -102,7 +104,7 @@
  * enum sva_dma_state - may registers be touched?
  * @SVA_DMA_LEFT: no; probe() has not got that far, or remove() or shutdown() has begun
  * @SVA_DMA_READY: yes
- * @SVA_DMA_PAUSED: no, between reset_prepare() and reset_done()
+ * @SVA_DMA_PAUSED: no, between reset_prepare() and reset_done(), or suspend and resume
  * @SVA_DMA_STUCK: no; a channel did not stop, and a reset is on its way
  * @SVA_DMA_FAILED: no; the device did not come out of a pause as it should
  */
@@ -930,6 +932,26 @@ static const struct pci_error_handlers sva_dma_err_handlers = {
 	.reset_done = sva_dma_reset_done,
 };
 
+/*
+ * As around a reset. Configuration space, ATS, PASID and PRI included, is the PCI core's to save
+ * and restore; bonds and PASIDs are the kernel's, and stay.
+ */
+static int sva_dma_suspend(struct device *dev)
+{
+	sva_dma_pause(dev_get_drvdata(dev));
+	iopf_quiesce_device(dev);
+	return 0;
+}
+
+static int sva_dma_resume(struct device *dev)
+{
+	iopf_resume_device(dev);
+	sva_dma_go_on(dev_get_drvdata(dev));
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(sva_dma_pm_ops, sva_dma_suspend, sva_dma_resume);
+
 static ssize_t fault_time_limit_ms_show(struct device *dev, struct device_attribute *attr,
 					char *buf)
 {
@@ -1157,6 +1179,7 @@ static struct pci_driver sva_dma_driver = {
 	.shutdown = sva_dma_shutdown,
 	.err_handler = &sva_dma_err_handlers,
 	.dev_groups = sva_dma_groups,
+	.driver.pm = pm_sleep_ptr(&sva_dma_pm_ops),
 };
 module_pci_driver(sva_dma_driver);
 
