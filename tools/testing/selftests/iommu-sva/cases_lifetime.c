@@ -531,6 +531,7 @@ TEST_F(lifetime, abandoned_faults_do_not_use_up_the_device)
 {
 	__u8 *stuck = anon(PAGE);
 	struct sva_job job = sva_fill(stuck, 8, 1);
+	__s64 end = sva_now_ms() + 2 * SVA_TIMEOUT_MS;
 	struct sva_dma_counters counters;
 	struct sva_queue q;
 	struct peer peer;
@@ -542,7 +543,8 @@ TEST_F(lifetime, abandoned_faults_do_not_use_up_the_device)
 		sva_submit(&q, &job);
 		do {
 			ASSERT_EQ(0, sva_counters(&q, &counters));
-		} while (!counters.pri_pending && sva_peek(&q).status == SVA_DMA_RUNNING);
+		} while (!counters.pri_pending && sva_peek(&q).status == SVA_DMA_RUNNING &&
+			 sva_now_ms() < end);
 		ASSERT_EQ(1, counters.pri_pending);
 		sva_close(&q);
 	}
