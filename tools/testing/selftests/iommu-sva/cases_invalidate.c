@@ -457,100 +457,183 @@ TEST_F(invalidate, merged_pages_part_when_the_device_writes)
 }
 
 /*
- * Mappings come and go at random while two devices write. Everything written to slot s of the
- * arena is the byte s + 1: a write through a stale translation puts a foreign byte into a slot.
+ * Mappings come and go at random while two devices write. What is written to a slot of the arena
+ * are words that name the slot and the round: a write through a stale translation puts a foreign
+ * word into a slot, a late one a word of a round that is over, and one that is lost leaves a gap.
  */
 #define CHURN_SLOTS	32
 #define CHURN_SLOT_LEN	(8 * PAGE)
+#define CHURN_WORDS	(CHURN_SLOT_LEN / 8)
+#define CHURN_JOBS	200
+
+struct churn_slot {
+	__u64 *memory;
+	__u32 changes;		/* odd while the process changes the mapping or the memory */
+	__u32 oldest;		/* earlier rounds were over when the slot was last overwritten */
+};
 
 struct churner {
-	__u8 *arena;
-	int rounds;
+	struct churn_slot slot[CHURN_SLOTS];
+	__u32 round;		/* the jobs of all earlier ones have ended */
+	bool stop;
 	int wrong;
 };
 
-static bool slot_is_clean(const __u8 *memory, __u8 tag)
+static __u64 churn_word(__u32 slot, __u32 round)
 {
+	return (__u64)round << 32 | (slot + 1);
+}
+
+/* Each word is zero, or one of this slot and of a round that it may be of. */
+static bool slot_is_clean(struct churner *churner, __u32 slot)
+{
+	struct churn_slot *s = &churner->slot[slot];
+	__u64 word;
 	size_t i;
 
-	for (i = 0; i < CHURN_SLOT_LEN; i += 8)
-		if (memory[i] && memory[i] != tag)
+	for (i = 0; i < CHURN_WORDS; i++) {
+		word = *(volatile __u64 *)&s->memory[i];
+		if (word && ((__u32)word != slot + 1 || word >> 32 < s->oldest ||
+			     word >> 32 > __atomic_load_n(&churner->round, __ATOMIC_SEQ_CST)))
 			return false;
+	}
 	return true;
+}
+
+static void overwrite_slot(struct churner *churner, __u32 slot)
+{
+	struct churn_slot *s = &churner->slot[slot];
+	size_t i;
+
+	s->oldest = __atomic_load_n(&churner->round, __ATOMIC_SEQ_CST);
+	for (i = 0; i < CHURN_WORDS; i++)
+		s->memory[i] = churn_word(slot, s->oldest);
+}
+
+static void change_slot(struct churner *churner, __u32 slot, __u32 how)
+{
+	void *memory = churner->slot[slot].memory;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+	switch (how) {
+	case 0:
+		munmap(memory, CHURN_SLOT_LEN);
+		mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
+		break;
+	case 1:
+		madvise(memory, CHURN_SLOT_LEN, MADV_DONTNEED);
+		break;
+	case 2:
+		mprotect(memory, CHURN_SLOT_LEN, PROT_READ);
+		churner->wrong += !slot_is_clean(churner, slot);
+		mprotect(memory, CHURN_SLOT_LEN, RW);
+		break;
+	case 3:
+		overwrite_slot(churner, slot);
+		break;
+	default:
+		mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
+	}
 }
 
 static void *churn(void *arg)
 {
 	struct churner *churner = arg;
 	__u32 seed = 20241117;
-	int i;
 
-	for (i = 0; i < churner->rounds; i++) {
+	while (!__atomic_load_n(&churner->stop, __ATOMIC_SEQ_CST)) {
 		__u32 slot = next_random(&seed) % CHURN_SLOTS;
-		__u8 *memory = churner->arena + slot * CHURN_SLOT_LEN;
-		int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+		__u32 how = next_random(&seed) % 6;
 
-		switch (next_random(&seed) % 6) {
-		case 0:
-			munmap(memory, CHURN_SLOT_LEN);
-			mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
-			break;
-		case 1:
-			madvise(memory, CHURN_SLOT_LEN, MADV_DONTNEED);
-			break;
-		case 2:
-			mprotect(memory, CHURN_SLOT_LEN, PROT_READ);
-			churner->wrong += !slot_is_clean(memory, slot + 1);
-			mprotect(memory, CHURN_SLOT_LEN, RW);
-			break;
-		case 3:
-			memset(memory, slot + 1, CHURN_SLOT_LEN);
-			break;
-		case 4:
-			mmap(memory, CHURN_SLOT_LEN, RW, flags, -1, 0);
-			break;
-		default:
-			churner->wrong += !slot_is_clean(memory, slot + 1);
+		if (how == 5) {
+			churner->wrong += !slot_is_clean(churner, slot);
+			continue;
 		}
+		__atomic_add_fetch(&churner->slot[slot].changes, 1, __ATOMIC_SEQ_CST);
+		change_slot(churner, slot, how);
+		__atomic_add_fetch(&churner->slot[slot].changes, 1, __ATOMIC_SEQ_CST);
 	}
 	return NULL;
 }
 
+/* A job on a slot. */
+struct churn_job {
+	__u32 slot;
+	__u32 changes;		/* as they were before */
+};
+
+static void churn_submit(struct churner *churner, struct sva_queue *q, struct churn_job *cj,
+			 __u32 *seed)
+{
+	struct sva_job job = { .op = SVA_DMA_OP_FILL, .len = CHURN_SLOT_LEN };
+
+	cj->slot = next_random(seed) % CHURN_SLOTS;
+	cj->changes = __atomic_load_n(&churner->slot[cj->slot].changes, __ATOMIC_SEQ_CST);
+	job.dst = (uintptr_t)churner->slot[cj->slot].memory;
+	job.arg0 = churn_word(cj->slot, churner->round);
+	job.op |= sva_group(1 + next_random(seed) % 8);
+	sva_submit(q, &job);
+}
+
+/* Whether the job was left alone from before it began until now; if so, whether all is there. */
+static bool churn_look(struct churner *churner, const struct churn_job *cj, bool *lost)
+{
+	const struct churn_slot *s = &churner->slot[cj->slot];
+	bool there = true;
+	size_t i;
+
+	for (i = 0; i < CHURN_WORDS; i++)
+		there &= *(volatile __u64 *)&s->memory[i] ==
+			 churn_word(cj->slot, churner->round);
+	if (cj->changes & 1 || __atomic_load_n(&s->changes, __ATOMIC_SEQ_CST) != cj->changes)
+		return false;
+	*lost |= !there;
+	return true;
+}
+
 TEST_F(invalidate, churn_of_mappings_under_two_devices)
 {
-	struct churner churner = { .rounds = 1000 };
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	struct churner churner = {};
+	struct churn_job job[2];
 	struct sva_result result;
 	struct sva_queue q[2];
 	pthread_t thread;
 	__u32 seed = 99;
-	int jobs, i, done = 0;
+	int i, done = 0, looked = 0;
+	bool lost = false;
+	__u8 *arena;
 
-	churner.arena = anon(CHURN_SLOTS * CHURN_SLOT_LEN);
+	arena = anon(CHURN_SLOTS * CHURN_SLOT_LEN);
+	for (i = 0; i < CHURN_SLOTS; i++)
+		churner.slot[i].memory = (__u64 *)(arena + i * CHURN_SLOT_LEN);
 	for (i = 0; i < 2; i++)
 		start(&q[i], &self->env.sva[i]);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &churner));
-	for (jobs = 0; jobs < 150; jobs++) {
-		for (i = 0; i < 2; i++) {
-			__u32 slot = next_random(&seed) % CHURN_SLOTS;
-			struct sva_job job = sva_fill(churner.arena + slot * CHURN_SLOT_LEN,
-						      CHURN_SLOT_LEN, slot + 1);
-
-			job.op |= sva_group(1 + next_random(&seed) % 8);
-			sva_submit(&q[i], &job);
-		}
+	/* Until enough have got through, and enough of those were left alone */
+	while ((done < CHURN_JOBS || looked < CHURN_JOBS / 10) && sva_now_ms() < end) {
+		__atomic_add_fetch(&churner.round, 1, __ATOMIC_SEQ_CST);
+		for (i = 0; i < 2; i++)
+			churn_submit(&churner, &q[i], &job[i], &seed);
 		for (i = 0; i < 2; i++) {
 			result = sva_wait(&q[i]);
 			ASSERT_TRUE(result.status == SVA_DMA_DONE || is_refusal(result.status)) {
 				TH_LOG("%s", sva_status_name(result.status));
 			}
-			done += result.status == SVA_DMA_DONE;
+			if (result.status != SVA_DMA_DONE)
+				continue;
+			done++;
+			looked += churn_look(&churner, &job[i], &lost);
 		}
 	}
+	__atomic_store_n(&churner.stop, true, __ATOMIC_SEQ_CST);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
-	EXPECT_LT(150, done);
+	EXPECT_LE(CHURN_JOBS, done);
+	EXPECT_LE(CHURN_JOBS / 10, looked);
+	EXPECT_FALSE(lost);
 	EXPECT_EQ(0, churner.wrong);
 	for (i = 0; i < CHURN_SLOTS; i++)
-		EXPECT_TRUE(slot_is_clean(churner.arena + i * CHURN_SLOT_LEN, i + 1));
+		EXPECT_TRUE(slot_is_clean(&churner, i));
 	for (i = 0; i < 2; i++)
 		sva_close(&q[i]);
 }

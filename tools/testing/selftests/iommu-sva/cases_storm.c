@@ -3,8 +3,9 @@
  * Devices and processes that go away in the middle of a storm of page requests.
  *
  * A round of the storm: two processes bind one device; each runs two queues that ask for pages as
- * fast as they are taken away again. When both are at it, something ends: a process, its memory,
- * its bonds, or the device under them. Then all is verified: what the processes saw, that each
+ * fast as they are taken away again, and write words that name the round, the process and the
+ * queue. When both are at it, something ends: a process, its memory, its bonds, or the device under
+ * them. Then all is verified: what the processes saw, that no word was another's, that each
  * group was answered once, that the channels are back, that a fresh bond works, that the kernel
  * logged nothing and no device used a PASID without a bond. A bystander on the second device
  * notices nothing of it all.
@@ -34,10 +35,18 @@ static const char * const storm_end_name[STORM_ENDS] = {
 	"exit", "kill", "munmap", "unbind", "FLR", "driver unbind", "remove and rescan",
 };
 
+/* Which process of which round. */
+struct storm_who {
+	const struct sva_device *device;
+	__u32 round;
+	__u16 peer;
+};
+
 struct storm {
 	struct sva_queue q[STORM_QUEUES];
 	struct churn churn;
 	__u8 *memory;
+	struct storm_who who;
 };
 
 static void storm_open(struct storm *s, const struct sva_device *device)
@@ -50,13 +59,30 @@ static void storm_open(struct storm *s, const struct sva_device *device)
 	}
 }
 
+/* Its first byte is not zero, see churn_loop(). */
+static __u64 storm_word(const struct storm *s, int queue)
+{
+	return (__u64)s->who.round << 32 | (__u64)s->who.peer << 16 | (queue + 1);
+}
+
+/* Nobody else's word, nor one of an earlier round, has got into the memory. */
+static void storm_is_own(const struct storm *s)
+{
+	const volatile __u64 *word = (const volatile __u64 *)s->memory;
+	size_t i;
+
+	for (i = 0; i < STORM_LEN / 8; i++)
+		CHECK(!word[i] || word[i] == storm_word(s, 0) || word[i] == storm_word(s, 1));
+}
+
 static void storm_submit(struct storm *s)
 {
 	int i;
 
 	for (i = 0; i < STORM_QUEUES; i++) {
-		struct sva_job job = sva_fill(s->memory, STORM_LEN, 0x5a);
+		struct sva_job job = sva_fill(s->memory, STORM_LEN, 0);
 
+		job.arg0 = storm_word(s, i);
 		job.op |= sva_group(1 + 3 * i);
 		job.repeat = SVA_FOREVER;
 		sva_submit(&s->q[i], &job);
@@ -101,6 +127,7 @@ static void storm_unmaps(struct storm *s)
 	int i;
 
 	churn_end(&s->churn);
+	storm_is_own(s);
 	CHECK(!munmap(s->memory, STORM_LEN));
 	for (i = 0; i < STORM_QUEUES; i++)
 		CHECK(is_refusal(sva_wait(&s->q[i]).status));
@@ -112,6 +139,7 @@ static void storm_unbinds(struct storm *s, const struct sva_device *device)
 {
 	storm_close(s);
 	churn_end(&s->churn);
+	storm_is_own(s);
 	storm_open(s, device);
 	storm_works(s, 0x22);
 }
@@ -122,6 +150,7 @@ static void storm_was_reset(struct storm *s)
 	int i;
 
 	churn_end(&s->churn);
+	storm_is_own(s);
 	for (i = 0; i < STORM_QUEUES; i++)
 		CHECK(sva_peek(&s->q[i]).status == SVA_DMA_IDLE);
 	storm_works(s, 0x23);
@@ -134,6 +163,7 @@ static void storm_lost_its_device(struct storm *s)
 	int i;
 
 	churn_end(&s->churn);
+	storm_is_own(s);
 	for (i = 0; i < STORM_QUEUES; i++) {
 		CHECK(probe(s->q[i].job + SVA_DMA_JOB_STATUS) == SIGBUS);
 		CHECK(sva_counters(&s->q[i], &counters) == -ENXIO);
@@ -144,8 +174,8 @@ static void storm_lost_its_device(struct storm *s)
 
 static int storm_process(struct line line, void *arg)
 {
-	struct storm s = { .memory = storm_memory() };
-	const struct sva_device *device = arg;
+	struct storm s = { .memory = storm_memory(), .who = *(struct storm_who *)arg };
+	const struct sva_device *device = s.who.device;
 	__u32 end;
 
 	storm_open(&s, device);
@@ -182,12 +212,14 @@ static int storm_process(struct line line, void *arg)
  * @bystander: a queue of the second device, whose job never ends
  * @bdf: the first device's PCI address
  * @strays: uses of a PASID without a bond that the first device is known for
+ * @round: the present one
  */
 struct storm_site {
 	struct sva_env env;
 	struct sva_queue bystander;
 	char bdf[32];
 	long strays;
+	__u32 round;
 };
 
 FIXTURE(storm) {
@@ -291,11 +323,14 @@ static void storm_is_over(struct __test_metadata *_metadata, struct storm_site *
 static void storm_round(struct __test_metadata *_metadata, struct storm_site *site, __u32 end,
 			__u32 *state)
 {
+	struct storm_who who = { .device = &site->env.sva[0], .round = ++site->round };
 	struct peer peer[STORM_PEERS];
 	int i, status;
 
-	for (i = 0; i < STORM_PEERS; i++)
-		peer_start(_metadata, &peer[i], storm_process, &site->env.sva[0]);
+	for (i = 0; i < STORM_PEERS; i++) {
+		who.peer = i + 1;
+		peer_start(_metadata, &peer[i], storm_process, &who);
+	}
 	for (i = 0; i < STORM_PEERS; i++)
 		ASSERT_TRUE(await(peer[i].line));
 	storm_strikes(_metadata, site, end, peer, state);
@@ -354,6 +389,7 @@ TEST_F(storm, slot_is_powered_off_under_a_storm)
 {
 	char path[128], bdf[32], address[32];
 	struct storm_site *site = &self->site;
+	struct storm_who who = { .device = &site->env.spare, .round = 1, .peer = 1 };
 	__u32 end = STORM_REMOVE;
 	struct peer peer;
 	glob_t slots;
@@ -366,7 +402,7 @@ TEST_F(storm, slot_is_powered_off_under_a_storm)
 		TH_LOG("no third sva-dma device: this case uses it up");
 	}
 	snprintf(bdf, sizeof(bdf), "%s", site->env.spare.bdf);
-	peer_start(_metadata, &peer, storm_process, &site->env.spare);
+	peer_start(_metadata, &peer, storm_process, &who);
 	ASSERT_TRUE(await(peer.line));
 
 	/* A slot's address is that of the device in it, without the function. */
