@@ -331,6 +331,7 @@ TEST_F(invalidate, munmap_inside_a_huge_page_spares_its_neighbours)
 	ASSERT_EQ(0, madvise(huge, HUGE_PAGE, MADV_HUGEPAGE));
 	run_ok(&self->q, sva_fill(huge, HUGE_PAGE, 0x15));
 	ASSERT_EQ(HUGE_PAGE / KiB, smaps_kb(huge, "AnonHugePages"));
+	EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, HUGE_PAGE, 1);
 	ASSERT_EQ(0, munmap(hole, PAGE));
 	refused(&self->q, sva_checksum(hole, 8));
 	run_ok(&self->q, sva_fill(hole - PAGE, PAGE, 0x16));

@@ -179,6 +179,9 @@ TEST_F(memory, hugetlb_pages)
 	}
 	run_ok(&self->q, sva_fill(huge, len, 0x21));
 	EXPECT_EQ(-1, differs(huge, len, 0x21));
+	/* With larger pages it is contiguous ones, which the IOMMU need not take together. */
+	if (PAGE == 4 * KiB)
+		EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, len, len / HUGETLB_PAGE);
 	pattern(huge + HUGETLB_PAGE, HUGETLB_PAGE, 5);
 	EXPECT_EQ(sva_fnv1a(huge, 2 * HUGETLB_PAGE),
 		  run_ok(&self->q, sva_checksum(huge, 2 * HUGETLB_PAGE)).value);
@@ -199,6 +202,7 @@ TEST_F(memory, transparent_huge_page_comes_by_one_request)
 	EXPECT_EQ(HUGE_PAGE / KiB, smaps_kb(huge, "AnonHugePages"));
 	EXPECT_GE(before + 2, counter(_metadata, &self->q, env_served(&self->env)));
 	EXPECT_EQ(-1, differs(huge, HUGE_PAGE, 0x42));
+	EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, HUGE_PAGE, 1);
 	EXPECT_EQ(-1, differs(huge + HUGE_PAGE, HUGE_PAGE, 0));
 }
 
@@ -217,6 +221,7 @@ TEST_F(memory, small_pages_collapse_under_the_device)
 		EXPECT_EQ(-1, differs(huge, HUGE_PAGE, i - 1));
 		run_ok(&self->q, sva_fill(huge, HUGE_PAGE, i));
 		EXPECT_EQ(-1, differs(huge, HUGE_PAGE, i));
+		EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, HUGE_PAGE, 1);
 		ASSERT_EQ(0, mprotect(huge + 5 * PAGE, PAGE, PROT_READ));
 		ASSERT_EQ(0, mprotect(huge + 5 * PAGE, PAGE, RW));
 	}
@@ -231,7 +236,9 @@ TEST_F(memory, huge_page_splits_under_the_device)
 		SKIP(return, NO_ROOM);
 	ASSERT_EQ(0, madvise(huge, HUGE_PAGE, MADV_HUGEPAGE));
 	run_ok(&self->q, sva_fill(huge, HUGE_PAGE, 0x10));
+	EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, HUGE_PAGE, 1);
 	ASSERT_EQ(0, mprotect(hole, PAGE, PROT_READ));
+	EXPECT_ATC_ENTRIES(&self->env, &self->q, huge, HUGE_PAGE, HUGE_PAGE / PAGE);
 
 	refused(&self->q, sva_fill(hole, PAGE, 0x20));
 	run_ok(&self->q, sva_fill(huge, hole - huge, 0x20));

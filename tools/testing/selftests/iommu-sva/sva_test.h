@@ -339,6 +339,37 @@ static __u64 counter(struct __test_metadata *_metadata, struct sva_queue *q, int
 	return now.value[which];
 }
 
+/*
+ * How many entries of the ATC hold @len bytes at @addr, which are there and writable: as many as it
+ * takes translation requests to fill an empty ATC. An invalidation in between, of pages that the
+ * kernel moves, spoils the count: again.
+ */
+static __u64 atc_entries(struct __test_metadata *_metadata, struct sva_queue *q,
+			 const void *addr, size_t len)
+{
+	struct sva_dma_counters before, after;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, sva_control(q, SVA_DMA_CTRL_DROP_ATC));
+		ASSERT_EQ(0, sva_counters(q, &before));
+		run_ok(q, sva_checksum(addr, len));
+		ASSERT_EQ(0, sva_counters(q, &after));
+		if (before.value[SVA_DMA_CNT_INV_ENTRIES] == after.value[SVA_DMA_CNT_INV_ENTRIES])
+			break;
+	}
+	return after.value[SVA_DMA_CNT_ATS_REQUESTS] - before.value[SVA_DMA_CNT_ATS_REQUESTS];
+}
+
+/* A device that stalls has no ATC. */
+#define EXPECT_ATC_ENTRIES(env, q, addr, len, wanted) do {				\
+	if (!(env)->sva[0].stall) {							\
+		EXPECT_EQ(wanted, atc_entries(_metadata, q, addr, len)) {		\
+			TH_LOG("line %d: translations of another size", __LINE__);	\
+		}									\
+	}										\
+} while (0)
+
 /* ---- memory ---- */
 
 static void *anon_at(struct __test_metadata *_metadata, size_t len, int prot)
