@@ -24,10 +24,10 @@
  * CPUs busy with lanes of others that never end. These end their batch as soon as there is such a
  * lane on their workqueue, and queue themselves behind it.
  *
- * Room for all. A workqueue works on so many items at a time, and a lane may be stuck for ever: lanes
- * of processes that do nothing but hang must not keep another one's from starting. So a workqueue has
- * no more services than it can run the lanes of, and another one is made for the next. The time limit
- * has a workqueue apart.
+ * Room for all. A workqueue works on so many items at a time, and a lane may be stuck for ever:
+ * lanes of processes that do nothing but hang must not keep another one's from starting. So a
+ * workqueue has no more services than it can run the lanes of, and another one is made for the
+ * next. The time limit has a workqueue apart.
  *
  * One page, many requests. Groups of a single request for the same page and access hang on the
  * first of them, whichever device they came from, and are done with it if it succeeds. If it is
@@ -57,10 +57,10 @@
  * requests outstanding, and some more for answers on their way; of these there are never more than
  * that, whoever sends them. So a device that keeps to its credits is never refused, whatever the
  * order in which its answers come and slots become free. (A handler that keeps groups to itself
- * lets go of them as soon as they are answered.) A slot holds a group or a partial. If none is free, the oldest partial goes: partials are the only
- * requests that a device can send without end. A group that has lost a page is served without it;
- * the device asks again. If there is no partial either, the device has exceeded its allowance and
- * is answered Invalid Request.
+ * lets go of them as soon as they are answered.) A slot holds a group or a partial. If none is
+ * free, the oldest partial goes: partials are the only requests that a device can send without
+ * end. A group that has lost a page is served without it; the device asks again. If there is no
+ * partial either, the device has exceeded its allowance and is answered Invalid Request.
  *
  * Locks:
  *
@@ -105,8 +105,8 @@
 #define IOPF_MAX_CREDITS	2048
 #define IOPF_ALL_IDLE		GENMASK(IOPF_LANES - 1, 0)
 /*
- * Slots beyond the credits: for answers that are being sent. A device may use a credit again as soon
- * as it has the answer, and that is before the slot is back.
+ * Slots beyond the credits: for answers that are being sent. A device may use a credit again as
+ * soon as it has the answer, and that is before the slot is back.
  */
 #define IOPF_SPARE_SLOTS	IOPF_BATCH
 
@@ -159,8 +159,10 @@ enum iopf_line {
 
 #define iopf_warn(idev, line, ...)					\
 	do {								\
-		if (__ratelimit(&(idev)->lines[IOPF_LINE_##line]))	\
-			dev_warn((idev)->fp.dev, __VA_ARGS__);		\
+		struct iopf_device *_dev = (idev);			\
+									\
+		if (__ratelimit(&_dev->lines[IOPF_LINE_##line]))	\
+			dev_warn(_dev->fp.dev, __VA_ARGS__);		\
 	} while (0)
 
 /**
@@ -1087,7 +1089,9 @@ static void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot,
 		refs->svc[refs->nr++] = iopf_put_slots(idev, slot);
 }
 
-/* Sends the answers to the first @todo of the claimed groups in @mine, which count as on the wire. */
+/*
+ * Sends the answers to the first @todo of the claimed groups in @mine, which count as on the wire.
+ */
 static void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine, unsigned int todo)
 {
 	/* What is not used is not cleared: most batches are short. */
@@ -1201,8 +1205,8 @@ static struct iopf_device *iopf_lane_done_device(struct iopf_lane *lane)
 }
 
 /*
- * Claims what a lane has done for a device, as much as may be sent now. Returns how many answers that
- * is, which count as on the wire.
+ * Claims what a lane has done for a device, as much as may be sent now. Returns how many answers
+ * that is, which count as on the wire.
  */
 static unsigned int iopf_lane_claim(struct iopf_lane *lane, struct iopf_device *idev,
 				    struct list_head *mine)

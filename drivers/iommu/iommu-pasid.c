@@ -11,8 +11,8 @@
  * them from everybody: what does not fit makes the device itself unfit to be bound.
  *
  * A device with few PASIDs would lose all of them to a few others that stray. If there is nothing
- * else, it is given a number that others use: where it is attached, nobody does. In return these are
- * not bound to that process until their quarantine is over.
+ * else, it is given a number that others use: where it is attached, nobody does. In return these
+ * are not bound to that process until their quarantine is over.
  */
 #include <linux/idr.h>
 #include <linux/iommu.h>
@@ -160,8 +160,8 @@ static struct pasid_stray *stray_next(struct pasid_stray *stray, ioasid_t pasid)
 }
 
 /*
- * May nobody have @pasid? With @group, nobody in that group: devices of a group have one PASID table,
- * and strays of others are noted as given, in case they are to be attached.
+ * May nobody have @pasid? With @group, nobody in that group: devices of a group have one PASID
+ * table, and strays of others are noted as given, in case they are to be attached.
  */
 static bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
 {
@@ -248,8 +248,9 @@ static int pasid_search(ioasid_t start, u32 max_pasids, const struct iommu_group
  * @dev: the device that will use it; the PASID fits its width
  *
  * Context: process, may sleep.
- * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no PASID
- * support, none is free that no device of its group uses without being bound, or there is no memory.
+ * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no
+ * PASID support, none is free that no device of its group uses without being bound, or there is
+ * no memory.
  */
 ioasid_t iommu_alloc_global_pasid(struct device *dev)
 {

@@ -201,7 +201,9 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 
 	lockdep_assert_held(&io_mm->lock);
 
-	/* Pointers with tags mean nothing to an IOMMU; and a process with a PASID is refused them. */
+	/*
+	 * Pointers with tags mean nothing to an IOMMU; and a process with a PASID is refused them.
+	 */
 	if (!arch_pgtable_dma_compat(mm))
 		return -EBUSY;
 	if (data) {
@@ -543,9 +545,9 @@ static bool sva_may_lock(struct mm_struct *mm, struct vm_area_struct *vma, unsig
 }
 
 /*
- * expand_stack() asks for the limits of the thread that calls it. That is a worker, a process of its
- * own, whose limits mean nothing to anybody else: while it does so it has those of the process. Of
- * locked memory a worker may have as much as it likes. Drops mmap_lock on failure.
+ * expand_stack() asks for the limits of the thread that calls it. That is a worker, a process of
+ * its own, whose limits mean nothing to anybody else: while it does so it has those of the
+ * process. Of locked memory a worker may have as much as it likes. Drops mmap_lock on failure.
  */
 static struct vm_area_struct *sva_expand_stack(struct mm_struct *mm, struct vm_area_struct *vma,
 					       unsigned long addr)
@@ -628,9 +630,9 @@ static struct vm_area_struct *sva_lock_vma(struct mm_struct *mm, struct iopf_lan
 }
 
 /*
- * Has every thread of the process gone, or been killed? mm_users does not say so: lanes count in it,
- * of which each would keep the others going, and so does whoever looks at the process from outside
- * (/proc, ptrace).
+ * Has every thread of the process gone, or been killed? mm_users does not say so: lanes count in
+ * it, of which each would keep the others going, and so does whoever looks at the process from
+ * outside (/proc, ptrace).
  */
 #ifdef CONFIG_MEMCG
 static void io_mm_count_lane(struct io_mm *io_mm, int nr)
@@ -643,7 +645,9 @@ static bool io_mm_is_dead(struct io_mm *io_mm)
 	struct task_struct *owner;
 
 	guard(rcu)();
-	/* A thread that lets go of the mm hands it on to another one, of any process that has it. */
+	/*
+	 * A thread that lets go of the mm hands it on to another one, of any process that has it.
+	 */
 	owner = rcu_dereference(mm->owner);
 	if (!owner)
 		return true;
@@ -849,8 +853,8 @@ static void sva_serve(struct iopf_lane *lane)
 	io_mm_count_lane(io_mm, 1);
 
 	/*
-	 * Page-cache pages too are charged to the process's group, not to the worker's. A process that
-	 * is dead has none, which io_mm_is_dead() tells afterwards.
+	 * Page-cache pages too are charged to the process's group, not to the worker's. A process
+	 * that is dead has none, which io_mm_is_dead() tells afterwards.
 	 */
 	memcg = get_mem_cgroup_from_mm(mm);
 	old = set_active_memcg(memcg);
@@ -1064,8 +1068,9 @@ static int sva_drain_attachment(struct device *dev, void *data)
 }
 
 /*
- * On error nothing names the bond or the domain any more, though the attachment could be found for a
- * while: by requests of a group's member that was attached, or of a device that uses a stray PASID.
+ * On error nothing names the bond or the domain any more, though the attachment could be found for
+ * a while: by requests of a group's member that was attached, or of a device that uses a stray
+ * PASID.
  */
 static int bond_try_domain(struct sva_bond *bond, struct sva_domain *sdom)
 {

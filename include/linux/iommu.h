@@ -120,9 +120,9 @@ struct iommu_sva_ops {
 			       unsigned int nr);
 
 	/**
-	 * @max_requests: How many page requests hardware lets @dev have outstanding, if that is not
-	 * what its PRI capability says: faults that an IOMMU stalls, for instance. The core has room
-	 * for that many, whatever the number. NULL, or 0: the capability, or a guess.
+	 * @max_requests: How many page requests hardware lets @dev have outstanding, if that is
+	 * not what its PRI capability says: faults that an IOMMU stalls, for instance. The core
+	 * has room for that many, whatever the number. NULL, or 0: the capability, or a guess.
 	 *
 	 * Context: Process, may sleep; when @dev is added to its fault queue.
 	 */

@@ -226,7 +226,7 @@ static void run_work(void *arg)
 	if (rlimit(RLIMIT_STACK) != 16 * PAGE_SIZE || rlimit(RLIMIT_AS) != RLIM_INFINITY)
 		sim_fail("a worker keeps the limits of a process");
 	if (current->memcg_nr_pages_over_high)
-		sim_fail("a worker is to be slowed down for a process that it does not serve any more");
+		sim_fail("a worker is to be slowed down for a process of before");
 	current->work = NULL;
 	wq->running--;
 }

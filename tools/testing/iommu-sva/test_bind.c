@@ -477,7 +477,9 @@ TEST(partial_for_a_bond_that_fails_is_forgotten)
 	narrow->attach_error = 0;
 	vendor_hooks.attaching = NULL;
 	sva = test_bind(narrow, next);
-	/* With the page below BASE, which only the failed bind has asked for, it would be refused. */
+	/*
+	 * With the page below BASE, which only the failed bind has asked for, it would be refused.
+	 */
 	test_answered(vendor_ask(narrow, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);

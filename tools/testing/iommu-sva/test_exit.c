@@ -206,8 +206,8 @@ TEST(root_stays_empty_after_exit)
 }
 
 /*
- * A fault that never ends keeps mm_users, and so does a debugger: that is no reason to go on serving a
- * process which nobody executes any more.
+ * A fault that never ends keeps mm_users, and so does a debugger: that is no reason to go on
+ * serving a process which nobody executes any more.
  */
 static struct vendor_request *ask_page(struct vendor_dev *dev, unsigned int n)
 {

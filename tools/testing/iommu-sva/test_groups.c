@@ -294,8 +294,8 @@ TEST(absurd_credits_are_bounded)
 }
 
 /*
- * A device that keeps to its credits. Whoever answers it stands still when the answers have left: the
- * device has them and asks again, and the slots are not back.
+ * A device that keeps to its credits. Whoever answers it stands still when the answers have left:
+ * the device has them and asks again, and the slots are not back.
  */
 #define HONEST	64
 #define FAR	(BASE + 0x1000000)

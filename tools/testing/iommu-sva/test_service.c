@@ -388,7 +388,9 @@ TEST(time_limit_ends_what_hangs_whoever_else_does)
 		end_hanging(&hanging[i]);
 }
 
-/* Workqueues are made for processes that are, not for those that have been; and go with the last. */
+/*
+ * Workqueues are made for processes that are, not for those that have been; and go with the last.
+ */
 TEST(processes_after_each_other_need_one_workqueue)
 {
 	struct vendor_dev *dev = test_dev();

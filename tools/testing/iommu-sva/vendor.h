@@ -100,7 +100,8 @@ struct vendor_cached {
  * @submissions: page_responses() for it
  * @flushes: how often it was told to forget all translations
  * @attach_error: what set_dev_pasid() returns
- * @max_requests: what the driver says how many requests it may have outstanding; 0: it does not know
+ * @max_requests: what the driver says how many requests it may have outstanding; 0: it does not
+ * know
  */
 struct vendor_dev {
 	struct pci_dev pdev;
