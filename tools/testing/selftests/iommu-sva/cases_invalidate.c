@@ -469,11 +469,12 @@ TEST_F(invalidate, merged_pages_part_when_the_device_writes)
 
 struct churn_slot {
 	__u64 *memory;
-	__u32 changes;		/* odd while the process changes the mapping or the memory */
+	__u32 changes;		/* of the mapping or the memory, by the process */
 	__u32 oldest;		/* earlier rounds were over when the slot was last overwritten */
 };
 
 struct churner {
+	pthread_mutex_t lock;	/* of the mappings, and slot.changes */
 	struct churn_slot slot[CHURN_SLOTS];
 	__u32 round;		/* the jobs of all earlier ones have ended */
 	bool stop;
@@ -550,9 +551,10 @@ static void *churn(void *arg)
 			churner->wrong += !slot_is_clean(churner, slot);
 			continue;
 		}
-		__atomic_add_fetch(&churner->slot[slot].changes, 1, __ATOMIC_SEQ_CST);
+		pthread_mutex_lock(&churner->lock);
+		churner->slot[slot].changes++;
 		change_slot(churner, slot, how);
-		__atomic_add_fetch(&churner->slot[slot].changes, 1, __ATOMIC_SEQ_CST);
+		pthread_mutex_unlock(&churner->lock);
 	}
 	return NULL;
 }
@@ -569,7 +571,9 @@ static void churn_submit(struct churner *churner, struct sva_queue *q, struct ch
 	struct sva_job job = { .op = SVA_DMA_OP_FILL, .len = CHURN_SLOT_LEN };
 
 	cj->slot = next_random(seed) % CHURN_SLOTS;
-	cj->changes = __atomic_load_n(&churner->slot[cj->slot].changes, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&churner->lock);
+	cj->changes = churner->slot[cj->slot].changes;
+	pthread_mutex_unlock(&churner->lock);
 	job.dst = (uintptr_t)churner->slot[cj->slot].memory;
 	job.arg0 = churn_word(cj->slot, churner->round);
 	job.op |= sva_group(1 + next_random(seed) % 8);
@@ -580,22 +584,22 @@ static void churn_submit(struct churner *churner, struct sva_queue *q, struct ch
 static bool churn_look(struct churner *churner, const struct churn_job *cj, bool *lost)
 {
 	const struct churn_slot *s = &churner->slot[cj->slot];
-	bool there = true;
+	bool alone;
 	size_t i;
 
-	for (i = 0; i < CHURN_WORDS; i++)
-		there &= *(volatile __u64 *)&s->memory[i] ==
-			 churn_word(cj->slot, churner->round);
-	if (cj->changes & 1 || __atomic_load_n(&s->changes, __ATOMIC_SEQ_CST) != cj->changes)
-		return false;
-	*lost |= !there;
-	return true;
+	/* While it is held the memory is there. */
+	pthread_mutex_lock(&churner->lock);
+	alone = s->changes == cj->changes;
+	for (i = 0; alone && i < CHURN_WORDS; i++)
+		*lost |= s->memory[i] != churn_word(cj->slot, churner->round);
+	pthread_mutex_unlock(&churner->lock);
+	return alone;
 }
 
 TEST_F(invalidate, churn_of_mappings_under_two_devices)
 {
 	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
-	struct churner churner = {};
+	struct churner churner = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct churn_job job[2];
 	struct sva_result result;
 	struct sva_queue q[2];
