@@ -79,7 +79,7 @@ struct task_struct {
 	struct signal_struct {
 		unsigned int flags;
 		struct rlimit rlim[RLIM_NLIMITS];
-	} signal[1];
+	} own_signal, *signal;
 };
 
 #define SIGNAL_GROUP_EXIT	4

@@ -156,6 +156,7 @@ static void switch_to(struct co *next)
 
 void sim_default_limits(struct task_struct *task)
 {
+	task->signal = &task->own_signal;
 	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
 		task->signal->rlim[i].rlim_cur = RLIM_INFINITY;
 	task->signal->rlim[RLIMIT_STACK].rlim_cur = 16 * PAGE_SIZE;

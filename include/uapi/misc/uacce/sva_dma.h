@@ -89,7 +89,7 @@
 #define   SVA_DMA_STOP			0x00000030	/* STOP of a channel */
 #define   SVA_DMA_STOP_KEEP_ATC		0x00000000	/* is done at once, with a stop marker */
 #define   SVA_DMA_STOP_INSTANT		0x00000010	/* ... and drops the PASID's ATC entries */
-#define   SVA_DMA_STOP_WAIT		0x00000020	/* ... when all is answered, without marker */
+#define   SVA_DMA_STOP_WAIT		0x00000020	/* ... when all is answered; no marker */
 #define   SVA_DMA_STOP_HANG		0x00000030	/* is never done: the job goes on */
 #define   SVA_DMA_LIE			0x00000100	/* page requests beyond the allocation */
 #define SVA_DMA_REG_SLOW_NS		0x064

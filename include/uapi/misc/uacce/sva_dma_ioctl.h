@@ -7,7 +7,8 @@
  * be mapped. UACCE_CMD_PUT_Q stops the channel; it can be started again. Starting and mapping fail
  * with -EPERM in another process than that which opened the file, unless it has CAP_SYS_RAWIO.
  *
- * poll() says EPOLLIN when the latest job has ended, EPOLLERR | EPOLLHUP when no device will end it.
+ * poll() says EPOLLIN when the latest job has ended, EPOLLERR | EPOLLHUP when no device will end
+ * it.
  */
 #ifndef _UAPI_MISC_UACCE_SVA_DMA_IOCTL_H
 #define _UAPI_MISC_UACCE_SVA_DMA_IOCTL_H

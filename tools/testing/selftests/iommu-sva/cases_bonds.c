@@ -381,8 +381,8 @@ TEST_F(bonds, dma_that_goes_on_after_unbind_ends_and_is_logged)
 
 /*
  * VT-d completes a translation request for a PASID without an entry with R=W=0 and reports nothing;
- * what it reports is, among others, a PASID that its table has no room for. With PASIDs of 20 bits there
- * is none: see PASID_BITS in scripts/boot.
+ * what it reports is, among others, a PASID that its table has no room for. With PASIDs of 20 bits
+ * there is none: see PASID_BITS in scripts/boot.
  */
 TEST_F(bonds, dma_fault_of_the_iommu_is_a_stray)
 {

@@ -558,7 +558,8 @@ TEST_F(device, job_page_is_out_of_reach_during_a_reset)
 
 /*
  * Frees page frames that a device writes to, one region after the other, and looks whether it goes
- * on writing to them. Each region is a job's of its own: one that waits for a page leaves the others.
+ * on writing to them. Each region is a job's of its own: one that waits for a page leaves the
+ * others.
  */
 #define THIEF_REGIONS	8
 #define THIEF_PAGES	8

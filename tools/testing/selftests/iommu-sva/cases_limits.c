@@ -212,7 +212,7 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	TH_LOG("%d processes were bound at a time", held);
 }
 
-/* A device that is stopped may keep translations; and while it has no bond nobody invalidates them. */
+/* A device that is stopped may keep translations, and without a bond nobody invalidates them. */
 TEST_F(limits, pasid_used_again_finds_nothing_of_before)
 {
 	__u8 *memory = anon(PAGE);
