@@ -1855,7 +1855,7 @@ static void vtd_irq_work(struct work_struct *work)
 
 static void vtd_ring_fills(struct vtd *vtd, unsigned long options)
 {
-	if (!(options & QI_OPT_WAIT_DRAIN) || vtd->nr > 4)
+	if (!(options & QI_OPT_WAIT_DRAIN) || vtd_submissions(vtd))
 		return;
 	vtd_push_group(vtd, 0x12);
 	schedule_work(&vtd->irq);
