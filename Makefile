@@ -18,7 +18,7 @@ demo:		## set up all it needs and show a device working in a process's own memor
 test:		## run all tests, or those of FILTER=scripts|harness|mutants|fuzz|kunit|qemu|vtd|smmuv3|stall|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/run-tests
 
-test-long:	## what takes hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, all mutants, coverage (FILTER=storm|pages|la57|mutants-all|mutants-qemu|coverage)
+test-long:	## what takes hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, all mutants, coverage (FILTER=storm|hangs|pages|la57|mutants-all|mutants-qemu|coverage)
 	@scripts/run-tests long
 
 test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
