@@ -615,9 +615,7 @@ TEST_F(device, function_that_does_not_stop_writes_nothing_during_its_reset)
 		thief.region[i] = anon(THIEF_LEN);
 		start(&q[i], &self->env.sva[0]);
 	}
-	kmsg_mark("SVA-EXPECT", DEAF);
-	if (self->env.sva[0].stall)
-		kmsg_mark("SVA-ALLOW", EVENT_OF_A_STALL);
+	kmsg_mark("SVA-EXPECT", self->env.sva[0].stall ? DEAF "|" EVENT_OF_A_STALL : DEAF);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, thief_loop, &thief));
 	for (round = 0; round < 6; round++) {
 		for (i = 0; i < THIEF_REGIONS; i++)
@@ -629,8 +627,6 @@ TEST_F(device, function_that_does_not_stop_writes_nothing_during_its_reset)
 	}
 	__atomic_store_n(&thief.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
-	if (self->env.sva[0].stall)
-		kmsg_mark("SVA-ALLOW-END", "");
 	kmsg_mark("SVA-EXPECT-END", "");
 	EXPECT_EQ(0, thief.wrong);
 	EXPECT_LE(THIEF_PAGES, thief.again);

@@ -527,7 +527,7 @@ static int write_text(const char *path, const char *text)
  */
 static void kmsg_mark(const char *what, const char *pattern)
 {
-	char line[128];
+	char line[256];
 
 	snprintf(line, sizeof(line), "%s %s", what, pattern);
 	write_text("/dev/kmsg", line);
