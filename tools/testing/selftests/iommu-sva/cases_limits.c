@@ -184,9 +184,7 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	}
 	held = fill_pasid_space(_metadata, peer, &error, &self->env.sva[0], &last);
 	EXPECT_EQ(-ENOSPC, error);
-	if (stray) {
-		EXPECT_EQ(stray, last);
-	}
+	EXPECT_EQ(stray ?: last, last);
 	EXPECT_LT(200, held);
 	EXPECT_EQ(-ENOSPC, sva_open(&q, &self->env.sva[1]));
 
