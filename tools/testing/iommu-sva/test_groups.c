@@ -340,6 +340,18 @@ static struct mm_struct *wide_mm(unsigned long start)
 	return mm;
 }
 
+/* All credits, in turns for two processes. The answers to each stand still when all have left. */
+static void ask_for_two(struct vendor_dev *dev, struct iommu_sva **sva, struct vendor_request **r)
+{
+	for (u32 i = 0; i < HONEST; i++)
+		r[i] = vendor_ask(dev, iommu_sva_get_pasid(sva[i & 1]), i,
+				  (i & 1 ? FAR : BASE) + i * PAGE_SIZE);
+	sent.shut = true;
+	stops_at[0] = HONEST / 2;
+	stops_at[1] = HONEST / 2;
+	vendor_hooks.responding = stand_still;
+}
+
 TEST(honest_device_is_not_refused_while_two_batches_of_answers_are_on_their_way)
 {
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, HONEST);
@@ -350,13 +362,7 @@ TEST(honest_device_is_not_refused_while_two_batches_of_answers_are_on_their_way)
 	vendor_enable(dev);
 	for (unsigned int i = 0; i < 2; i++)
 		sva[i] = test_bind(dev, mm[i]);
-	for (u32 i = 0; i < HONEST; i++)
-		r[i] = vendor_ask(dev, iommu_sva_get_pasid(sva[i & 1]), i,
-				  (i & 1 ? FAR : BASE) + i * PAGE_SIZE);
-	sent.shut = true;
-	stops_at[0] = HONEST / 2;
-	stops_at[1] = HONEST / 2;
-	vendor_hooks.responding = stand_still;
+	ask_for_two(dev, sva, r);
 	sim_settle();
 	ask_on(dev, iommu_sva_get_pasid(sva[0]), r);
 	for (unsigned int i = 0; i < 2; i++) {
@@ -415,13 +421,7 @@ TEST(honest_device_is_not_refused_while_drains_answer)
 	for (unsigned int i = 0; i < 3; i++)
 		sva[i] = test_bind(drained, mm[i]);
 	test_shut(mm[0], &door);
-	for (u32 i = 0; i < HONEST; i++)
-		r[i] = vendor_ask(drained, iommu_sva_get_pasid(sva[i & 1]), i,
-				  (i & 1 ? FAR : BASE) + i * PAGE_SIZE);
-	sent.shut = true;
-	stops_at[0] = HONEST / 2;
-	stops_at[1] = HONEST / 2;
-	vendor_hooks.responding = stand_still;
+	ask_for_two(drained, sva, r);
 	/* The lane of the second process, and the drain of the first */
 	sim_settle();
 	sim_spawn("drain", drain_all, (void *)(unsigned long)iommu_sva_get_pasid(sva[0]));
