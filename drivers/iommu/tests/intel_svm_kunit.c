@@ -1853,6 +1853,15 @@ static void vtd_irq_work(struct work_struct *work)
 	wake_up_var(&vtd->hw->prq_seq_number);
 }
 
+/* Drains. Each submission calls @on_submit, which may schedule @work. */
+static void vtd_drain_while(struct vtd *vtd, void (*on_submit)(struct vtd *vtd, unsigned long options),
+			    work_func_t work)
+{
+	INIT_WORK(&vtd->irq, work);
+	vtd->on_submit = on_submit;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+}
+
 static void vtd_ring_fills(struct vtd *vtd, unsigned long options)
 {
 	if (!(options & QI_OPT_WAIT_DRAIN) || vtd_submissions(vtd))
@@ -1867,11 +1876,9 @@ static void drain_answers_what_hardware_still_held(struct kunit *test)
 	struct vtd *vtd = test->priv;
 	const struct vtd_event *last;
 
-	INIT_WORK(&vtd->irq, vtd_irq_work);
 	vtd_attach_plain(vtd);
 	vtd->hold = true;
-	vtd->on_submit = vtd_ring_fills;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_fills, vtd_irq_work);
 	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_RESPONSE), 1);
 	vtd_expect_response(vtd, 0, 0x12, 1);
@@ -1892,10 +1899,8 @@ static void drain_waits_for_the_interrupt_thread(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	INIT_WORK(&vtd->irq, vtd_irq_work);
 	vtd_attach_plain(vtd);
-	vtd->on_submit = vtd_ring_fills;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_fills, vtd_irq_work);
 	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
 	KUNIT_EXPECT_EQ(test, vtd->hw->prq_seq_number, 1);
 	flush_work(&vtd->irq);
@@ -1915,9 +1920,7 @@ static void drain_pushes_again_after_an_overflow(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	INIT_WORK(&vtd->irq, vtd_irq_work);
-	vtd->on_submit = vtd_ring_overflows_once;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_overflows_once, vtd_irq_work);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
 	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), 3);
 	flush_work(&vtd->irq);
@@ -1955,9 +1958,7 @@ static void drain_ends_though_the_ring_overflows_for_ever(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	INIT_WORK(&vtd->irq, vtd_irq_work);
-	vtd->on_submit = vtd_ring_overflows_for_ever;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_overflows_for_ever, vtd_irq_work);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), PRQ_MAX_PUSHES);
 	/* The rest of the drain is done all the same. */
 	KUNIT_EXPECT_EQ(test, vtd_submissions(vtd), PRQ_MAX_PUSHES + 1);
@@ -2432,10 +2433,8 @@ static void drain_that_slept_goes_on(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	INIT_WORK(&vtd->irq, vtd_sleep_work);
 	vtd_attach_plain(vtd);
-	vtd->on_submit = vtd_ring_fills;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_fills, vtd_sleep_work);
 	KUNIT_EXPECT_EQ(test, vtd->groups, 1);
 	flush_work(&vtd->irq);
 	vtd_detach_plain(vtd);
@@ -2446,9 +2445,7 @@ static void drain_that_slept_over_an_overflow_goes_on(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	INIT_WORK(&vtd->irq, vtd_sleep_work);
-	vtd->on_submit = vtd_ring_overflows_once;
-	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	vtd_drain_while(vtd, vtd_ring_overflows_once, vtd_sleep_work);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
 	flush_work(&vtd->irq);
 }
