@@ -68,7 +68,7 @@ int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned i
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
 
-/* A VF is cut off with its PF. Whoever comes back has been reset, and knows nothing. */
+/* A VF is cut off with its PF. A function that comes back has been reset, and its ATC is empty. */
 static bool svm_can_answer(struct pci_dev *pdev)
 {
 	return !pci_channel_offline(pdev) && !pci_channel_offline(pci_physfn(pdev));
@@ -281,7 +281,7 @@ VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_clear_status);
 
-/* On return nobody reads them as set: a drain that is woken would sleep again. */
+/* On return no CPU reads them as set: a drain that is woken would sleep again. */
 static void prq_clear_and_flush(struct intel_iommu *iommu, u32 bits)
 {
 	intel_prq_clear_status(iommu, bits);
@@ -584,7 +584,7 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 	}
 	iommu->pr_irq = ret;
 
-	/* Status bits that are set already raise no interrupt; an old message goes to nobody. */
+	/* Status bits that are set already raise no interrupt; an old message has no handler. */
 	iommu->prq_seq_number = 0;
 	writel(DMA_FECTL_IM, iommu->reg + DMAR_PECTL_REG);
 	prq_start_hardware(iommu, 0, 0);

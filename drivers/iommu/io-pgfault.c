@@ -131,7 +131,7 @@ struct iopf_crew {
 };
 
 static LIST_HEAD(crews);
-static unsigned int nr_queues;		/* fault queues, without which nobody needs a crew */
+static unsigned int nr_queues;		/* fault queues, without which no crew is needed */
 static DEFINE_MUTEX(crews_lock);	/* of crews, nr_queues */
 
 /**
@@ -208,7 +208,7 @@ struct iopf_slot {
  * @lock: guards all below, fp.faults, and every field of the slots
  * @wait: woken when a group has been answered
  * @answering: the RESPONDING groups, through &iopf_group.pending_node
- * @on_wire: answers that somebody is sending; at most IOPF_SPARE_SLOTS
+ * @on_wire: answers that are being sent; at most IOPF_SPARE_SLOTS
  * @free: unused slots
  * @partials: slots that hold a partial, oldest first
  * @buckets: the same, by (PASID, PRG index)

@@ -668,7 +668,7 @@ static bool io_mm_is_dead(struct io_mm *io_mm)
 #endif
 
 /**
- * sva_fault_is_moot() - Will nobody see the result?
+ * sva_fault_is_moot() - Has the result become useless?
  * @mm: whose memory; the caller has a reference to mm_users
  * @lane: the lane that serves the request
  *

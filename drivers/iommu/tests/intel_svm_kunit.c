@@ -1854,7 +1854,7 @@ static void vtd_irq_work(struct work_struct *work)
 }
 
 /* Drains. Each submission calls @on_submit, which may schedule @work. */
-static void vtd_drain_while(struct vtd *vtd, void (*on_submit)(struct vtd *vtd, unsigned long options),
+static void vtd_drain_while(struct vtd *vtd, void (*on_submit)(struct vtd *vtd, unsigned long opts),
 			    work_func_t work)
 {
 	INIT_WORK(&vtd->irq, work);

@@ -1012,7 +1012,7 @@ static void siblings_are_not_interrupted_by_a_bind(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, siblings);
 	if (num_online_cpus() < 2)
 		kunit_skip(test, "no CPU for a sibling");
-	/* These would be seen; more than one, for a flush of TLBs may be counted at the same time. */
+	/* These would be seen; more than one, as a flush of TLBs may be counted at that time. */
 	for (int i = 0; i < 20; i++)
 		on_each_cpu(interrupt_nothing, NULL, true);
 	KUNIT_ASSERT_GT(test, calls_by_interrupt(), before);

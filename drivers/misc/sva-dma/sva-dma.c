@@ -58,7 +58,7 @@
  *
  * As uacce stops queues under uacce_queue.mutex, no user memory is touched under sva_dma.lock.
  * Under uacce->mutex the device lock may only be tried for; that is why the reset is in a work.
- * A fault on a job page only tries for sva_dma.lock: whoever has it may be waiting for the device.
+ * A fault on a job page only tries for sva_dma.lock: its holder may be waiting for the device.
  */
 #include <linux/bitfield.h>
 #include <linux/bitops.h>
@@ -339,7 +339,7 @@ static void sva_dma_recover(struct work_struct *work)
 	struct sva_dma *sva = container_of(to_delayed_work(work), struct sva_dma, recover);
 	int ret;
 
-	/* Somebody else's reset will do. */
+	/* Another reset, of the user's or the PCI core's, will do. */
 	if (READ_ONCE(sva->state) != SVA_DMA_STUCK)
 		return;
 
@@ -477,7 +477,7 @@ static void sva_dma_unlisten(struct sva_dma_queue *sq)
 }
 
 /*
- * What the last owner left in the job page is nobody's business. What he could not write himself, a
+ * What the last owner left in the job page is not for the next one. What only the device writes, a
  * start clears, which starts nothing while the channel is not enabled.
  */
 static void sva_dma_chan_scrub(struct sva_dma *sva, unsigned int channel)
@@ -1055,7 +1055,7 @@ static int sva_dma_register(struct sva_dma *sva)
 }
 
 /*
- * Whoever had the device before may have left it in the middle of a job: the kernel before a kexec,
+ * The owner before may have left the device in the middle of a job: the kernel before a kexec,
  * or a program that was given the function. It must not go on when it is a bus master again.
  */
 static int sva_dma_start_clean(struct sva_dma *sva)

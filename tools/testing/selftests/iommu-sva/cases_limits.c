@@ -176,7 +176,7 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	struct sva_queue q;
 	__u32 stray = 0, last;
 
-	/* A number that the second device misuses is the last one that processes of the first get. */
+	/* A number that the second device misuses is the last that processes of the first get. */
 	if (!self->env.sva[1].stall) {
 		self->env.noisy = true;
 		long_quarantine(_metadata);
