@@ -20,6 +20,9 @@
  * With CAP_STALL there are neither ATS nor PRI: each access has the virtual address, and waits in
  * the IOMMU while software sees to the fault. An access that waits can't be called back: it is
  * made, or aborted, even if its job has been stopped in the meantime.
+ *
+ * With CAP_FAULTS there is no PRI: a page that is missing stops the channel, and an entry in a log
+ * of the device's own says so. Software brings the page, and has the channel go on.
  */
 #ifndef _UAPI_MISC_UACCE_SVA_DMA_H
 #define _UAPI_MISC_UACCE_SVA_DMA_H
@@ -44,6 +47,7 @@
 #define   SVA_DMA_CAP_CHANNELS		0x000000ff
 #define   SVA_DMA_CAP_PASID_BITS	0x00001f00	/* width of the PASIDs it can send */
 #define   SVA_DMA_CAP_STALL		0x00002000	/* accesses wait in the IOMMU, see above */
+#define   SVA_DMA_CAP_FAULTS		0x00004000	/* missing pages go into the fault log */
 #define   SVA_DMA_CAP_ATC_ENTRIES	0xffff0000
 #define SVA_DMA_REG_CTRL		0x008
 #define   SVA_DMA_CTRL_ENABLE		0x1	/* channels may run */
@@ -95,10 +99,28 @@
 #define SVA_DMA_REG_SLOW_NS		0x064
 #define SVA_DMA_REG_DIE			0x068	/* wo */
 #define   SVA_DMA_DIE_HOW		0x00000003
-#define   SVA_DMA_DIE_REMOVED		1	/* torn out: no link, nobody present */
+#define   SVA_DMA_DIE_REMOVED		1	/* torn out: no link, not present */
 #define   SVA_DMA_DIE_LINK		2	/* no link */
 #define   SVA_DMA_DIE_ERROR		3	/* a fatal error, which DPC contains if it is on */
 #define   SVA_DMA_DIE_DELAY_US		0x00ffff00	/* ... after so many microseconds */
+
+/*
+ * The fault log (CAP_FAULTS). ADDR, PASID and INFO show its oldest entry until a write to TAKE
+ * removes it. Each new entry raises MSI-X vector n, n being the number of channels. When the log is
+ * full a fault waits in its channel, and goes into the log when there is room: none is lost.
+ */
+#define SVA_DMA_REG_LOG_ADDR		0x080	/* ro, 64 bits: the address that was not there */
+#define SVA_DMA_REG_LOG_PASID		0x088	/* ro */
+#define SVA_DMA_REG_LOG_INFO		0x08c	/* ro */
+#define   SVA_DMA_LOG_CHANNEL		0x0000001f
+#define   SVA_DMA_LOG_READ		0x00000100	/* how the channel wanted to use it */
+#define   SVA_DMA_LOG_WRITE		0x00000200
+#define   SVA_DMA_LOG_EXEC		0x00000400
+#define   SVA_DMA_LOG_PRIV		0x00000800
+#define   SVA_DMA_LOG_TAG		0x0fff0000	/* for the channel's RESUME */
+#define   SVA_DMA_LOG_OVERFLOW		0x40000000	/* faults wait, the log is full */
+#define   SVA_DMA_LOG_VALID		0x80000000	/* there is an entry */
+#define SVA_DMA_REG_LOG_TAKE		0x090	/* wo: any write removes the oldest entry */
 
 /* Counters: 64 bits each, read-only, index n at SVA_DMA_REG_COUNTERS + 8 * n */
 #define SVA_DMA_REG_COUNTERS		0x100
@@ -131,6 +153,10 @@ enum sva_dma_counter {
 	SVA_DMA_CNT_STALLS_RETRIED,	/* ... and then let try again */
 	SVA_DMA_CNT_STALLS_ABORTED,	/* ... or aborted */
 	SVA_DMA_CNT_INV_LATE,		/* ATC invalidations that were not done at once */
+	SVA_DMA_CNT_FAULTS,		/* missing pages that stopped a channel (CAP_FAULTS) */
+	SVA_DMA_CNT_FAULTS_RESUMED,	/* ... after which the job went on */
+	SVA_DMA_CNT_FAULTS_FAILED,	/* ... for which software ended the job */
+	SVA_DMA_CNT_FAULT_WAITS,	/* ... that found the log full */
 	SVA_DMA_NR_COUNTERS
 };
 
@@ -150,6 +176,14 @@ enum sva_dma_counter {
 #define SVA_DMA_CHAN_STATUS		0x0c	/* ro */
 #define   SVA_DMA_CHAN_ENABLED		0x1
 #define   SVA_DMA_CHAN_BUSY		0x2
+#define   SVA_DMA_CHAN_FAULTED		0x4	/* its job waits for RESUME */
+/*
+ * Ends the wait for the fault that has this tag in the log. A fault that is no more, because the
+ * job has ended in the meantime, has no effect: what comes late cannot meet the next job.
+ */
+#define SVA_DMA_CHAN_RESUME		0x10	/* wo */
+#define   SVA_DMA_RESUME_TAG		0x0fff0000	/* as in LOG_INFO */
+#define   SVA_DMA_RESUME_FAIL		0x1	/* the job ends; else its step starts again */
 
 /* Job page */
 #define SVA_DMA_JOB_OP			0x00	/* operation and flags */
@@ -194,6 +228,7 @@ enum sva_dma_status {
 	SVA_DMA_ERR_BUS,		/* the translated address is not memory */
 	SVA_DMA_ERR_STOPPED,		/* by the job page's ABORT, the driver, or a reset */
 	SVA_DMA_ERR_DISABLED,		/* channel not enabled */
+	SVA_DMA_ERR_FAULT,		/* software could not bring a missing page (CAP_FAULTS) */
 };
 
 #endif /* _UAPI_MISC_UACCE_SVA_DMA_H */
