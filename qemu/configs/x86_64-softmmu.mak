@@ -2,6 +2,7 @@
 # The devices of the x86_64 test machine; nothing else is built.
 CONFIG_Q35=y
 CONFIG_VTD=y
+CONFIG_AMD_IOMMU=y
 CONFIG_PCIE_PORT=y
 # The ACPI tables do not link without these.
 CONFIG_PXB=y
