@@ -177,18 +177,38 @@ class Qemu:
     def counter(self, name):
         return self.read64(self.bar + R["REG_COUNTERS"] + 8 * R["CNT_" + name])
 
+    def channel_at(self, channel):
+        return self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"]
+
     def open(self, channel=0, pasid=1, flags=0):
-        at = self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"]
+        at = self.channel_at(channel)
         self.write32(at + R["CHAN_PASID"], pasid)
         self.write32(at + R["CHAN_CTRL"], R["CHAN_ENABLE"] | flags)
 
     def stop(self, channel=0):
-        at = self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"]
-        self.write32(at + R["CHAN_CTRL"], R["CHAN_STOP"])
+        self.write32(self.channel_at(channel) + R["CHAN_CTRL"], R["CHAN_STOP"])
         return self.channel_status(channel)
 
     def channel_status(self, channel=0):
-        return self.read32(self.bar + R["CHAN_BASE"] + channel * R["CHAN_STRIDE"] + R["CHAN_STATUS"])
+        return self.read32(self.channel_at(channel) + R["CHAN_STATUS"])
+
+    def fault_entry(self):
+        """The oldest entry of the fault log: (channel, PASID, address, access, tag); None if it is empty."""
+        info = self.reg("REG_LOG_INFO")
+        if not info & R["LOG_VALID"]:
+            return None
+        return (info & R["LOG_CHANNEL"], self.reg("REG_LOG_PASID"), self.read64(self.bar + R["REG_LOG_ADDR"]),
+                info & 0xf00, info & R["LOG_TAG"])
+
+    def take_fault(self):
+        entry = self.fault_entry()
+        self.reg_write("REG_LOG_TAKE", 1)
+        return entry
+
+    def resume(self, entry, fail=0):
+        """The end of the wait for @entry's page; the channel's status."""
+        self.write32(self.channel_at(entry[0]) + R["CHAN_RESUME"], entry[4] | fail)
+        return self.run(entry[0])
 
     def behave(self, *names):
         bits = 0
@@ -281,7 +301,7 @@ def main(doc, target):
     if args and args[0] != "--":
         Qemu.folder = args.pop(0)
     else:
-        done = subprocess.run([os.path.join(TOP, "scripts/qemu-build"), "--target", target], stdout=subprocess.PIPE,
+        done = subprocess.run([os.path.join(TOP, "scripts/build/qemu-build"), "--target", target], stdout=subprocess.PIPE,
                               text=True)
         if done.returncode:
             sys.exit(done.returncode)
