@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * I/O page fault queue: the workers of an address space
+ *
+ * A service has a list of waiting groups and up to IOPF_MAX_WORKERS workers, so that a fault which
+ * never ends occupies a worker of its own process only. A worker takes a batch of groups with one
+ * reference to the mm and answers them together: at the end of the batch, at the next tick, or
+ * before it blocks (iopf_job_will_block()). The service starts another worker when all running
+ * ones may be blocked, or when more than a batch waits for each and one CPU stays free for other
+ * work.
+ *
+ * A single request. If its process has no other request, and its CPU nothing else to run, the
+ * thread that reads the hardware queue serves it inline, without the switch to a worker and back.
+ * All devices behind the IOMMU depend on that thread, so it takes one page only, and only if it can
+ * fault without blocking; otherwise the request goes to a worker (iopf_job_will_block()).
+ *
+ * Fairness. A worker of a process that asks now and then may start while workers of other processes
+ * keep all CPUs busy. These end their batch as soon as such a worker is queued on their workqueue,
+ * and queue themselves behind it.
+ *
+ * Concurrency limit. A workqueue runs a limited number of items at a time, and a worker may be
+ * stuck for ever. So that stuck workers can't keep another process's from starting, a workqueue
+ * gets no more services than it can run all workers of; the next service gets another workqueue.
+ *
+ * Coalescing. Groups of one request each, for the same page and access, are coalesced with the
+ * first of them, whichever device sent them, and complete with it if it succeeds. If a drain takes
+ * the first, the next is promoted to its place. If the first fails, the service serves them one by
+ * one, because each bond's listeners have to be told.
+ *
+ * A pending group of a service is in exactly one place, under iopf_service.lock: waiting, coalesced
+ * with another one, in work, or done and not claimed yet. The worker, not the attachment, holds
+ * references to what it needs (service, io_mm, mm). It works on a copy of the request, and finds
+ * out after that request that a drain has taken its group.
+ *
+ * Locks: see iopf-priv.h.
+ */
+#include <linux/atomic.h>
+#include <linux/container_of.h>
+#include <linux/cpumask.h>
+#include <linux/hash.h>
+#include <linux/iommu.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/nodemask.h>
+#include <linux/sched.h>
+#include <linux/sched/stat.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+#include <linux/workqueue.h>
+#include <trace/events/iommu_sva.h>
+
+#include "iopf-priv.h"
+
+#define IOPF_ALL_IDLE		GENMASK(IOPF_MAX_WORKERS - 1, 0)
+
+/**
+ * struct iopf_wq - a workqueue for the workers of some services
+ * @node: in iopf_wqs
+ * @queue: the workqueue
+ * @services: how many services have it; taken under iopf_wqs_lock, let go of without
+ * @starting: workers that do not run yet, of services that had nothing to do
+ */
+struct iopf_wq {
+	struct list_head node;
+	struct workqueue_struct *queue;
+	atomic_t services;
+	atomic_t starting;
+};
+
+static LIST_HEAD(iopf_wqs);
+static unsigned int nr_queues;		/* fault queues, without which no wq is needed */
+static DEFINE_MUTEX(iopf_wqs_lock);	/* of iopf_wqs, nr_queues */
+
+/*
+ * How many services a workqueue has room for. Of what it may work on at a time each node has its
+ * share, by its CPUs, and at least WQ_DFL_MIN_ACTIVE.
+ */
+static unsigned int iopf_wq_size(void)
+{
+	unsigned int cpus = num_online_cpus(), least = cpus, share;
+	int node;
+
+	for_each_node_state(node, N_CPU) {
+		share = cpumask_weight_and(cpumask_of_node(node), cpu_online_mask);
+		if (share)
+			least = min(least, share);
+	}
+	return max(WQ_MAX_ACTIVE * least / cpus, WQ_DFL_MIN_ACTIVE) / IOPF_MAX_WORKERS;
+}
+
+static struct iopf_wq *iopf_find_wq(void)
+{
+	unsigned int size = iopf_wq_size();
+	struct iopf_wq *wq;
+
+	lockdep_assert_held(&iopf_wqs_lock);
+
+	list_for_each_entry(wq, &iopf_wqs, node)
+		if (atomic_read(&wq->services) < size)
+			return wq;
+
+	wq = kzalloc(sizeof(*wq), GFP_KERNEL);
+	if (!wq)
+		return NULL;
+	wq->queue = alloc_workqueue("iopf_workers", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (!wq->queue) {
+		kfree(wq);
+		return NULL;
+	}
+	list_add_tail(&wq->node, &iopf_wqs);
+	return wq;
+}
+
+/* While there are fault queues, workqueues wait for the next process. */
+static void iopf_free_wqs(struct work_struct *work)
+{
+	struct iopf_wq *wq, *next;
+
+	guard(mutex)(&iopf_wqs_lock);
+	list_for_each_entry_safe(wq, next, &iopf_wqs, node) {
+		if (nr_queues || atomic_read(&wq->services))
+			continue;
+		list_del(&wq->node);
+		/* A worker may be about to return. */
+		destroy_workqueue(wq->queue);
+		kfree(wq);
+	}
+}
+
+static DECLARE_WORK(iopf_free_wqs_work, iopf_free_wqs);
+
+void iopf_count_queues(int nr)
+{
+	scoped_guard(mutex, &iopf_wqs_lock)
+		nr_queues += nr;
+	if (nr < 0)
+		iopf_free_wqs(NULL);
+}
+
+/**
+ * iopf_service_get_wq - Find workers for a service
+ * @svc: the service; nothing happens if it has some. It keeps them until iopf_service_destroy().
+ *
+ * Context: process, may sleep; the caller keeps other callers for the same service out.
+ * Return: 0, or -ENOMEM.
+ */
+int iopf_service_get_wq(struct iopf_service *svc)
+{
+	if (svc->wq)
+		return 0;
+	guard(mutex)(&iopf_wqs_lock);
+	svc->wq = iopf_find_wq();
+	if (!svc->wq)
+		return -ENOMEM;
+	atomic_inc(&svc->wq->services);
+	return 0;
+}
+
+/**
+ * iopf_service_destroy - Undo iopf_service_init() and iopf_service_get_wq()
+ * @svc: the service, which has no users any more
+ *
+ * Context: any that may take a spinlock.
+ */
+void iopf_service_destroy(struct iopf_service *svc)
+{
+	if (svc->wq && atomic_dec_and_test(&svc->wq->services))
+		queue_work(system_wq, &iopf_free_wqs_work);
+}
+
+static struct iopf_worker *to_worker(struct iopf_job *job)
+{
+	return container_of(job, struct iopf_worker, job);
+}
+
+/* Waiting and coalesced groups */
+
+static bool iopf_same_page(const struct iopf_group *a, const struct iopf_group *b)
+{
+	const struct iommu_fault_page_request *x = &a->last_fault.fault.prm;
+	const struct iommu_fault_page_request *y = &b->last_fault.fault.prm;
+
+	return !((x->addr ^ y->addr) & PAGE_MASK) && x->perm == y->perm;
+}
+
+static struct hlist_head *iopf_page_bucket(struct iopf_service *svc, const struct iopf_group *group)
+{
+	u64 page = group->last_fault.fault.prm.addr >> PAGE_SHIFT;
+
+	return &svc->pages[hash_64(page, IOPF_PAGE_HASH_BITS)];
+}
+
+static void iopf_service_enqueue(struct iopf_service *svc, struct iopf_group *group,
+				 struct list_head *before)
+{
+	lockdep_assert_held(&svc->lock);
+	list_add_tail(&group->node, before);
+	group_slot(group)->waits = true;
+	svc->nr_waiting++;
+}
+
+static void iopf_service_dequeue(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct iopf_slot *slot = group_slot(group);
+
+	lockdep_assert_held(&svc->lock);
+	list_del_init(&group->node);
+	svc->nr_waiting -= slot->waits;
+	slot->waits = false;
+}
+
+/* Coalesces the group with one for the same page. False if there is none. */
+static bool iopf_service_merge(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct hlist_head *bucket = iopf_page_bucket(svc, group);
+	struct iopf_slot *first;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (group->fault_count > 1)
+		return false;
+	hlist_for_each_entry(first, bucket, hash) {
+		if (iopf_same_page(&first->group, group)) {
+			list_add_tail(&group->node, &first->coalesced);
+			return true;
+		}
+	}
+	hlist_add_head(&group_slot(group)->hash, bucket);
+	return false;
+}
+
+/* Workers */
+
+static struct iopf_worker *iopf_service_claim_worker(struct iopf_service *svc, unsigned long nr)
+{
+	struct iopf_worker *worker = &svc->workers[nr];
+
+	lockdep_assert_held(&svc->lock);
+	__clear_bit(nr, &svc->idle);
+	svc->nr_running++;
+	refcount_inc(&svc->users);
+	return worker;
+}
+
+static noinline void iopf_service_start_worker(struct iopf_service *svc)
+{
+	unsigned long nr = find_first_bit(&svc->idle, IOPF_MAX_WORKERS);
+	bool was_idle = svc->idle == IOPF_ALL_IDLE;
+	struct iopf_worker *worker;
+
+	if (nr >= IOPF_MAX_WORKERS || !svc->nr_waiting)
+		return;
+	worker = iopf_service_claim_worker(svc, nr);
+	worker->starting = was_idle;
+	if (was_idle)
+		atomic_inc(&svc->wq->starting);
+	queue_work(svc->wq->queue, &worker->work);
+}
+
+/*
+ * Starts a worker if none is running, or if those that are have more than a batch each. One CPU
+ * stays free: a process that floods the queue must not slow others down.
+ */
+static void iopf_service_kick(struct iopf_service *svc)
+{
+	unsigned int running = svc->nr_running;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (!running || (svc->nr_waiting > running * IOPF_BATCH &&
+			 running + 1 < num_online_cpus()))
+		iopf_service_start_worker(svc);
+}
+
+/* A group has left: the first of those coalesced with it takes its place. */
+static void iopf_service_promote(struct iopf_service *svc, struct iopf_slot *first)
+{
+	struct iopf_group *group;
+	struct iopf_slot *slot;
+
+	lockdep_assert_held(&svc->lock);
+
+	hlist_del_init(&first->hash);
+	group = list_first_entry_or_null(&first->coalesced, struct iopf_group, node);
+	if (!group)
+		return;
+	slot = group_slot(group);
+	list_del(&group->node);
+	iopf_service_enqueue(svc, group, svc->waiting.next);
+	list_splice_init(&first->coalesced, &slot->coalesced);
+	hlist_add_head(&slot->hash, iopf_page_bucket(svc, group));
+	iopf_service_kick(svc);
+}
+
+/* The group is on no list. */
+static void iopf_worker_add_done(struct iopf_worker *worker, struct iopf_group *group)
+{
+	struct iopf_slot *slot = group_slot(group);
+
+	iopf_set_answer(slot, worker->job.code, worker->job.why);
+	slot->reason = worker->job.reason;
+	list_add_tail(&group->node, &worker->done);
+}
+
+/* Completes the group in work, unless a drain has taken it, and those coalesced with it. */
+static void iopf_worker_complete(struct iopf_worker *worker)
+{
+	struct iopf_service *svc = worker->svc;
+	struct iopf_group *group = worker->group, *same, *next;
+	struct list_head *first;
+	struct iopf_slot *slot;
+
+	lockdep_assert_held(&svc->lock);
+
+	if (worker->job.blocked)
+		svc->nr_running++;
+	worker->job.blocked = false;
+	if (!group)
+		return;
+	slot = group_slot(group);
+	slot->worker = NULL;
+	WRITE_ONCE(worker->group, NULL);
+
+	hlist_del_init(&slot->hash);
+	if (list_empty(&worker->done))
+		worker->since = jiffies;
+	iopf_worker_add_done(worker, group);
+	first = svc->waiting.next;
+	list_for_each_entry_safe(same, next, &slot->coalesced, node) {
+		list_del(&same->node);
+		/* Of a failure each bond is told apart. */
+		if (worker->job.code == IOMMU_PAGE_RESP_SUCCESS)
+			iopf_worker_add_done(worker, same);
+		else
+			iopf_service_enqueue(svc, same, first);
+	}
+}
+
+static void iopf_worker_copy(struct iopf_worker *worker)
+{
+	lockdep_assert_held(&worker->svc->lock);
+	worker->prm = worker->pos->fault.prm;
+	worker->job.maybe_stale = fault_slot(worker->pos)->maybe_stale;
+	worker->has_next = !list_is_last(&worker->pos->list, &worker->group->faults);
+	worker->is_new = true;
+}
+
+/* Does a worker of a process that was idle wait for a CPU? */
+static bool iopf_worker_should_yield(const struct iopf_worker *worker)
+{
+	return atomic_read(&worker->svc->wq->starting);
+}
+
+static bool iopf_worker_start(struct iopf_worker *worker)
+{
+	struct iopf_service *svc = worker->svc;
+	struct iopf_group *group;
+
+	lockdep_assert_held(&svc->lock);
+
+	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
+	if (!group || worker->taken == IOPF_BATCH ||
+	    (worker->taken && (worker->job.is_inline || iopf_worker_should_yield(worker))))
+		return false;
+	worker->taken++;
+	iopf_service_dequeue(svc, group);
+	group_slot(group)->worker = worker;
+	worker->group = group;
+	worker->pos = list_first_entry(&group->faults, struct iopf_fault, list);
+	worker->job.why = IOPF_SERVED;
+	worker->job.reason = 0;
+	iopf_worker_copy(worker);
+	if (trace_iopf_serve_enabled()) {
+		struct iopf_device *idev = group_device(group);
+		struct iopf_slot *slot = group_slot(group);
+
+		trace_iopf_serve(idev->fp.dev, &group->last_fault.fault.prm,
+				 iopf_slot_pid(idev, slot), slot->reported);
+	}
+	return true;
+}
+
+static struct iopf_device *iopf_worker_done_device(struct iopf_worker *worker)
+{
+	struct iopf_device *idev;
+
+	guard(spinlock)(&worker->svc->lock);
+	if (list_empty(&worker->done))
+		return NULL;
+	idev = group_device(list_first_entry(&worker->done, struct iopf_group, node));
+	refcount_inc(&idev->fp.users);
+	return idev;
+}
+
+/*
+ * Claims what a worker has done for a device, as much as may be sent now. Returns how many answers
+ * that is, which count as on the wire. What a removal or a reset has made stale is not among it:
+ * that has been revoked.
+ */
+static unsigned int iopf_worker_claim(struct iopf_worker *worker, struct iopf_device *idev,
+				      struct list_head *mine)
+{
+	struct iopf_group *group, *next;
+	u64 now = iopf_clock();
+	unsigned int nr = 0;
+
+	scoped_guard(spinlock, &idev->lock) {
+		unsigned int room = min(IOPF_BATCH, IOPF_SPARE_SLOTS - idev->in_flight);
+
+		guard(spinlock)(&worker->svc->lock);
+		list_for_each_entry_safe(group, next, &worker->done, node) {
+			struct iopf_slot *slot = group_slot(group);
+
+			if (group_device(group) != idev)
+				continue;
+			if (!room--)
+				break;
+			list_del_init(&group->node);
+			iopf_claim(idev, slot, true, mine);
+			/* All of one device and one process: of one bond */
+			if (!nr++)
+				slot->stats->batches++;
+			iopf_count_answer(idev, slot, now);
+		}
+		WRITE_ONCE(idev->in_flight, idev->in_flight + nr);
+	}
+	return nr;
+}
+
+/* Answers what a worker has done. */
+static void iopf_worker_answer(struct iopf_worker *worker)
+{
+	struct iopf_device *idev;
+	unsigned int nr;
+	LIST_HEAD(mine);
+
+	worker->svc->ops->unlock(&worker->job);
+	while ((idev = iopf_worker_done_device(worker))) {
+		nr = iopf_worker_claim(worker, idev, &mine);
+		if (nr)
+			iopf_respond_batch(idev, &mine, nr);
+		else
+			iopf_wait_in_flight(idev);
+		iopf_device_put(idev);
+	}
+}
+
+/**
+ * iopf_job_next_group - The next group of the batch that a worker works on
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * The group before gets the answer in &iopf_job.code: when &iopf_service_ops.serve returns, or
+ * sooner if the batch takes long.
+ *
+ * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
+ * lets go of.
+ * Return: true if there is one, whose requests iopf_job_next() returns; false when the batch is
+ * over.
+ */
+bool iopf_job_next_group(struct iopf_job *job)
+{
+	struct iopf_worker *worker = to_worker(job);
+	struct iopf_device *late;
+	bool started, due;
+
+	scoped_guard(spinlock, &worker->svc->lock) {
+		late = worker->late_device;
+		worker->late_device = NULL;
+		iopf_worker_complete(worker);
+		started = iopf_worker_start(worker);
+		due = started && !list_empty(&worker->done) && time_before(worker->since, jiffies);
+	}
+	if (late) {
+		iopf_count(late, IOPF_LATE);
+		iopf_device_put(late);
+	}
+	if (due)
+		iopf_worker_answer(worker);
+	return started;
+}
+
+/* The group in work waits again, first in line. */
+static void iopf_worker_put_back(struct iopf_worker *worker)
+{
+	struct iopf_service *svc = worker->svc;
+	struct iopf_group *group;
+
+	guard(spinlock)(&svc->lock);
+	group = worker->group;
+	if (!group)
+		return;
+	group_slot(group)->worker = NULL;
+	WRITE_ONCE(worker->group, NULL);
+	iopf_service_enqueue(svc, group, svc->waiting.next);
+}
+
+/**
+ * iopf_job_will_block - The worker is about to block
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * The groups that the worker has completed are answered now, and another worker takes over what
+ * waits. If the worker is the thread that reads the hardware queue, its group goes to another
+ * worker.
+ *
+ * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
+ * lets go of.
+ * Return: true if the worker may go on; false if the group is not its any more.
+ */
+bool iopf_job_will_block(struct iopf_job *job)
+{
+	struct iopf_worker *worker = to_worker(job);
+	struct iopf_service *svc = worker->svc;
+
+	if (worker->job.is_inline) {
+		iopf_worker_put_back(worker);
+		return false;
+	}
+	if (worker->job.blocked)
+		return true;
+	worker->job.blocked = true;
+	scoped_guard(spinlock, &svc->lock) {
+		svc->nr_running--;
+		iopf_service_kick(svc);
+	}
+	iopf_worker_answer(worker);
+	return true;
+}
+
+/* False if nothing is left to do, or another thread or a waiting worker has to come first. */
+static bool iopf_worker_continue(struct iopf_worker *worker)
+{
+	struct iopf_service *svc = worker->svc;
+	bool was_inline;
+
+	guard(spinlock)(&svc->lock);
+	worker->taken = 0;
+	was_inline = worker->job.is_inline;
+	worker->job.is_inline = false;
+	if (list_empty(&svc->waiting)) {
+		__set_bit(worker - svc->workers, &svc->idle);
+		svc->nr_running--;
+		return false;
+	}
+	if (!was_inline && !iopf_worker_should_yield(worker))
+		return true;
+	refcount_inc(&svc->users);
+	queue_work(svc->wq->queue, &worker->work);
+	return false;
+}
+
+static void iopf_worker_work(struct work_struct *work)
+{
+	struct iopf_worker *worker = container_of(work, struct iopf_worker, work);
+	struct iopf_service *svc = worker->svc;
+
+	if (worker->starting) {
+		worker->starting = false;
+		atomic_dec(&svc->wq->starting);
+	}
+	do {
+		svc->ops->serve(svc, &worker->job);
+		/* Without what it held: an answer that takes long must not delay an exit. */
+		iopf_worker_answer(worker);
+		cond_resched();
+	} while (iopf_worker_continue(worker));
+	/* The worker may be at work again, on another CPU. */
+	iopf_service_put(svc);
+}
+
+/**
+ * iopf_serve_inline() - Serve what iopf_report_single() has left to the caller
+ * @worker: what that returned; NULL: nothing
+ *
+ * To be called at once, when the entry of the hardware queue has been given back.
+ *
+ * Context: process, no locks held. May sleep for a short time, as for a page request that is
+ * served without waiting for I/O or memory.
+ */
+void iopf_serve_inline(struct iopf_worker *worker)
+{
+	struct iopf_service *svc;
+
+	if (!worker)
+		return;
+	svc = worker->svc;
+	svc->ops->serve(svc, &worker->job);
+	iopf_worker_answer(worker);
+	iopf_worker_continue(worker);
+	iopf_service_put(svc);
+}
+EXPORT_SYMBOL_GPL(iopf_serve_inline);
+
+/**
+ * iopf_job_next - The next request of the group that a worker works on
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * Context: process, inside &iopf_service_ops.serve.
+ * Return: the request, valid until the next call; NULL after the last one, or if the group's
+ * answer is no longer wanted.
+ */
+const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job)
+{
+	struct iopf_worker *worker = to_worker(job);
+
+	if (!worker->is_new) {
+		if (!worker->has_next)
+			return NULL;
+		guard(spinlock)(&worker->svc->lock);
+		if (!worker->group)
+			return NULL;
+		worker->pos = list_next_entry(worker->pos, list);
+		iopf_worker_copy(worker);
+	}
+	worker->is_new = false;
+	return iopf_job_group_pending(job) ? &worker->prm : NULL;
+}
+
+/**
+ * iopf_job_group_pending - Does the group in work still need a response?
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * To be asked before long work: a drain or the removal of the device may have answered the group.
+ *
+ * Context: process, inside &iopf_service_ops.serve.
+ * Return: false if the group has been answered.
+ */
+bool iopf_job_group_pending(struct iopf_job *job)
+{
+	return READ_ONCE(to_worker(job)->group);
+}
+
+/**
+ * iopf_job_handle - The attachment that a worker works for
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * Before an attachment's handle is freed, it is drained and an RCU grace period has passed.
+ *
+ * Context: inside &iopf_service_ops.serve and an RCU read-side section, with which the handle goes.
+ * Return: the handle, or NULL if the group has been answered.
+ */
+struct iommu_attach_handle *iopf_job_handle(struct iopf_job *job)
+{
+	struct iopf_worker *worker = to_worker(job);
+
+	guard(spinlock)(&worker->svc->lock);
+	return worker->group ? worker->group->attach_handle : NULL;
+}
+
+/**
+ * iopf_job_count - Count for the device that a worker works for
+ * @job: as passed to &iopf_service_ops.serve
+ * @what: what is counted
+ * @nr: how much of that
+ *
+ * Context: inside &iopf_service_ops.serve.
+ */
+void iopf_job_count(struct iopf_job *job, enum iopf_count what, u64 nr)
+{
+	struct iopf_worker *worker = to_worker(job);
+	struct iopf_device *idev;
+
+	guard(spinlock)(&worker->svc->lock);
+	idev = worker->group ? group_device(worker->group) : worker->late_device;
+	if (!idev)
+		return;
+	atomic64_add(nr, &idev->counts[what]);
+	/* What a drain has taken, its bond may not wait for. */
+	iopf_count_ahead(worker->group ? group_slot(worker->group)->stats : &idev->stats, what, nr);
+}
+
+/**
+ * iopf_job_count_major - The kernel had to wait for a page
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * Context: inside &iopf_service_ops.serve.
+ */
+void iopf_job_count_major(struct iopf_job *job)
+{
+	struct iopf_worker *worker = to_worker(job);
+
+	guard(spinlock)(&worker->svc->lock);
+	if (worker->group)
+		atomic64_inc(&group_slot(worker->group)->stats->majors);
+}
+
+/* Services */
+
+/**
+ * iopf_service_init - Prepare a service
+ * @svc: the service, in memory that &iopf_service_ops.free gives back
+ * @ops: what it does
+ *
+ * It has no users yet.
+ */
+void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops)
+{
+	refcount_set(&svc->users, 0);
+	spin_lock_init(&svc->lock);
+	INIT_LIST_HEAD(&svc->waiting);
+	svc->idle = IOPF_ALL_IDLE;
+	svc->ops = ops;
+	for (int i = 0; i < IOPF_MAX_WORKERS; i++) {
+		INIT_WORK(&svc->workers[i].work, iopf_worker_work);
+		INIT_LIST_HEAD(&svc->workers[i].done);
+		svc->workers[i].svc = svc;
+	}
+}
+
+/**
+ * iopf_service_use - Become a user of a service, which may have none
+ * @svc: the service
+ *
+ * Context: any; the caller keeps other callers for the same service out.
+ * Return: true if there was no user before.
+ */
+bool iopf_service_use(struct iopf_service *svc)
+{
+	if (refcount_inc_not_zero(&svc->users))
+		return false;
+	refcount_set(&svc->users, 1);
+	return true;
+}
+
+/*
+ * May the thread that reports the group serve it, too? Not if a process waits for this CPU: an
+ * interrupt thread runs before it.
+ */
+static bool iopf_may_serve_inline(struct iopf_device *idev, struct iopf_service *svc,
+				  const struct iopf_group *group)
+{
+	lockdep_assert_held(&svc->lock);
+	return idev->is_single && group->fault_count == 1 && svc->idle == IOPF_ALL_IDLE &&
+	       single_task_running();
+}
+
+static void iopf_service_dispatch(struct iopf_device *idev, struct iopf_service *svc,
+				  const struct iopf_group *group)
+{
+	if (!iopf_may_serve_inline(idev, svc, group)) {
+		iopf_service_kick(svc);
+		return;
+	}
+	idev->inline_worker = iopf_service_claim_worker(svc, 0);
+	idev->inline_worker->job.is_inline = true;
+}
+
+/**
+ * iopf_service_add - Have a group served
+ * @svc: the service
+ * @group: a group that the caller, its domain's &iommu_domain.iopf_handler, owns
+ *
+ * The service answers and frees the group.
+ *
+ * Context: process; the caller is inside iommu_report_device_fault().
+ */
+void iopf_service_add(struct iopf_service *svc, struct iopf_group *group)
+{
+	struct iopf_device *idev = group_device(group);
+	struct iopf_slot *slot = group_slot(group);
+
+	scoped_guard(spinlock, &idev->lock) {
+		/* The time limit may have come first. */
+		if (slot->state == IOPF_PENDING) {
+			refcount_inc(&svc->users);
+			slot->svc = svc;
+
+			guard(spinlock)(&svc->lock);
+			if (iopf_service_merge(svc, group)) {
+				slot->stats->coalesced++;
+				return;
+			}
+			iopf_service_enqueue(svc, group, &svc->waiting);
+			iopf_service_dispatch(idev, svc, group);
+			return;
+		}
+	}
+	iopf_free_group(group);
+}
+
+/* Takes a group away from its service. True if the caller is its only owner now. */
+bool iopf_revoke(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	struct iopf_service *svc = slot->svc;
+
+	lockdep_assert_held(&idev->lock);
+
+	if (!svc)
+		return false;
+	guard(spinlock)(&svc->lock);
+	if (slot->worker) {
+		WRITE_ONCE(slot->worker->group, NULL);
+		refcount_inc(&idev->fp.users);
+		slot->worker->late_device = idev;
+		slot->worker = NULL;
+	} else {
+		iopf_service_dequeue(svc, &slot->group);
+	}
+	iopf_service_promote(svc, slot);
+	return true;
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For tests: waits for all workers that are at work, or about to start. */
+void iopf_flush_workers(void)
+{
+	struct iopf_wq *wq;
+
+	guard(mutex)(&iopf_wqs_lock);
+	list_for_each_entry(wq, &iopf_wqs, node)
+		flush_workqueue(wq->queue);
+}
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * I/O page faults: services, for those who have one as a part of their own structure
+ *
+ * The fields of services and workers are iopf-service.c's and its neighbours' alone. Their owner
+ * calls the functions below; its handlers see struct iopf_job.
+ */
+#ifndef _DRIVERS_IOMMU_IOPF_SERVICE_H
+#define _DRIVERS_IOMMU_IOPF_SERVICE_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include "iopf.h"
+
+/*
+ * The most groups of one service that may be in work at the same time. More would let one process
+ * with faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the
+ * devices and channels of an ordinary one.
+ */
+#define IOPF_MAX_WORKERS		4
+/* Groups that a worker serves with one reference to the mm, and answers with one submission. */
+#define IOPF_BATCH		32
+#define IOPF_PAGE_HASH_BITS	5
+
+struct iopf_device;
+struct iopf_wq;
+
+/**
+ * struct iopf_worker - one of the workers of a service, and what it works on
+ * @job: what @svc's handler sees of it
+ * @work: queued on the workqueue of @svc's wq
+ * @starting: it does not run yet, nor does another worker of @svc
+ * @svc: the service it works for
+ * @group: the group in work; NULL if a drain has taken it. Guarded by @svc's lock.
+ * @pos: the request of @group in work; same guard
+ * @late_device: the device whose group a drain has taken, with a reference; same guard
+ * @done: groups that are served and not answered, through &iopf_group.node; same guard
+ * @taken: how many groups this batch has had
+ * @since: when the first group of @done was put there, in jiffies
+ * @prm: a copy of the request in work, which stays when @group goes
+ * @has_next: there is a request behind @prm
+ * @is_new: @prm has not been returned by iopf_job_next() yet
+ */
+struct iopf_worker {
+	struct iopf_job job;
+	struct work_struct work;
+	bool starting;
+	struct iopf_service *svc;
+	struct iopf_group *group;
+	struct iopf_fault *pos;
+	struct iopf_device *late_device;
+	struct list_head done;
+	unsigned int taken;
+	unsigned long since;
+	struct iommu_fault_page_request prm;
+	bool has_next;
+	bool is_new;
+};
+
+/**
+ * struct iopf_service - groups that workers serve, with an upper bound on the workers
+ * @users: callers of iopf_service_use(), each group handed to it and not yet freed,
+ *	each worker at work
+ * @lock: guards all below and the workers; nests inside the fault queue's device lock
+ * @waiting: groups that no worker has taken yet, oldest first, through &iopf_group.node
+ * @nr_waiting: how many these are
+ * @idle: bit n: worker n has no work queued
+ * @nr_running: workers that are neither idle nor blocked
+ * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for
+ *	the same hang on the first one.
+ * @ops: what it does
+ * @wq: where its workers are queued; NULL before the first bind
+ * @workers: the workers
+ */
+struct iopf_service {
+	refcount_t users;
+	spinlock_t lock;	/* of all below, and the workers */
+	struct list_head waiting;
+	unsigned int nr_waiting;
+	unsigned long idle;
+	unsigned int nr_running;
+	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
+	const struct iopf_service_ops *ops;
+	struct iopf_wq *wq;
+	struct iopf_worker workers[IOPF_MAX_WORKERS];
+};
+
+void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops);
+int iopf_service_get_wq(struct iopf_service *svc);
+void iopf_service_destroy(struct iopf_service *svc);
+bool iopf_service_use(struct iopf_service *svc);
+void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
+
+/**
+ * iopf_service_put - Cease to be a user of a service
+ * @svc: the service; its &iopf_service_ops.free is called when the last user is gone
+ *
+ * Context: any that may take a spinlock.
+ */
+static inline void iopf_service_put(struct iopf_service *svc)
+{
+	if (refcount_dec_and_test(&svc->users))
+		svc->ops->free(svc);
+}
+
+#endif /* _DRIVERS_IOMMU_IOPF_SERVICE_H */

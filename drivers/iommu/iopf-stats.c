@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * I/O page fault queue: statistics of bonds, devices and queues
+ *
+ * What is counted, and under which lock, is in iopf-stats.h. Here is what goes with binds, devices
+ * that come and go, and readers: none of it is on the way of a page request.
+ *
+ * Lists. All bonds are on one list, all queues on another, and each queue has a list of its devices
+ * beside the one that its own lock guards, which is held while hardware is waited for. A bond whose
+ * device is on a fault queue is also in the device's hash, where requests find it.
+ *
+ * Locks: see iopf-priv.h.
+ */
+#include <linux/iommu.h>
+#include <linux/math64.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#if defined(CONFIG_ARM64)
+#include <clocksource/arm_arch_timer.h>
+#endif
+
+#include "iommu-priv.h"
+#include "iopf-priv.h"
+
+static LIST_HEAD(all_bonds);
+static LIST_HEAD(all_queues);
+/* of all_bonds, all_queues, iopf_bond.idev, and the queues' lists of devices for statistics */
+static DEFINE_MUTEX(stats_lock);
+
+/* Ticks of iopf_clock() in a millisecond */
+static u32 iopf_clock_khz(void)
+{
+#if defined(CONFIG_X86)
+	return tsc_khz ?: 1000000;
+#elif defined(CONFIG_ARM64)
+	return arch_timer_get_rate() / 1000 ?: 1000000;
+#else
+	return 1000000;
+#endif
+}
+
+/**
+ * iopf_clock_to_ns() - What a difference of two iopf_clock() is in time
+ * @ticks: the difference
+ *
+ * Context: any.
+ * Return: nanoseconds, rounded down.
+ */
+u64 iopf_clock_to_ns(u64 ticks)
+{
+	return mul_u64_u32_div(ticks, 1000000, iopf_clock_khz());
+}
+
+/**
+ * iopf_ns_since() - How long ago something was
+ * @then: iopf_clock() at that time
+ *
+ * Context: any.
+ * Return: nanoseconds; 0 if another CPU whose clock is a little ahead has read it.
+ */
+u64 iopf_ns_since(u64 then)
+{
+	s64 ticks = iopf_clock() - then;
+
+	return ticks > 0 ? iopf_clock_to_ns(ticks) : 0;
+}
+
+/* @times is 1 or -1 */
+static void iopf_stats_mix(struct iopf_stats *sum, const struct iopf_stats *more, s64 times)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(sum->counts); i++)
+		sum->counts[i] += times * more->counts[i];
+	for (unsigned int i = 0; i < ARRAY_SIZE(sum->reasons); i++)
+		sum->reasons[i] += times * more->reasons[i];
+	for (unsigned int i = 0; i < IOPF_LATENCIES - 1; i++)
+		sum->latency[i] += times * more->latency[i];
+	sum->latency[0] += times * more->latency[IOPF_LATENCIES - 1];
+	for (unsigned int i = 0; i < ARRAY_SIZE(sum->ahead); i++)
+		atomic64_add(times * atomic64_read(&more->ahead[i]), &sum->ahead[i]);
+	atomic64_add(times * atomic64_read(&more->majors), &sum->majors);
+	sum->coalesced += times * more->coalesced;
+	sum->batches += times * more->batches;
+	sum->drains += times * more->drains;
+	sum->resets += times * more->resets;
+}
+
+static void iopf_stats_add(struct iopf_stats *sum, const struct iopf_stats *more)
+{
+	iopf_stats_mix(sum, more, 1);
+}
+
+/* Bonds */
+
+static void iopf_bond_name(struct iopf_bond_stats *bond, struct mm_struct *mm)
+{
+	struct task_struct *task;
+
+	guard(rcu)();
+#ifdef CONFIG_MEMCG
+	task = rcu_dereference(mm->owner);
+#else
+	task = current->mm == mm ? current : NULL;
+#endif
+	if (!task)
+		return;
+	bond->pid = task_tgid_nr(task);
+	get_task_comm(bond->comm, task);
+}
+
+static void iopf_bond_join(struct iopf_bond_stats *bond, struct iopf_device *idev)
+{
+	lockdep_assert_held(&stats_lock);
+
+	bond->idev = idev;
+	guard(spinlock)(&idev->lock);
+	hlist_add_head(&bond->hash, iopf_bond_bucket(idev, bond->pasid));
+	/* A handle that was freed may have had the same address. */
+	idev->recent_handle = NULL;
+}
+
+/* What it has counted on this stay of its device on a queue */
+static void iopf_bond_read(const struct iopf_bond_stats *bond, struct iopf_stats *sum)
+{
+	iopf_stats_add(sum, &bond->stats);
+	iopf_stats_mix(sum, &bond->past, -1);
+}
+
+/*
+ * What it has counted goes to the device, if it ends. If only the device goes the bond keeps that,
+ * and the queue has it, too: the device may come back, and must not bring it along again.
+ */
+static void iopf_bond_leave(struct iopf_bond_stats *bond, bool ends)
+{
+	struct iopf_device *idev = bond->idev;
+
+	lockdep_assert_held(&stats_lock);
+
+	if (!idev)
+		return;
+	bond->idev = NULL;
+	guard(spinlock)(&idev->lock);
+	hlist_del_init(&bond->hash);
+	if (idev->recent_handle == bond->handle)
+		idev->recent_handle = NULL;
+	if (ends) {
+		iopf_bond_read(bond, &idev->stats);
+		return;
+	}
+	/* Some numbers may grow meanwhile: what the queue gets is what is noted. */
+	iopf_stats_mix(&idev->own->past, &bond->past, -1);
+	memset(&bond->past, 0, sizeof(bond->past));
+	iopf_stats_add(&bond->past, &bond->stats);
+	iopf_stats_add(&idev->own->past, &bond->past);
+}
+
+/**
+ * iopf_bond_add() - Count for a (device, PASID) that is about to belong to a process
+ * @bonds: on which list the statistics are put, for iopf_bonds_del()
+ * @dev: the device, on a fault queue or not
+ * @pasid: the PASID
+ * @handle: what it will be attached with
+ * @mm: the process's
+ *
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
+		  const struct iommu_attach_handle *handle, struct mm_struct *mm)
+{
+	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct iopf_bond_stats *bond;
+
+	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
+	if (!bond)
+		return -ENOMEM;
+	bond->dev = dev;
+	bond->pasid = pasid;
+	bond->handle = handle;
+	iopf_bond_name(bond, mm);
+	list_add_tail(&bond->siblings, bonds);
+
+	guard(mutex)(&stats_lock);
+	list_add_tail(&bond->node, &all_bonds);
+	/* Under the lock: a device that leaves its queue looks for its bonds afterwards. */
+	idev = iopf_device_get(dev);
+	if (idev && idev->own)
+		iopf_bond_join(bond, idev);
+	return 0;
+}
+
+/**
+ * iopf_bonds_del() - Undo iopf_bond_add(), of all devices of a bond
+ * @bonds: the list, which is empty afterwards. What has been attached is detached and drained.
+ *
+ * Context: process, may sleep.
+ */
+void iopf_bonds_del(struct list_head *bonds)
+{
+	struct iopf_bond_stats *bond, *next;
+
+	guard(mutex)(&stats_lock);
+	list_for_each_entry_safe(bond, next, bonds, siblings) {
+		iopf_bond_leave(bond, true);
+		list_del(&bond->siblings);
+		list_del(&bond->node);
+		kfree(bond);
+	}
+}
+
+/**
+ * iopf_bond_count() - Count for a bond what no worker counts
+ * @bonds: what iopf_bond_add() has filled, and iopf_bonds_del() does not empty during the call
+ * @what: IOPF_AHEAD, IOPF_AHEAD_USED or IOPF_AHEAD_UNUSED. Of a group's devices the first has it.
+ * @nr: how much of that
+ *
+ * Context: any.
+ */
+void iopf_bond_count(struct list_head *bonds, enum iopf_count what, u64 nr)
+{
+	struct iopf_bond_stats *bond;
+
+	bond = list_first_entry_or_null(bonds, struct iopf_bond_stats, siblings);
+	if (bond)
+		iopf_count_ahead(&bond->stats, what, nr);
+}
+
+/* Devices and queues */
+
+/**
+ * iopf_stats_add_device() - A device comes to a fault queue
+ * @own: the queue
+ * @idev: the device, which is about to be found
+ *
+ * Context: process, may sleep.
+ */
+void iopf_stats_add_device(struct iopf_own_queue *own, struct iopf_device *idev)
+{
+	struct iopf_bond_stats *bond;
+
+	guard(mutex)(&stats_lock);
+	idev->own = own;
+	list_add_tail(&idev->stats_node, &own->devices);
+	list_for_each_entry(bond, &all_bonds, node)
+		if (bond->dev == idev->fp.dev)
+			iopf_bond_join(bond, idev);
+}
+
+static void iopf_read_device(struct iopf_device *idev, struct iopf_reading *sum)
+{
+	struct iopf_bond_stats *bond;
+
+	lockdep_assert_held(&stats_lock);
+
+	guard(spinlock)(&idev->lock);
+	iopf_stats_add(&sum->stats, &idev->stats);
+	for (int i = 0; i < ARRAY_SIZE(idev->bonds); i++)
+		hlist_for_each_entry(bond, &idev->bonds[i], hash)
+			iopf_bond_read(bond, &sum->stats);
+	sum->pending += list_count_nodes(&idev->fp.faults) + list_count_nodes(&idev->answering);
+	sum->partials += list_count_nodes(&idev->partials);
+	sum->devices++;
+}
+
+/**
+ * iopf_stats_remove_device() - A device has left its fault queue
+ * @idev: the device, with nothing pending, and not to be found any more
+ *
+ * Context: process, may sleep.
+ */
+void iopf_stats_remove_device(struct iopf_device *idev)
+{
+	struct hlist_node *next;
+	struct iopf_bond_stats *bond;
+
+	guard(mutex)(&stats_lock);
+	scoped_guard(spinlock, &idev->lock)
+		iopf_stats_add(&idev->own->past, &idev->stats);
+	for (int i = 0; i < ARRAY_SIZE(idev->bonds); i++) {
+		hlist_for_each_entry_safe(bond, next, &idev->bonds[i], hash)
+			iopf_bond_leave(bond, false);
+	}
+	list_del(&idev->stats_node);
+	idev->own = NULL;
+}
+
+/**
+ * iopf_stats_add_queue() - There is a new fault queue
+ * @own: the queue, with its name
+ *
+ * Context: process, may sleep.
+ */
+void iopf_stats_add_queue(struct iopf_own_queue *own)
+{
+	guard(mutex)(&stats_lock);
+	INIT_LIST_HEAD(&own->devices);
+	list_add_tail(&own->node, &all_queues);
+}
+
+/**
+ * iopf_stats_remove_queue() - Undo iopf_stats_add_queue()
+ * @own: the queue, without devices
+ *
+ * Context: process, may sleep.
+ */
+void iopf_stats_remove_queue(struct iopf_own_queue *own)
+{
+	guard(mutex)(&stats_lock);
+	list_del(&own->node);
+}
+
+/* Readers */
+
+/**
+ * iopf_read_stats() - The statistics of a device
+ * @dev: the device
+ * @reading: filled; since the device was added to its queue
+ *
+ * Context: process, may sleep.
+ * Return: 0, or -ENODEV if @dev is on no queue.
+ */
+int iopf_read_stats(struct device *dev, struct iopf_reading *reading)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	memset(reading, 0, sizeof(*reading));
+	if (!idev)
+		return -ENODEV;
+	guard(mutex)(&stats_lock);
+	if (!idev->own)
+		return -ENODEV;
+	iopf_read_device(idev, reading);
+	return 0;
+}
+
+static unsigned int iopf_count_of(const struct list_head *groups, const struct iopf_stats *stats)
+{
+	struct iopf_group *group;
+	unsigned int nr = 0;
+
+	list_for_each_entry(group, groups, pending_node)
+		nr += group_slot(group)->stats == stats;
+	return nr;
+}
+
+static void iopf_read_bond_locked(struct iopf_bond_stats *bond, struct iopf_reading *reading)
+{
+	struct iopf_device *idev = bond->idev;
+
+	lockdep_assert_held(&stats_lock);
+
+	memset(reading, 0, sizeof(*reading));
+	if (!idev) {
+		iopf_stats_add(&reading->stats, &bond->stats);
+		return;
+	}
+	guard(spinlock)(&idev->lock);
+	iopf_stats_add(&reading->stats, &bond->stats);
+	reading->pending = iopf_count_of(&idev->fp.faults, &bond->stats) +
+			   iopf_count_of(&idev->answering, &bond->stats);
+}
+
+/**
+ * iopf_read_bond() - The statistics of a bond
+ * @dev: the device
+ * @pasid: the PASID of the bond
+ * @reading: filled; since the bind
+ *
+ * Context: process, may sleep.
+ * Return: 0, or -ENOENT if there is no such bond.
+ */
+int iopf_read_bond(struct device *dev, ioasid_t pasid, struct iopf_reading *reading)
+{
+	struct iopf_bond_stats *bond;
+
+	guard(mutex)(&stats_lock);
+	list_for_each_entry(bond, &all_bonds, node) {
+		if (bond->dev != dev || bond->pasid != pasid)
+			continue;
+		iopf_read_bond_locked(bond, reading);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/**
+ * iopf_pid_of_bond() - Which process uses a (device, PASID)?
+ * @dev: the device, on a fault queue
+ * @pasid: the PASID
+ *
+ * For tracepoints.
+ *
+ * Context: any that may take a spinlock, but not under &iopf_device.lock.
+ * Return: the process at the bind, in the initial PID namespace; 0: unknown, or there is no bond.
+ */
+pid_t iopf_pid_of_bond(struct device *dev, ioasid_t pasid)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	struct iopf_bond_stats *bond;
+
+	if (!idev)
+		return 0;
+	guard(spinlock)(&idev->lock);
+	hlist_for_each_entry(bond, iopf_bond_bucket(idev, pasid), hash)
+		if (bond->pasid == pasid)
+			return bond->pid;
+	return 0;
+}
+
+#ifdef CONFIG_DEBUG_FS
+static const char * const count_names[IOPF_OVERRUN + 1] = {
+	[IOPF_REQUESTS] = "requests",
+	[IOPF_SERVED] = "served",
+	[IOPF_FAILED] = "failed",
+	[IOPF_EXITED] = "exited",
+	[IOPF_DRAINED] = "drained",
+	[IOPF_TIMED_OUT] = "timed-out",
+	[IOPF_OVERRUN] = "overrun",
+};
+
+static const char * const reason_names[IOMMU_SVA_FAULT_NO_PAGE + 1] = {
+	[0] = "other-failures",
+	[IOMMU_SVA_FAULT_NO_MAPPING] = "no-mapping",
+	[IOMMU_SVA_FAULT_NO_ACCESS] = "no-access",
+	[IOMMU_SVA_FAULT_NO_PAGE] = "no-page",
+};
+
+/*
+ * What iopf_read_counts() does not tell: each name, the character @is, the number, and @after: a
+ * space, or the end of a line.
+ */
+static void iopf_show_new(struct seq_file *m, const struct iopf_reading *r, char is, char after)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(reason_names); i++)
+		seq_printf(m, "%s%c%llu%c", reason_names[i], is, r->stats.reasons[i], after);
+	seq_printf(m, "coalesced%c%llu%cmajor-faults%c%lld%c", is, r->stats.coalesced, after, is,
+		   (s64)atomic64_read(&r->stats.majors), after);
+	seq_printf(m, "batches%c%llu%cdrains%c%llu%cpending%c%u%c", is, r->stats.batches, after, is,
+		   r->stats.drains, after, is, r->pending, after);
+}
+
+static u64 iopf_latency_below(unsigned int bucket)
+{
+	return iopf_clock_to_ns(BIT_ULL(bucket + 1)) + 1;
+}
+
+/* On one line: below so many nanoseconds, so many groups */
+static void iopf_show_latency(struct seq_file *m, const struct iopf_reading *r)
+{
+	char between = '=';
+
+	seq_puts(m, "latency-ns");
+	for (unsigned int i = 0; i < IOPF_LATENCIES; i++) {
+		if (!r->stats.latency[i])
+			continue;
+		seq_printf(m, "%c%llu:%llu", between, iopf_latency_below(i), r->stats.latency[i]);
+		between = ',';
+	}
+	if (between == '=')
+		seq_puts(m, "=-");
+}
+
+static void iopf_show_record(struct seq_file *m, const struct iopf_reading *r)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(count_names); i++)
+		if (count_names[i])
+			seq_printf(m, "%s=%llu ", count_names[i], r->stats.counts[i]);
+	iopf_show_new(m, r, '=', ' ');
+	seq_printf(m, "ahead=%lld ahead-used=%lld ahead-unused=%lld ",
+		   (s64)atomic64_read(&r->stats.ahead[0]), (s64)atomic64_read(&r->stats.ahead[1]),
+		   (s64)atomic64_read(&r->stats.ahead[2]));
+	iopf_show_latency(m, r);
+}
+
+/**
+ * iopf_show_stats() - What iopf_read_counts() does not tell of a device: a line for each number
+ * @m: where it is written
+ * @dev: the device
+ *
+ * Context: process, may sleep.
+ */
+void iopf_show_stats(struct seq_file *m, struct device *dev)
+{
+	struct iopf_reading *r __free(kfree) = kzalloc(sizeof(*r), GFP_KERNEL);
+
+	if (!r || iopf_read_stats(dev, r))
+		return;
+	iopf_show_new(m, r, ' ', '\n');
+	seq_printf(m, "partials %u\nresets %llu\n", r->partials, r->stats.resets);
+	for (unsigned int i = 0; i < IOPF_LATENCIES; i++)
+		if (r->stats.latency[i])
+			seq_printf(m, "latency-below-%llu-ns %llu\n", iopf_latency_below(i),
+				   r->stats.latency[i]);
+}
+
+/* Each line is a record. The list cannot change between start and stop. */
+
+void *iopf_bonds_start(struct seq_file *m, loff_t *pos)
+{
+	mutex_lock(&stats_lock);
+	return seq_list_start(&all_bonds, *pos);
+}
+
+void *iopf_bonds_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	return seq_list_next(v, &all_bonds, pos);
+}
+
+void iopf_stats_stop(struct seq_file *m, void *v)
+{
+	mutex_unlock(&stats_lock);
+}
+
+int iopf_bonds_show(struct seq_file *m, void *v)
+{
+	struct iopf_reading *r __free(kfree) = kzalloc(sizeof(*r), GFP_KERNEL);
+	struct iopf_bond_stats *bond = list_entry(v, struct iopf_bond_stats, node);
+
+	if (!r)
+		return -ENOMEM;
+	iopf_read_bond_locked(bond, r);
+	seq_printf(m, "device=%s pasid=%u pid=%d ", dev_name(bond->dev), bond->pasid, bond->pid);
+	iopf_show_record(m, r);
+	/* Last, since it may have any character */
+	seq_puts(m, " comm=");
+	seq_escape(m, bond->comm, "\n\\");
+	seq_putc(m, '\n');
+	return 0;
+}
+
+void *iopf_queues_start(struct seq_file *m, loff_t *pos)
+{
+	mutex_lock(&stats_lock);
+	return seq_list_start(&all_queues, *pos);
+}
+
+void *iopf_queues_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	return seq_list_next(v, &all_queues, pos);
+}
+
+int iopf_queues_show(struct seq_file *m, void *v)
+{
+	struct iopf_reading *r __free(kfree) = kzalloc(sizeof(*r), GFP_KERNEL);
+	struct iopf_own_queue *own = list_entry(v, struct iopf_own_queue, node);
+	struct iopf_device *idev;
+
+	if (!r)
+		return -ENOMEM;
+	iopf_stats_add(&r->stats, &own->past);
+	list_for_each_entry(idev, &own->devices, stats_node)
+		iopf_read_device(idev, r);
+	seq_puts(m, "queue=");
+	seq_escape(m, own->name, " \t\n\\");
+	seq_printf(m, " devices=%u overflows=%llu resets=%llu partials=%u ", r->devices,
+		   READ_ONCE(own->overflows), r->stats.resets, r->partials);
+	iopf_show_record(m, r);
+	seq_putc(m, '\n');
+	return 0;
+}
+#endif
