@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shared Virtual Addressing: what a device may do in an mm
+ *
+ * A device's fault is a fault of the process: the device may access what the process could, grow a
+ * stack as far as the process's limits allow, and gets memory on the nodes where the process would,
+ * as long as one of its threads is alive.
+ */
+#include <linux/capability.h>
+#include <linux/cpuset.h>
+#include <linux/iommu.h>
+#include <linux/mempolicy.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/resource.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/workqueue.h>
+
+#include "iommu-sva-priv.h"
+
+/* What can be executed can be read, unless the CPU's page tables tell the two apart. */
+static bool sva_exec_implies_read(void)
+{
+#ifdef CONFIG_ARM64
+	return !alternative_has_cap_unlikely(ARM64_HAS_EPAN);
+#else
+	return true;
+#endif
+}
+
+/**
+ * sva_vma_allows() - May a device access that memory?
+ * @vma: the memory
+ * @perm: how, IOMMU_FAULT_PERM_*
+ *
+ * Context: the VMA or its mm is locked.
+ * Return: true if the process could, with instructions that are not for shadow stacks only. What is
+ * served though it is not granted, the device asks for again, for ever.
+ */
+bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
+{
+	vm_flags_t readable = VM_READ | VM_WRITE;
+
+	if (sva_exec_implies_read())
+		readable |= VM_EXEC;
+	if ((perm & IOMMU_FAULT_PERM_READ) && !(vma->vm_flags & readable))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_WRITE) &&
+	    (!(vma->vm_flags & VM_WRITE) || (vma->vm_flags & VM_SHADOW_STACK)))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
+		return false;
+	return vma_is_accessible(vma);
+}
+
+/**
+ * struct sva_limits - what a stack may grow to
+ * @stack: RLIMIT_STACK
+ * @as: RLIMIT_AS
+ * @memlock: RLIMIT_MEMLOCK, if that is a limit for the process
+ */
+struct sva_limits {
+	unsigned long stack;
+	unsigned long as;
+	unsigned long memlock;
+};
+
+/* The stack of a process grows as far as that process's own limits, not the worker's. */
+static struct sva_limits sva_stack_limits(struct mm_struct *mm)
+{
+	struct task_struct *task = current;
+
+	guard(rcu)();
+#ifdef CONFIG_MEMCG
+	task = rcu_dereference(mm->owner) ?: current;
+#endif
+	return (struct sva_limits){
+		.stack = task_rlimit(task, RLIMIT_STACK),
+		.as = task_rlimit(task, RLIMIT_AS),
+		.memlock = has_capability_noaudit(task, CAP_IPC_LOCK) ? RLIM_INFINITY :
+			   task_rlimit(task, RLIMIT_MEMLOCK),
+	};
+}
+
+static unsigned long sva_set_own_limit(unsigned int which, unsigned long limit)
+{
+	struct rlimit *own = &current->signal->rlim[which];
+	unsigned long old = own->rlim_cur;
+
+	WRITE_ONCE(own->rlim_cur, limit);
+	return old;
+}
+
+static bool sva_may_lock(struct mm_struct *mm, struct vm_area_struct *vma, unsigned long addr,
+			 const struct sva_limits *limits)
+{
+	unsigned long pages = (vma->vm_start - (addr & PAGE_MASK)) >> PAGE_SHIFT;
+
+	return !(vma->vm_flags & VM_LOCKED) ||
+	       mm->locked_vm + pages <= limits->memlock >> PAGE_SHIFT;
+}
+
+/*
+ * expand_stack() applies the limits of the thread that calls it. For that call a kernel thread,
+ * whose own limits mean nothing, takes over those of the process. It has no limit of locked memory.
+ * Drops mmap_lock on failure.
+ */
+static struct vm_area_struct *sva_lend_limits(struct mm_struct *mm, struct vm_area_struct *vma,
+					      unsigned long addr)
+{
+	struct sva_limits limits = sva_stack_limits(mm);
+
+	if (!sva_may_lock(mm, vma, addr, &limits)) {
+		mmap_read_unlock(mm);
+		return NULL;
+	}
+	limits.stack = sva_set_own_limit(RLIMIT_STACK, limits.stack);
+	limits.as = sva_set_own_limit(RLIMIT_AS, limits.as);
+	vma = expand_stack(mm, addr);
+	sva_set_own_limit(RLIMIT_STACK, limits.stack);
+	sva_set_own_limit(RLIMIT_AS, limits.as);
+	return vma;
+}
+
+/**
+ * struct sva_growth - a stack that a kernel thread grows for another thread
+ * @work: what it does
+ * @mm: whose stack
+ * @addr: where it is to grow to
+ */
+struct sva_growth {
+	struct work_struct work;
+	struct mm_struct *mm;
+	unsigned long addr;
+};
+
+static void sva_grow(struct work_struct *work)
+{
+	struct sva_growth *growth = container_of(work, struct sva_growth, work);
+
+	mmap_read_lock(growth->mm);
+	if (sva_find_vma(growth->mm, growth->addr))
+		mmap_read_unlock(growth->mm);
+}
+
+/* A thread of another process must not lend its limits: the rest of that process has them too. */
+static struct vm_area_struct *sva_have_it_grown(struct mm_struct *mm, unsigned long addr)
+{
+	struct sva_growth growth = { .mm = mm, .addr = addr };
+	struct vm_area_struct *vma;
+
+	mmap_read_unlock(mm);
+	INIT_WORK_ONSTACK(&growth.work, sva_grow);
+	queue_work(system_unbound_wq, &growth.work);
+	flush_work(&growth.work);
+	destroy_work_on_stack(&growth.work);
+	if (mmap_read_lock_killable(mm))
+		return NULL;
+	vma = find_vma(mm, addr);
+	if (vma && vma->vm_start <= addr)
+		return vma;
+	mmap_read_unlock(mm);
+	return NULL;
+}
+
+static struct vm_area_struct *sva_expand_stack(struct mm_struct *mm, struct vm_area_struct *vma,
+					       unsigned long addr)
+{
+	if (current->flags & PF_KTHREAD)
+		return sva_lend_limits(mm, vma, addr);
+	/* A thread of the process is subject to the limits that count. */
+	if (current->mm == mm)
+		return expand_stack(mm, addr);
+	return sva_have_it_grown(mm, addr);
+}
+
+/* Looks up the VMA of an address, growing a stack into it. Drops mmap_lock if there is none. */
+struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+
+	if (vma && vma->vm_start <= addr)
+		return vma;
+	if (vma && (vma->vm_flags & VM_GROWSDOWN))
+		return sva_expand_stack(mm, vma, addr);
+	mmap_read_unlock(mm);
+	return NULL;
+}
+
+#if defined(CONFIG_NUMA) && defined(CONFIG_MEMCG)
+/* Others look at it, under the lock: cpusets, the OOM killer. */
+static struct mempolicy *sva_change_policy(struct mempolicy *policy)
+{
+	struct mempolicy *old = current->mempolicy;
+
+	task_lock(current);
+	current->mempolicy = policy;
+	task_unlock(current);
+	return old;
+}
+
+/* The policy is copied: when cpusets change, that of each thread is changed in place. */
+static void sva_get_nodes(struct task_struct *owner, struct sva_nodes *nodes, nodemask_t *mems)
+{
+	task_lock(owner);
+	if (owner->mempolicy) {
+		nodes->policy = *owner->mempolicy;
+		nodes->has_policy = true;
+	}
+#ifdef CONFIG_CPUSETS
+	*mems = owner->mems_allowed;
+#endif
+	task_unlock(owner);
+}
+
+/**
+ * sva_lend_nodes() - Have the current thread allocate where a process would
+ * @nodes: zeroed
+ * @mm: of the process. Its owner counts, which is its first thread if that has not exited.
+ *
+ * The allocator asks the current thread for its memory policy and its cpuset. A kernel thread has
+ * none that means anything. A thread of another process keeps its own.
+ *
+ * Context: process.
+ */
+void sva_lend_nodes(struct sva_nodes *nodes, struct mm_struct *mm)
+{
+	nodemask_t mems = cpuset_current_mems_allowed;
+	struct task_struct *owner;
+
+	if (!(current->flags & PF_KTHREAD))
+		return;
+	scoped_guard(rcu) {
+		owner = rcu_dereference(mm->owner);
+		if (!owner || (!READ_ONCE(owner->mempolicy) && !cpusets_enabled()))
+			return;
+		sva_get_nodes(owner, nodes, &mems);
+	}
+	if (nodes->has_policy)
+		nodes->old_policy = sva_change_policy(&nodes->policy);
+	if (cpusets_enabled() && !nodes_equal(mems, cpuset_current_mems_allowed)) {
+		set_mems_allowed(mems);
+		nodes->has_mems = true;
+	}
+}
+
+/**
+ * sva_return_nodes() - Undo sva_lend_nodes()
+ * @nodes: as there
+ *
+ * Nodes may have come or gone meanwhile.
+ *
+ * Context: as there, the same thread.
+ */
+void sva_return_nodes(const struct sva_nodes *nodes)
+{
+	if (nodes->has_policy)
+		sva_change_policy(nodes->old_policy);
+	if (nodes->has_mems)
+		set_mems_allowed(cpuset_mems_allowed(current));
+}
+#endif
+
+/**
+ * sva_unlock_vma() - Let go of the VMA that is kept from one request to the next
+ * @server: the thread that serves
+ *
+ * Context: that of @server.
+ */
+void sva_unlock_vma(struct sva_server *server)
+{
+	if (server->vma)
+		vma_end_read(server->vma);
+	server->vma = NULL;
+}
+
+/*
+ * Has every thread of the process exited, or been killed? mm_users does not say so: workers hold
+ * references, each of which would keep the others going, and so do readers of /proc and tracers.
+ */
+#ifdef CONFIG_MEMCG
+void io_mm_count_worker(struct io_mm *io_mm, int nr)
+{
+}
+
+bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct task_struct *owner;
+
+	guard(rcu)();
+	/*
+	 * A thread that lets go of the mm hands it on to another one, of any process that has it.
+	 */
+	owner = rcu_dereference(mm->owner);
+	if (!owner)
+		return true;
+	/* Of processes that share it (not vfork(), which is over soon) others may be alive. */
+	return READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT &&
+	       !test_bit(MMF_MULTIPROCESS, &mm->flags);
+}
+#else
+void io_mm_count_worker(struct io_mm *io_mm, int nr)
+{
+	atomic_add(nr, &io_mm->serving);
+}
+
+bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	return atomic_read(&io_mm->notifier.mm->mm_users) <= atomic_read(&io_mm->serving);
+}
+#endif
+
+/**
+ * sva_fault_is_wanted() - Does the result still matter to the one it is for?
+ * @server: the thread that serves
+ *
+ * Return: false if the group has been answered, or the thread that serves has been killed.
+ */
+bool sva_fault_is_wanted(const struct sva_server *server)
+{
+	if (READ_ONCE(server->killed))
+		return false;
+	return server->job ? iopf_job_group_pending(server->job) :
+				!fatal_signal_pending(current);
+}
+
+/**
+ * sva_fault_aborted() - Has the result become useless?
+ * @server: the thread that serves, with a reference to mm_users
+ *
+ * Return: true if the process is gone or being killed, or the result is not wanted.
+ */
+bool sva_fault_aborted(const struct sva_server *server)
+{
+	return !sva_fault_is_wanted(server) ||
+	       test_bit(MMF_UNSTABLE, &sva_server_mm(server)->flags) ||
+	       io_mm_is_dead(server->io_mm);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shared Virtual Addressing: what the core's files share
+ *
+ *	iommu-sva.c		bind and unbind, domains, MMU notifier, PASID of an mm
+ *	iommu-sva-fault.c	serves page requests
+ *	iommu-sva-around.c	maps ahead of sequential accesses (and iommu-sva-seq.c)
+ *	iommu-sva-mm.c		what a device may do in an mm, whether its process is alive
+ *	iommu-sva-listen.c	tells listeners of faults and of the exit
+ *	iommu-sva-root.c	the page-table root that the IOMMU walks
+ *
+ * Each calls what is below it, and none calls back. The locks are in iommu-sva.c.
+ */
+#ifndef _DRIVERS_IOMMU_IOMMU_SVA_PRIV_H
+#define _DRIVERS_IOMMU_IOMMU_SVA_PRIV_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/container_of.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mempolicy.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/pgtable.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+
+#include "iommu-sva-around.h"
+#include "iopf.h"
+#include "iopf-service.h"
+#include "iopf-stats.h"
+
+/**
+ * struct io_mm - an address space that devices use
+ * @notifier: counted by mmu_notifier_get()/_put(); one reference is @svc's
+ * @lock: guards @domains and @bonds (for writers), @pasid
+ * @domains: struct sva_domain, RCU
+ * @bonds: struct sva_bond, RCU
+ * @pasid: IOMMU_PASID_INVALID while there are no bonds
+ * @root_lock: guards @root's contents, @filled and @exited
+ * @root: what the IOMMU walks, if the architecture needs the core to keep it
+ * @filled: slots of @root that are not empty, until the exit
+ * @exited: the mm is gone, @root stays empty
+ * @released: back-ends and listeners have been told of that
+ * @svc: serves page requests. Used by bonds, groups and workers; without users it has given back
+ *	its reference to @notifier, and the io_mm goes unless a bind has another one.
+ * @around: what is mapped ahead of sequential accesses
+ * @rcu: defers the free past binds that look for a bond to share
+ * @servers_lock: guards @servers; innermost
+ * @servers: struct sva_server that may wait for memory
+ * @serving: workers that have a reference to mm_users
+ */
+struct io_mm {
+	struct mmu_notifier notifier;
+	struct mutex lock;	/* of domains, bonds, pasid */
+	struct list_head domains;
+	struct list_head bonds;
+	ioasid_t pasid;
+	spinlock_t root_lock;	/* of root's contents, filled, exited */
+	pgd_t *root;
+#ifdef CONFIG_X86_64
+	DECLARE_BITMAP(filled, PTRS_PER_PGD / 2);
+#endif
+	bool exited;
+	bool released;
+	struct iopf_service svc;
+	struct sva_fault_around around;
+	struct rcu_head rcu;
+	spinlock_t servers_lock;	/* of servers */
+	struct list_head servers;
+#ifndef CONFIG_MEMCG
+	atomic_t serving;
+#endif
+};
+
+/**
+ * struct sva_bond - a device may use an mm
+ * @sva: what drivers see; sva.users counts successful binds
+ * @node: in &io_mm.bonds
+ * @group: of the device. To be compared only: after the last unbind both may be gone.
+ * @io_mm: of the mm, kept by a reference to its service
+ * @sdom: the domain that the device is attached to
+ * @pasid: never changes
+ * @stats: struct iopf_bond_stats, for each device of the group. Writers are the bind and the end
+ *	of the bond.
+ * @exited: the listeners have been told of the exit, or are about to be
+ * @lock: guards @listeners for writers
+ * @listeners: struct iommu_sva_listener, RCU
+ * @rcu: defers the free past readers of @listeners
+ */
+struct sva_bond {
+	struct iommu_sva sva;
+	struct list_head node;
+	struct iommu_group *group;
+	struct io_mm *io_mm;
+	struct sva_domain *sdom;
+	ioasid_t pasid;
+	struct list_head stats;
+	bool exited;
+	spinlock_t lock;	/* of listeners */
+	struct list_head listeners;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct sva_mm_data - what mm->iommu_mm points to
+ * @data: the part that the rest of the kernel knows
+ * @io_mm: NULL while the mm has no bond. Written under &io_mm.lock and mm->page_table_lock; read
+ *	under the latter, or RCU.
+ * @rcu: defers the free past readers of mm->iommu_mm
+ */
+struct sva_mm_data {
+	struct iommu_mm_data data;
+	struct io_mm *io_mm;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct sva_nodes - what a kernel thread that serves a process has taken over from it
+ * @policy: a copy of its memory policy, if @has_policy
+ * @old_policy: what the thread had
+ * @has_policy: @policy is the thread's
+ * @has_mems: so are the nodes of its cpuset
+ */
+struct sva_nodes {
+	struct mempolicy policy;
+	struct mempolicy *old_policy;
+	bool has_policy;
+	bool has_mems;
+};
+
+/**
+ * struct sva_server - a thread that serves faults of a process
+ * @io_mm: of the process
+ * @job: of a worker that serves page requests; NULL: the server is the thread that has called
+ *	iommu_sva_handle_fault()
+ * @bond: what that thread has called it for
+ * @vma: what is locked, and kept from one request to the next
+ * @memcg: the process's memory group
+ * @old: which one was active before
+ * @nodes: where the process would have its memory
+ * @node: in &io_mm.servers
+ * @task: the thread
+ * @killed: the OOM killer has chosen the process. Written under &io_mm.servers_lock.
+ */
+struct sva_server {
+	struct io_mm *io_mm;
+	struct iopf_job *job;
+	struct sva_bond *bond;
+	struct vm_area_struct *vma;
+	struct mem_cgroup *memcg;
+	struct mem_cgroup *old;
+	struct sva_nodes nodes;
+	struct list_head node;
+	struct task_struct *task;
+	bool killed;
+};
+
+static inline struct mm_struct *sva_server_mm(const struct sva_server *server)
+{
+	return server->io_mm->notifier.mm;
+}
+
+/* It is about to block. False if it must not, and the request is not its any more. */
+static inline bool sva_server_will_wait(struct sva_server *server)
+{
+	return !server->job || iopf_job_will_block(server->job);
+}
+
+/* May it block only after sva_server_will_wait()? */
+static inline bool sva_server_is_prompt(const struct sva_server *server)
+{
+	return server->job && !server->job->blocked;
+}
+
+/* It is the thread that reads the hardware queue. */
+static inline bool sva_server_is_reporter(const struct sva_server *server)
+{
+	return server->job && server->job->is_inline;
+}
+
+/* For which attachment; NULL if it has gone. Inside an RCU read-side section */
+static inline struct iommu_attach_handle *sva_server_handle(struct sva_server *server)
+{
+	return server->job ? iopf_job_handle(server->job) : &server->bond->sva.handle;
+}
+
+static inline void bond_count(struct sva_bond *bond, enum iopf_count what, u64 nr)
+{
+	iopf_device_count(bond->sva.dev, what, nr);
+	iopf_bond_count(&bond->stats, what, nr);
+}
+
+static inline void sva_server_count(struct sva_server *server, enum iopf_count what, u64 nr)
+{
+	if (server->job)
+		iopf_job_count(server->job, what, nr);
+	else
+		bond_count(server->bond, what, nr);
+}
+
+static inline struct io_mm *to_io_mm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct io_mm, notifier);
+}
+
+static inline struct sva_bond *to_bond(struct iommu_attach_handle *handle)
+{
+	return container_of(handle, struct sva_bond, sva.handle);
+}
+
+static inline struct sva_mm_data *sva_mm_data(struct mm_struct *mm)
+{
+	struct iommu_mm_data *data = READ_ONCE(mm->iommu_mm);
+
+	return data ? container_of(data, struct sva_mm_data, data) : NULL;
+}
+
+/* iommu-sva-root.c */
+int io_mm_alloc_root(struct io_mm *io_mm);
+void io_mm_free_root(struct io_mm *io_mm);
+void io_mm_mirror_all(struct io_mm *io_mm);
+void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last);
+void io_mm_clear_root(struct io_mm *io_mm);
+bool io_mm_has_exited(struct io_mm *io_mm);
+
+/* iommu-sva-listen.c */
+void bond_notify_fault(struct sva_bond *bond, const struct iommu_sva_fault *fault);
+void bond_tell_exit(struct sva_bond *bond);
+
+/* iommu-sva-mm.c */
+void io_mm_count_worker(struct io_mm *io_mm, int nr);
+bool io_mm_is_dead(struct io_mm *io_mm);
+bool sva_vma_allows(struct vm_area_struct *vma, u32 perm);
+struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long addr);
+void sva_unlock_vma(struct sva_server *server);
+#if defined(CONFIG_NUMA) && defined(CONFIG_MEMCG)
+void sva_lend_nodes(struct sva_nodes *nodes, struct mm_struct *mm);
+void sva_return_nodes(const struct sva_nodes *nodes);
+#else
+static inline void sva_lend_nodes(struct sva_nodes *nodes, struct mm_struct *mm)
+{
+}
+
+static inline void sva_return_nodes(const struct sva_nodes *nodes)
+{
+}
+#endif
+bool sva_fault_is_wanted(const struct sva_server *server);
+bool sva_fault_aborted(const struct sva_server *server);
+
+/* iommu-sva-fault.c */
+extern const struct iopf_service_ops sva_service_ops;
+int sva_iopf_handler(struct iopf_group *group);
+
+#endif /* _DRIVERS_IOMMU_IOMMU_SVA_PRIV_H */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shared Virtual Addressing: the page-table root that the IOMMU walks
+ *
+ * The user-only root (x86). The kernel half of a process's top-level table changes without any MMU
+ * notifier, so an IOMMU that walks mm->pgd may keep using freed kernel page-table pages. Here it
+ * walks a page that belongs to the io_mm: the user half mirrors mm->pgd, the kernel half is zero.
+ *
+ * A slot that goes. Freed upper-level tables are announced as ranges by the flush that precedes
+ * their free; each invalidation first copies the slots that it covers. So a stale slot never
+ * outlives the table it points to. No memory comes into such a slot before its flush is over: a
+ * table goes when no mapping is left in its range, and a mapping that is made there waits for
+ * mmap_lock, which the thread that unmaps holds until then.
+ *
+ * A slot that comes. __pud_alloc(), or with five levels __p4d_alloc(), is where the kernel puts a
+ * table into a slot of the user half; iommu_sva_populate() puts it into both roots, ours first, so
+ * that a device can use memory in the slot as soon as any thread can. To copy it afterwards would
+ * be too late for a thread that finds the slot filled, goes past those functions, and tells a
+ * device of its memory from user space. The device needs no page request to learn of a slot, and
+ * may have none.
+ *
+ *	and an invalidation	copies under root_lock, which is held over both stores: it sees
+ *				the slot empty in both roots, or filled in both
+ *	and a bind		shows its io_mm under page_table_lock, which the function that fills
+ *				a slot holds, and copies all slots afterwards: a slot was filled
+ *				before, and is copied, or is filled with the io_mm in sight
+ *				(so an invalidation has nothing to do for slots that are empty in
+ *				our root; it looks at the others only, of which a process has few.
+ *				Everything is invalidated for each page that reclaim takes.)
+ *	and the last unbind	hides the io_mm under the same lock: it stays until that is released
+ *	and the exit		leaves our root empty from there on, under root_lock; the mm's is
+ *				filled all the same
+ *	and folded levels	with four levels an entry of p4d_t is one of the top level: what
+ *				counts is whether it lies in the user half of mm->pgd
+ *
+ * There is no other place. hugetlb, userfaultfd, mremap() and remap_pfn_range() allocate their
+ * tables with these functions; a child gets tables from fork(), but no bonds. What else writes to
+ * a top level writes to its kernel half, to tables that no process has, or to page-table
+ * isolation's user copy of mm->pgd.
+ */
+#include <asm/pgalloc.h>
+#include <linux/bitmap.h>
+#include <linux/gfp.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/spinlock.h>
+
+#include "iommu-sva-priv.h"
+
+#ifdef CONFIG_X86_64
+/* Set by CPU and IOMMU as they walk, in the original and in the copy. */
+#define SVA_ROOT_IGNORED	_PAGE_ACCESSED
+/* Page-table isolation sets it for the kernel's view of the user half only. */
+#define SVA_ROOT_DROPPED	_PAGE_NX
+#define SVA_ROOT_SLOTS		(PTRS_PER_PGD / 2)
+
+int io_mm_alloc_root(struct io_mm *io_mm)
+{
+	io_mm->root = (pgd_t *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	return io_mm->root ? 0 : -ENOMEM;
+}
+
+void io_mm_free_root(struct io_mm *io_mm)
+{
+	free_page((unsigned long)io_mm->root);
+}
+
+static pgdval_t io_mm_slot(struct io_mm *io_mm, unsigned long i)
+{
+	return pgd_val(READ_ONCE(io_mm->notifier.mm->pgd[i])) & ~SVA_ROOT_DROPPED;
+}
+
+static bool io_mm_slot_in_sync(struct io_mm *io_mm, unsigned long i)
+{
+	return !((io_mm_slot(io_mm, i) ^ pgd_val(READ_ONCE(io_mm->root[i]))) & ~SVA_ROOT_IGNORED);
+}
+
+static void io_mm_copy_slot(struct io_mm *io_mm, unsigned long i)
+{
+	pgdval_t slot = io_mm_slot(io_mm, i);
+
+	WRITE_ONCE(io_mm->root[i], __pgd(slot));
+	__assign_bit(i, io_mm->filled, slot);
+}
+
+/* Brings all slots up to date, for a bind. */
+void io_mm_mirror_all(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	if (io_mm->exited)
+		return;
+	for (unsigned long i = 0; i < SVA_ROOT_SLOTS; i++)
+		if (!io_mm_slot_in_sync(io_mm, i))
+			io_mm_copy_slot(io_mm, i);
+}
+
+/* Brings the slots of @start to @last, inclusive, up to date of which some may have gone. */
+void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+	unsigned long i, end = SVA_ROOT_SLOTS;
+
+	if (start >= TASK_SIZE_MAX)
+		return;
+	if (last < TASK_SIZE_MAX)
+		end = pgd_index(last) + 1;
+
+	guard(spinlock)(&io_mm->root_lock);
+	if (io_mm->exited)
+		return;
+	i = pgd_index(start);
+	for_each_set_bit_from(i, io_mm->filled, end)
+		if (!io_mm_slot_in_sync(io_mm, i))
+			io_mm_copy_slot(io_mm, i);
+}
+
+/**
+ * __iommu_sva_populate() - Put a table into a slot of a process's page table
+ * @mm: the process's; not necessarily one with bonds
+ * @slot: an empty entry of the top level or, with five levels, of the level below it
+ * @table: an empty table, which other CPUs see as such
+ *
+ * For iommu_sva_populate().
+ *
+ * Context: mm->page_table_lock is held.
+ * Return: true if the table is there now; false if the caller is to put it there.
+ */
+bool __iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
+{
+	unsigned long i = ((unsigned long)slot - (unsigned long)mm->pgd) / sizeof(pgd_t);
+	struct sva_mm_data *data = sva_mm_data(mm);
+	struct io_mm *io_mm = data ? data->io_mm : NULL;
+
+	lockdep_assert_held(&mm->page_table_lock);
+
+	if (!io_mm || i >= SVA_ROOT_SLOTS)
+		return false;
+
+	guard(spinlock)(&io_mm->root_lock);
+	if (!io_mm->exited) {
+		WRITE_ONCE(io_mm->root[i], __pgd(_PAGE_TABLE | __pa(table)));
+		__set_bit(i, io_mm->filled);
+	}
+	/* Ours first */
+	smp_wmb();
+	if (pgtable_l5_enabled())
+		pgd_populate(mm, slot, table);
+	else
+		p4d_populate(mm, slot, table);
+	return true;
+}
+
+void io_mm_clear_root(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	io_mm->exited = true;
+	for (unsigned long i = 0; i < SVA_ROOT_SLOTS; i++)
+		WRITE_ONCE(io_mm->root[i], __pgd(0));
+}
+
+#else /* !CONFIG_X86_64: user and kernel have tables of their own, the IOMMU walks mm->pgd */
+
+int io_mm_alloc_root(struct io_mm *io_mm)
+{
+	io_mm->root = io_mm->notifier.mm->pgd;
+	return 0;
+}
+
+void io_mm_free_root(struct io_mm *io_mm)
+{
+}
+
+void io_mm_mirror_all(struct io_mm *io_mm)
+{
+}
+
+void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
+{
+}
+
+void io_mm_clear_root(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	io_mm->exited = true;
+}
+#endif
+
+bool io_mm_has_exited(struct io_mm *io_mm)
+{
+	guard(spinlock)(&io_mm->root_lock);
+	return io_mm->exited;
+}
+
+/**
+ * iommu_sva_root() - The top-level page table for an SVA domain
+ * @domain: an SVA domain that the core is attaching to a device
+ *
+ * For vendor drivers, in their set_dev_pasid(). On x86 it is not mm->pgd: user half only. It stays
+ * valid until the domain is freed; after the mm's exit it is empty.
+ *
+ * Context: inside set_dev_pasid().
+ * Return: the table, in the CPU's format; its physical address goes into the PASID entry.
+ */
+pgd_t *iommu_sva_root(struct iommu_domain *domain)
+{
+	return sva_mm_data(domain->mm)->io_mm->root;
+}
+EXPORT_SYMBOL_GPL(iommu_sva_root);
