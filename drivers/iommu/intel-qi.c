@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VT-d invalidation queue: devices that do not complete ATC invalidations
+ *
+ * Hardware waits for a device for as long as it is built to, then reports an Invalidation Time-out
+ * Error and aborts all waits in the queue (VT-d 4.1, section 6.5.2.10). Their CPUs submit again,
+ * without what is for the device that hangs: it costs each of them one time-out, and no more are
+ * sent to that device until it has been reset. What was dropped is unconfirmed
+ * (iopf-atc.c). Page group responses that hardware has fetched have left, and are not submitted
+ * again: a second response could meet a new group with the same index.
+ *
+ * Which device hangs hardware tells with the error. If it does not (section 11.4.9.9: the ID is
+ * zero), descriptors are submitted one by one; a device hangs if its own is aborted again and
+ * again, since once is what others may be the reason for.
+ *
+ * Hardware that reports no error leaves the queue stuck: waits complete in order. A submitter that
+ * has waited for QI_TIMEOUT aborts all waits itself, as an error would have done, and restarts the
+ * queue. The oldest unfinished submission is to blame. If it asks one device, that device hangs; if
+ * it asks several, each descriptor goes alone from then on, and the next time-out tells. If it asks
+ * none, the IOMMU itself does nothing. Memory is not safe then: as with any other command that
+ * the IOMMU does not execute, the machine panics, after QI_STUCK restarts in a row. A submission
+ * that completes in between begins the count anew (qi_submit_sync()).
+ *
+ * The time is that of the system's clock. It may stand still: early, while the machine falls
+ * asleep, or because it counts ticks and interrupts are off. Then delays of the submitter count.
+ *
+ * Locks: q_inval.q_lock, inside of which a restart takes intel_iommu.register_lock. Interrupts are
+ * off while a submitter waits: PCIe lets a device take a minute for an invalidation, a CPU cannot.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <linux/atomic.h>
+#include <linux/bitfield.h>
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/iommu.h>
+#include <linux/minmax.h>
+#include <linux/panic.h>
+#include <linux/processor.h>
+#include <linux/ratelimit.h>
+#include <linux/time64.h>
+#include <linux/timekeeping.h>
+
+#include "intel/iommu.h"
+#include "intel-svm.h"
+#include "iopf.h"
+
+#define QI_TYPE			GENMASK_ULL(3, 0)
+#define QI_ATC_SID		GENMASK_ULL(47, 32)
+#define QI_PASID_ATC_SID	GENMASK_ULL(31, 16)
+#define QI_PASID_ATC_PASID	GENMASK_ULL(51, 32)
+
+/* So many aborts of one descriptor in a row are its own device's, */
+#define QI_ABORTS		3
+/* or so many, if hardware names a device each time, but none that is known. */
+#define QI_NAMED_ABORTS		32
+
+/* How long a submitter waits for hardware, in ns: less than the watchdog for hard lockups does */
+#define QI_TIMEOUT		(5 * (u64)NSEC_PER_SEC)
+/* What a look at the clock may add to that: a CPU that was stopped has not waited. */
+#define QI_TIME_STEP		(10 * (u64)NSEC_PER_MSEC)
+/* Delays while the clock stands still, in us: what they add to a wait is a part of it, or this. */
+#define QI_DELAY_PART		16U
+#define QI_MIN_DELAY		1U
+#define QI_MAX_DELAY		1000U
+/* How often in a row the IOMMU may be stuck without asking a device */
+#define QI_STUCK		3
+
+/* In the place of a descriptor that is not to be submitted */
+static const struct qi_desc qi_fence = { .qw0 = QI_IWD_TYPE | QI_IWD_FENCE };
+
+static bool qi_is_atc(const struct qi_desc *desc)
+{
+	u64 type = FIELD_GET(QI_TYPE, desc->qw0);
+
+	return type == QI_DIOTLB_TYPE || type == QI_DEIOTLB_TYPE;
+}
+
+static bool qi_has_atc(const struct qi_desc *desc, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (qi_is_atc(&desc[i]))
+			return true;
+	return false;
+}
+
+static u16 qi_atc_rid(const struct qi_desc *desc)
+{
+	if (FIELD_GET(QI_TYPE, desc->qw0) == QI_DIOTLB_TYPE)
+		return FIELD_GET(QI_ATC_SID, desc->qw0);
+	return FIELD_GET(QI_PASID_ATC_SID, desc->qw0);
+}
+
+static ioasid_t qi_atc_pasid(const struct qi_desc *desc)
+{
+	if (FIELD_GET(QI_TYPE, desc->qw0) == QI_DIOTLB_TYPE)
+		return IOMMU_NO_PASID;
+	if (desc->qw1 & SVM_ATC_GLOBAL)
+		return IOMMU_PASID_INVALID;
+	return FIELD_GET(QI_PASID_ATC_PASID, desc->qw0);
+}
+
+/* The device stays for the caller's RCU read-side section. */
+static struct device_domain_info *qi_find(struct intel_iommu *iommu, u16 rid)
+{
+	struct device *dev = device_rbtree_find(iommu, rid);
+
+	return dev ? dev_iommu_priv_get(dev) : NULL;
+}
+
+/**
+ * intel_qi_timed_out() - An Invalidation Time-out Error has been read
+ * @iommu: whose it is
+ * @rid: the device that it is about, 0 if hardware does not say
+ *
+ * No more ATC invalidations are sent to that device, see intel_qi_trust().
+ *
+ * Context: any; an RCU read-side section, or interrupts off.
+ */
+void intel_qi_timed_out(struct intel_iommu *iommu, u16 rid)
+{
+	struct device_domain_info *info;
+
+	if (!rid) {
+		WRITE_ONCE(iommu->ite_unnamed, true);
+		return;
+	}
+	info = qi_find(iommu, rid);
+	if (info && !xchg(&info->atc_hangs, true))
+		atomic_inc(&iommu->atc_hanging);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_timed_out);
+
+/**
+ * intel_qi_trust() - ATC invalidations may be sent to a device again
+ * @info: the device, which has been reset, or is about to go
+ *
+ * Context: any.
+ */
+void intel_qi_trust(struct device_domain_info *info)
+{
+	if (xchg(&info->atc_hangs, false))
+		atomic_dec(&info->iommu->atc_hanging);
+}
+
+/* Returns true if there was something to drop. */
+static bool qi_drop(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count)
+{
+	struct device_domain_info *info;
+	bool dropped = false;
+
+	guard(rcu)();
+	for (unsigned int i = 0; i < count; i++) {
+		if (!qi_is_atc(&desc[i]))
+			continue;
+		info = qi_find(iommu, qi_atc_rid(&desc[i]));
+		if (info && !READ_ONCE(info->atc_hangs))
+			continue;
+		if (info)
+			iopf_atc_unconfirmed(info->dev, qi_atc_pasid(&desc[i]));
+		desc[i] = qi_fence;
+		dropped = true;
+	}
+	return dropped;
+}
+
+/**
+ * intel_qi_drop() - Take ATC invalidations out that would not be completed
+ * @iommu: the IOMMU
+ * @desc: the descriptors; those for devices that hang, or have gone, become fences
+ * @count: how many
+ *
+ * Context: any.
+ */
+void intel_qi_drop(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count)
+{
+	if (unlikely(atomic_read(&iommu->atc_hanging)))
+		qi_drop(iommu, desc, count);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_drop);
+
+/**
+ * intel_qi_drop_sent() - Take page group responses out that have left
+ * @iommu: the IOMMU
+ * @desc: the descriptors of a submission that was aborted; those that have left become fences
+ * @count: how many
+ * @index: the slot of the first of them
+ *
+ * Context: &q_inval.q_lock is held.
+ */
+void intel_qi_drop_sent(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+			unsigned int index)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (FIELD_GET(QI_TYPE, desc[i].qw0) == QI_PGRP_RESP_TYPE &&
+		    iommu->qi->desc_status[(index + i) % QI_LENGTH] == QI_ABORT)
+			desc[i] = qi_fence;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_drop_sent);
+
+/**
+ * intel_qi_try_again() - A submission was aborted by a time-out, its own or another's
+ * @iommu: the IOMMU
+ * @desc: the descriptors; see intel_qi_drop()
+ * @count: how many
+ * @options: as for qi_submit_sync()
+ * @aborts: how often this was
+ *
+ * Context: as qi_submit_sync().
+ * Return: true if the submission is to be made again, false if all is done.
+ */
+bool intel_qi_try_again(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+			unsigned long options, unsigned int aborts)
+{
+	bool named = !READ_ONCE(iommu->ite_unnamed);
+
+	if (qi_drop(iommu, desc, count) || !qi_has_atc(desc, count))
+		return true;
+	if (named && aborts < QI_NAMED_ABORTS)
+		return true;
+	if (count > 1) {
+		for (unsigned int i = 0; i < count; i++)
+			intel_svm_submit(iommu, &desc[i], 1, i == count - 1 ? options : 0);
+		return false;
+	}
+	if (aborts >= QI_ABORTS) {
+		scoped_guard(rcu)
+			intel_qi_timed_out(iommu, qi_atc_rid(desc));
+		qi_drop(iommu, desc, count);
+	}
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_try_again);
+
+/* Hardware that reports no time-out */
+
+/* In ns; may be called with interrupts off, and while timekeeping is suspended */
+VISIBLE_IF_KUNIT u64 intel_qi_clock(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_qi_clock);
+	return ktime_get_mono_fast_ns();
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_clock);
+
+VISIBLE_IF_KUNIT void intel_qi_delay(unsigned int us)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_qi_delay, us);
+	udelay(us);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_delay);
+
+/*
+ * The clock stands still: a delay counts. Short ones first, because hardware that is all right is
+ * done in some microseconds.
+ */
+static void qi_wait_still(struct intel_qi_wait *wait)
+{
+	unsigned int us = clamp(wait->still / QI_DELAY_PART, QI_MIN_DELAY, QI_MAX_DELAY);
+
+	intel_qi_delay(us);
+	wait->still += us;
+}
+
+/**
+ * intel_qi_is_late() - Has a submitter waited for too long?
+ * @wait: zeroed when the wait begins
+ *
+ * The clock and the delays are added up apart: each alone is no more than what has passed. So the
+ * wait is over before both together are twice the limit, whatever the clock does.
+ *
+ * Context: any; without locks that others wait for.
+ * Return: true if the caller is to call intel_qi_give_up().
+ */
+bool intel_qi_is_late(struct intel_qi_wait *wait)
+{
+	u64 now = intel_qi_clock();
+	s64 step = now - wait->last;
+
+	cpu_relax();
+	wait->last = now;
+	if (!wait->looked) {
+		wait->looked = true;
+		return false;
+	}
+	if (step > 0)
+		wait->waited += min((u64)step, QI_TIME_STEP);
+	else
+		qi_wait_still(wait);
+	return wait->waited > QI_TIMEOUT || wait->still * (u64)NSEC_PER_USEC > QI_TIMEOUT;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_is_late);
+
+/* Hardware begins at slot 0 when it is enabled (section 11.4.9.1). */
+VISIBLE_IF_KUNIT void intel_qi_enable(struct intel_iommu *iommu, bool on)
+{
+	struct intel_qi_wait wait = {};
+
+	KUNIT_STATIC_STUB_REDIRECT(intel_qi_enable, iommu, on);
+	guard(raw_spinlock)(&iommu->register_lock);
+	if (on)
+		iommu->gcmd |= DMA_GCMD_QIE;
+	else
+		iommu->gcmd &= ~DMA_GCMD_QIE;
+	writel(iommu->gcmd, iommu->reg + DMAR_GCMD_REG);
+	while (FIELD_GET(DMA_GSTS_QIES, readl(iommu->reg + DMAR_GSTS_REG)) != on)
+		if (intel_qi_is_late(&wait))
+			panic("%s: DMAR hardware is malfunctioning\n", iommu->name);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_enable);
+
+static struct qi_desc *qi_slot(struct intel_iommu *iommu, unsigned int slot)
+{
+	return iommu->qi->desc + (slot << qi_shift(iommu));
+}
+
+/* Is it the wait at the end of a submission? */
+static bool qi_ends_submission(const struct qi_desc *desc)
+{
+	return FIELD_GET(QI_TYPE, desc->qw0) == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE);
+}
+
+/* Whom has the oldest submission asked that has not completed? */
+static void qi_blame(struct intel_iommu *iommu)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned int asked = 0;
+	u16 rid = 0;
+
+	lockdep_assert_held(&qi->q_lock);
+
+	for (int slot = qi->free_tail; slot != qi->free_head; slot = (slot + 1) % QI_LENGTH) {
+		const struct qi_desc *desc = qi_slot(iommu, slot);
+
+		if (qi_is_atc(desc)) {
+			asked += !asked || qi_atc_rid(desc) != rid;
+			rid = qi_atc_rid(desc);
+		} else if (qi_ends_submission(desc)) {
+			if (qi->desc_status[slot] == QI_IN_USE)
+				break;
+			asked = 0;
+		}
+	}
+	pr_err_ratelimited("%s: invalidations do not complete, %u device(s) asked, last %#x\n",
+			   iommu->name, asked, rid);
+	if (asked)
+		intel_qi_timed_out(iommu, asked == 1 ? rid : 0);
+	else if (++iommu->qi_stuck == QI_STUCK)
+		panic("%s: DMAR hardware is malfunctioning\n", iommu->name);
+}
+
+/*
+ * As after a time-out error, what hardware has fetched is marked, which submitters look at; and so
+ * are the waits of the rest, which are to be submitted again, too.
+ */
+static void qi_abort_all(struct intel_iommu *iommu)
+{
+	int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
+	struct q_inval *qi = iommu->qi;
+	bool fetched = true;
+
+	lockdep_assert_held(&qi->q_lock);
+
+	for (int slot = qi->free_tail; slot != qi->free_head; slot = (slot + 1) % QI_LENGTH) {
+		fetched &= slot != head;
+		if (qi->desc_status[slot] == QI_IN_USE &&
+		    (fetched || qi_ends_submission(qi_slot(iommu, slot))))
+			qi->desc_status[slot] = QI_ABORT;
+	}
+}
+
+/* Hardware begins at slot 0, submitters go on where they are: what is in between does nothing. */
+static void qi_restart(struct intel_iommu *iommu)
+{
+	struct q_inval *qi = iommu->qi;
+
+	lockdep_assert_held(&qi->q_lock);
+
+	qi_abort_all(iommu);
+	intel_qi_enable(iommu, false);
+	for (int slot = 0; slot < qi->free_head; slot++)
+		memcpy(qi_slot(iommu, slot), &qi_fence, 1 << qi_shift(iommu));
+	writel(0, iommu->reg + DMAR_IQT_REG);
+	intel_qi_enable(iommu, true);
+	writel(qi->free_head << qi_shift(iommu), iommu->reg + DMAR_IQT_REG);
+}
+
+/**
+ * intel_qi_give_up() - Hardware neither completes a submission nor reports an error
+ * @iommu: the IOMMU
+ * @wait_index: the slot of the wait at the end of the submission
+ *
+ * Nothing happens if the wait is over. Otherwise all submissions that are under way are aborted;
+ * for what becomes of them see intel_qi_try_again(). Devices that are known not to answer are left
+ * out then, and what they hold is unconfirmed.
+ *
+ * Context: &q_inval.q_lock is held, with interrupts off.
+ */
+void intel_qi_give_up(struct intel_iommu *iommu, int wait_index)
+{
+	lockdep_assert_held(&iommu->qi->q_lock);
+
+	if (READ_ONCE(iommu->qi->desc_status[wait_index]) != QI_IN_USE)
+		return;
+	scoped_guard(rcu)
+		qi_blame(iommu);
+	qi_restart(iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_give_up);
