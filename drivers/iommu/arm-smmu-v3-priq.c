@@ -15,27 +15,27 @@
  * set up. Indices of a queue start at zero, too, and count modulo twice its size (the wrap bit). A
  * drain turns the producer's index into a count and waits for that: several can wait at once, and
  * none waits for entries that come later. The count lags behind the consumer's index by less than
- * the queue's size, so the producer's index names one count.
+ * the queue's size, so the producer's index names one count. If the interrupt thread does not run a
+ * drain gives up (iopf_drain_gives_up()).
  *
  * Overflow. When the PRI queue is full, hardware discards requests until software acknowledges, and
  * answers the last pages among them itself, with Success: the device asks again (section 8.1). It
  * is acknowledged when the queue is empty: groups that lost their last page must not mix with what
  * comes after.
  *
- * Credits. Requests that a device may have outstanding take room in the PRI queue. The sum of what
- * devices get is what the queue holds, less some room for stop markers, which need no credit. Each
- * device is offered half of what is left, so that the first does not leave the others with little.
- * When nothing is left a device still gets a few, and overflow is possible.
+ * Credits. Requests that a device may have outstanding take room in the PRI queue. The fault queue,
+ * which has room for them, too, shares both out: iopf_grant_credits().
  *
  * The order of enabling is PASID, ATS, PRI; the other way round when disabling. ATS is in the hands
  * of the base driver, which calls here when it changes.
  *
  * Locks:
  *
- *	arm_smmu_asid_lock		(base) ats_enabled, pri_enabled, credits
+ *	arm_smmu_master.lock		ats_enabled, atc_live, pri_enabled, iopf_enabled
  *	arm_smmu_device.streams_mutex	(base) keeps devices from going between look-up and report
  *	  iommu_fault_param.lock	(fault queue)
  */
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
 #include <linux/interrupt.h>
@@ -155,7 +155,7 @@ void arm_smmu_sva_page_response(struct arm_smmu_master *master, const struct iop
  * @q: the queue
  * @n: how many
  *
- * Context: process; the queue's interrupt thread, and nobody else.
+ * Context: process; only the queue's interrupt thread.
  */
 void arm_smmu_sva_handled(struct arm_smmu_queue *q, unsigned long n)
 {
@@ -164,8 +164,8 @@ void arm_smmu_sva_handled(struct arm_smmu_queue *q, unsigned long n)
 	wake_up_var(&q->handled);
 }
 
-/* Returns what the caller is to serve if the request @is_lone in the queue, or NULL. */
-static struct iopf_lane *priq_take(struct arm_smmu_device *smmu, const u64 *req, bool is_lone)
+/* Returns what the caller is to serve if the request @is_single in the queue, or NULL. */
+static struct iopf_worker *priq_take(struct arm_smmu_device *smmu, const u64 *req, bool is_single)
 {
 	u32 sid = FIELD_GET(PRIQ_0_SID, req[0]);
 	struct arm_smmu_master *master;
@@ -173,21 +173,22 @@ static struct iopf_lane *priq_take(struct arm_smmu_device *smmu, const u64 *req,
 
 	lockdep_assert_held(&smmu->streams_mutex);
 
-	/* A stop marker wants no answer; its PASID is drained by whoever stopped it. */
+	/* A stop marker wants no answer; the driver that stopped the PASID drains it. */
 	if (arm_smmu_is_stop_marker(req))
 		return NULL;
 
 	master = arm_smmu_find_master(smmu, sid);
 	arm_smmu_decode_ppr(req, !master || master->prg_needs_pasid, &evt);
 	if (master && master->pri_capable) {
-		if (is_lone)
-			return iopf_report_lone(master->dev, &evt);
+		if (is_single)
+			return iopf_report_single(master->dev, &evt);
 		iommu_report_device_fault(master->dev, &evt);
 		return NULL;
 	}
 
-	dev_err_ratelimited(smmu->dev, "page request for %#llx from stream %#x, which is %s\n",
-			    evt.fault.prm.addr, sid, master ? "without PRI" : "unknown");
+	smmu_log(err, smmu->dev, master ? master->lines : smmu->priq.lines, STRANGER,
+		 "page request for %#llx from stream %#x, which is %s\n", evt.fault.prm.addr, sid,
+		 master ? "without PRI" : "unknown");
 	if (evt.fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
 		priq_respond(smmu, sid, &evt.fault.prm, IOMMU_PAGE_RESP_INVALID);
 	return NULL;
@@ -241,15 +242,15 @@ static bool priq_consume(struct arm_smmu_device *smmu)
 	struct arm_smmu_queue *q = &smmu->priq.q;
 	u64 req[PRIQ_BATCH][PRIQ_ENT_DWORDS];
 	unsigned int n = priq_take_out(q, req);
-	struct iopf_lane *lane = NULL;
+	struct iopf_worker *worker = NULL;
 
 	if (!n)
 		return false;
 	scoped_guard(mutex, &smmu->streams_mutex)
 		for (unsigned int i = 0; i < n; i++)
-			lane = priq_take(smmu, req[i], n == 1);
+			worker = priq_take(smmu, req[i], n == 1);
 	arm_smmu_sva_handled(q, n);
-	iopf_serve_lone(lane);
+	iopf_serve_inline(worker);
 	return true;
 }
 
@@ -273,22 +274,30 @@ irqreturn_t arm_smmu_sva_priq_thread(struct arm_smmu_device *smmu)
 	 * thread may report to the same fault queue now, but stalls are never partial.
 	 */
 	if (Q_OVF(q->llq.prod) != Q_OVF(q->llq.cons)) {
-		dev_info_ratelimited(smmu->dev, "PRI queue overflowed\n");
+		smmu_log(info, smmu->dev, smmu->priq.lines, OVERFLOW, "PRI queue overflowed\n");
 		iopf_queue_discard_partial(smmu->evtq.iopf);
 		priq_write_cons(q, Q_OVF(q->llq.prod) | queue_pos(q, q->llq.cons));
 	}
 	return IRQ_HANDLED;
 }
 
-/* Strays */
+/* Refused transactions */
+
+/* Not found in the tables, or not allowed by them (IHI 0070, sections 7.3.12 to 7.3.15) */
+static bool smmu_event_is_fault(u8 id)
+{
+	return id == EVT_ID_TRANSLATION_FAULT || id == EVT_ID_ADDR_SIZE_FAULT ||
+	       id == EVT_ID_ACCESS_FAULT || id == EVT_ID_PERMISSION_FAULT;
+}
 
 /**
  * arm_smmu_sva_event() - Look at an event that was no stall
  * @smmu: the SMMU
  * @evt: the event
  *
- * A transaction for which there is no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11) may
- * be one whose PASID has been unbound: its driver has gone on all the same.
+ * A transaction that the process's tables refuse is told to the listeners of the bond. One for
+ * which there is no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11), which says no
+ * address, may be one whose PASID has been unbound: its driver has gone on all the same.
  *
  * Context: process; the interrupt thread of the event queue.
  */
@@ -296,13 +305,16 @@ void arm_smmu_sva_event(struct arm_smmu_device *smmu, const u64 *evt)
 {
 	struct arm_smmu_master *master;
 	u8 id = FIELD_GET(EVTQ_0_ID, evt[0]);
+	bool is_fault = smmu_event_is_fault(id);
 
-	if (!(evt[0] & EVTQ_0_SSV) || (id != EVT_C_BAD_SUBSTREAMID && id != EVT_C_BAD_CD))
+	if (!(evt[0] & EVTQ_0_SSV) ||
+	    (!is_fault && id != EVT_C_BAD_SUBSTREAMID && id != EVT_C_BAD_CD))
 		return;
 	guard(mutex)(&smmu->streams_mutex);
 	master = arm_smmu_find_master(smmu, FIELD_GET(EVTQ_0_SID, evt[0]));
 	if (master)
-		iopf_report_stray(master->dev, FIELD_GET(EVTQ_0_SSID, evt[0]), 0);
+		iommu_sva_report_abort(master->dev, FIELD_GET(EVTQ_0_SSID, evt[0]),
+				       is_fault ? FIELD_GET(EVTQ_2_ADDR, evt[2]) : 0);
 }
 
 /* Drain */
@@ -315,8 +327,15 @@ VISIBLE_IF_KUNIT unsigned long arm_smmu_count_at(const struct arm_smmu_queue *q,
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_count_at);
 
-/* Waits until the entries that are in the queue now have been reported. */
-static void queue_wait_handled(struct arm_smmu_queue *q)
+VISIBLE_IF_KUNIT unsigned long arm_smmu_sva_step(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_sva_step);
+	return HZ;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_step);
+
+/* Waits until the entries that are in the queue now have been reported. False: it gives up. */
+static bool queue_wait_handled(struct arm_smmu_queue *q)
 {
 	unsigned long handled, target;
 	u32 prod;
@@ -328,7 +347,8 @@ static void queue_wait_handled(struct arm_smmu_queue *q)
 	} while (handled != READ_ONCE(q->handled));
 
 	target = arm_smmu_count_at(q, handled, prod);
-	wait_var_event(&q->handled, (long)(READ_ONCE(q->handled) - target) >= 0);
+	return iopf_await_reader(&q->handled, (long)(READ_ONCE(q->handled) - target) >= 0,
+				 arm_smmu_sva_step());
 }
 
 /**
@@ -337,8 +357,10 @@ static void queue_wait_handled(struct arm_smmu_queue *q)
  * @pasid: the PASID, which the device has stopped to use; or IOMMU_PASID_INVALID for all
  *
  * Hardware, then software, then the responses: when the last synchronisation is done they have
- * left the SMMU. What an overflow has discarded hardware has answered. A stall that is not recorded
- * yet has not become one: it is decided when the CD goes, and recorded before the second drain.
+ * left the SMMU. Before a reset the device is not asked to help: it may be what hangs, and what it
+ * sends late is dropped. What an overflow has discarded hardware has answered. A stall that is not
+ * recorded yet has not become one: it is decided when the CD goes, and recorded before the second
+ * drain.
  *
  * Context: process, sleeps. Waits for the interrupt thread, not for faults that are being served.
  */
@@ -350,18 +372,17 @@ void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
 	if (!master->iopf_enabled)
 		return;
 
-	if (master->pri_capable) {
+	if (master->pri_capable && pasid != IOMMU_PASID_INVALID)
 		arm_smmu_sva_flush_atc(master, pasid);
-		queue_wait_handled(&smmu->priq.q);
-	} else {
+	else
 		arm_smmu_sva_sync(smmu);
-		queue_wait_handled(&smmu->evtq.q);
-	}
+	if (!queue_wait_handled(master->pri_capable ? &smmu->priq.q : &smmu->evtq.q))
+		iopf_drain_gives_up(dev, pasid);
 	iopf_drain_pasid(dev, pasid);
 	arm_smmu_sva_sync(smmu);
 }
 
-/* Credits and PRI of a device */
+/* ATS and PRI of a device */
 
 /**
  * arm_smmu_sva_max_requests() - How many faults of a device the SMMU can hold
@@ -379,21 +400,44 @@ u32 arm_smmu_sva_max_requests(struct device *dev)
 	return master->stall_enabled ? max(master->smmu->evtq.max_stalls, 1U) : 0;
 }
 
-/* Takes up to @wanted of what is left. */
-VISIBLE_IF_KUNIT u32 arm_smmu_grant_credits(struct arm_smmu_device *smmu, u32 wanted)
+/**
+ * arm_smmu_sva_init_lines() - Set the limits of lines in the log
+ * @lines: of a device or an SMMU
+ *
+ * Context: any.
+ */
+void arm_smmu_sva_init_lines(struct ratelimit_state lines[ARM_SMMU_SVA_NR_LINES])
 {
-	u32 granted = iopf_credit_share(BIT(smmu->priq.q.llq.max_n_shift), smmu->priq.granted,
-					wanted);
-
-	lockdep_assert_held(&arm_smmu_asid_lock);
-
-	smmu->priq.granted += granted;
-	return granted;
+	for (unsigned int i = 0; i < ARM_SMMU_SVA_NR_LINES; i++)
+		ratelimit_state_init(&lines[i], DEFAULT_RATELIMIT_INTERVAL,
+				     DEFAULT_RATELIMIT_BURST);
 }
-EXPORT_SYMBOL_IF_KUNIT(arm_smmu_grant_credits);
 
 /**
- * arm_smmu_sva_probe_pri() - Find out whether a device can have page requests served
+ * arm_smmu_sva_reports() - Does hardware write to a queue?
+ * @smmu: the SMMU, which is enabled
+ * @enable: the queue's bit of CR0
+ *
+ * The kernel that takes a crash dump leaves both the event queue and the PRI queue disabled, since
+ * devices of the crashed kernel go on.
+ *
+ * Context: any.
+ * Return: true if it does.
+ */
+bool arm_smmu_sva_reports(struct arm_smmu_device *smmu, u32 enable)
+{
+	return readl_relaxed(smmu->base + ARM_SMMU_CR0) & enable;
+}
+
+/* Could page requests be taken from the PRI queue? */
+static bool smmu_takes_requests(struct arm_smmu_device *smmu)
+{
+	return (smmu->features & ARM_SMMU_FEAT_PRI) && (smmu->priq.q.irq || smmu->combined_irq) &&
+	       smmu->priq.q.llq.max_n_shift && arm_smmu_sva_reports(smmu, CR0_PRIQEN);
+}
+
+/**
+ * arm_smmu_sva_probe_pri() - Find out whether a device can have page requests or stalls served
  * @master: the device
  *
  * Context: process; while the device is probed.
@@ -403,10 +447,14 @@ void arm_smmu_sva_probe_pri(struct arm_smmu_master *master)
 	struct arm_smmu_device *smmu = master->smmu;
 	struct pci_dev *pdev;
 
+	/* A stall that is not reported never ends: better aborted, if the SMMU can do that. */
+	if (!arm_smmu_sva_reports(smmu, CR0_EVTQEN) &&
+	    !(smmu->features & ARM_SMMU_FEAT_STALL_FORCE))
+		master->stall_enabled = false;
+
 	/* A device that stalls asks by stalling. */
-	if (!(smmu->features & ARM_SMMU_FEAT_PRI) || !dev_is_pci(master->dev) ||
-	    master->stall_enabled || master->num_streams != 1 ||
-	    !(smmu->priq.q.irq || smmu->combined_irq) || !smmu->priq.q.llq.max_n_shift)
+	if (!smmu_takes_requests(smmu) || !dev_is_pci(master->dev) || master->stall_enabled ||
+	    master->num_streams != 1)
 		return;
 
 	pdev = to_pci_dev(master->dev);
@@ -416,53 +464,94 @@ void arm_smmu_sva_probe_pri(struct arm_smmu_master *master)
 	master->prg_needs_pasid = pci_prg_resp_pasid_required(pdev);
 }
 
-/**
- * arm_smmu_sva_start_pri() - Let a device send page requests, if its driver wants that
- * @master: the device, whose ATS is enabled
- *
- * Context: process; may sleep.
- * Return: 0, or what the PCI core says.
- */
-int arm_smmu_sva_start_pri(struct arm_smmu_master *master)
+/* Lets a device send page requests, if its driver wants that and its ATS is enabled. */
+VISIBLE_IF_KUNIT int arm_smmu_sva_start_pri(struct arm_smmu_master *master)
 {
-	struct arm_smmu_device *smmu = master->smmu;
 	struct pci_dev *pdev;
 	u32 credits;
 	int ret;
 
-	lockdep_assert_held(&arm_smmu_asid_lock);
+	lockdep_assert_held(&master->lock);
 
-	if (!master->pri_capable || !master->iopf_enabled || master->pri_credits)
+	if (!master->pri_capable || !master->iopf_enabled || master->pri_enabled)
 		return 0;
 
 	pdev = to_pci_dev(master->dev);
-	pci_read_config_dword(pdev, pdev->pri_cap + PCI_PRI_MAX_REQ, &credits);
-	credits = arm_smmu_grant_credits(smmu, max(credits, 1U));
+	credits = iopf_grant_credits(master->dev, BIT(master->smmu->priq.q.llq.max_n_shift));
 	ret = pci_reset_pri(pdev) ?: pci_enable_pri(pdev, credits);
-	if (ret) {
-		smmu->priq.granted -= credits;
-		pci_err(pdev, "cannot enable page requests: %pe\n", ERR_PTR(ret));
-		return ret;
-	}
-	master->pri_credits = credits;
-	return 0;
+	if (ret)
+		smmu_log(err, master->dev, master->lines, SETUP,
+			 "cannot enable page requests: %pe\n", ERR_PTR(ret));
+	master->pri_enabled = !ret;
+	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_start_pri);
+
+VISIBLE_IF_KUNIT void arm_smmu_sva_stop_pri(struct arm_smmu_master *master)
+{
+	lockdep_assert_held(&master->lock);
+
+	if (!master->pri_enabled)
+		return;
+	pci_disable_pri(to_pci_dev(master->dev));
+	master->pri_enabled = false;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_stop_pri);
 
 /**
- * arm_smmu_sva_stop_pri() - Undo arm_smmu_sva_start_pri(), before ATS is disabled
+ * arm_smmu_sva_start_ats() - The ATS of a device has been enabled
  * @master: the device
+ * @ret: 0, or why it could not be
  *
  * Context: process; may sleep.
  */
-void arm_smmu_sva_stop_pri(struct arm_smmu_master *master)
+void arm_smmu_sva_start_ats(struct arm_smmu_master *master, int ret)
 {
-	lockdep_assert_held(&arm_smmu_asid_lock);
+	lockdep_assert_held(&master->lock);
 
-	if (!master->pri_credits)
+	master->ats_error = ret;
+	WRITE_ONCE(master->atc_live, !ret);
+	if (ret)
 		return;
-	pci_disable_pri(to_pci_dev(master->dev));
-	master->smmu->priq.granted -= master->pri_credits;
-	master->pri_credits = 0;
+	if (master->atc_lost)
+		arm_smmu_sva_trust(master);
+	arm_smmu_sva_start_pri(master);
+}
+
+/**
+ * arm_smmu_sva_check_ats() - Does a device have what its attachment has promised?
+ * @master: a device that a translating domain is attached to
+ *
+ * Where page requests could not be enabled, because the device still had some outstanding, that is
+ * tried again.
+ *
+ * Context: process; may sleep.
+ * Return: 0, or why its ATS or its page requests are not enabled.
+ */
+int arm_smmu_sva_check_ats(struct arm_smmu_master *master)
+{
+	guard(mutex)(&master->lock);
+	if (!master->ats_enabled)
+		return 0;
+	return master->ats_error ?: arm_smmu_sva_start_pri(master);
+}
+
+/**
+ * arm_smmu_sva_stop_ats() - The ATS of a device is about to be disabled
+ * @master: the device
+ *
+ * On return it sends no page requests, and no flush sends it an invalidation: also none that has
+ * found it on the list of a domain that it has left since.
+ *
+ * Context: process, sleeps.
+ */
+void arm_smmu_sva_stop_ats(struct arm_smmu_master *master)
+{
+	lockdep_assert_held(&master->lock);
+
+	arm_smmu_sva_stop_pri(master);
+	WRITE_ONCE(master->atc_live, false);
+	synchronize_rcu();
 }
 
 /**
@@ -482,7 +571,7 @@ bool arm_smmu_master_iopf_supported(struct arm_smmu_master *master)
 		return true;
 	/* A stall is answered by its stream, and the fault queue knows the device only. */
 	return master->stall_enabled && master->num_streams == 1 &&
-	       (smmu->evtq.q.irq || smmu->combined_irq);
+	       (smmu->evtq.q.irq || smmu->combined_irq) && arm_smmu_sva_reports(smmu, CR0_EVTQEN);
 }
 
 /**
@@ -503,9 +592,9 @@ int arm_smmu_master_enable_iopf(struct arm_smmu_master *master)
 		return ret;
 
 	/* Without ATS, for want of a domain that translates, PRI follows later. */
-	scoped_guard(mutex, &arm_smmu_asid_lock) {
+	scoped_guard(mutex, &master->lock) {
 		master->iopf_enabled = true;
-		if (master->ats_enabled)
+		if (master->atc_live)
 			ret = arm_smmu_sva_start_pri(master);
 		if (ret)
 			master->iopf_enabled = false;
@@ -528,10 +617,28 @@ void arm_smmu_master_disable_iopf(struct arm_smmu_master *master)
 	if (master->pri_capable)
 		q = &master->smmu->priq.q;
 
-	scoped_guard(mutex, &arm_smmu_asid_lock)
+	/* In one step: an attach before the removal must not enable page requests again. */
+	scoped_guard(mutex, &master->lock) {
 		arm_smmu_sva_stop_pri(master);
+		master->iopf_enabled = false;
+	}
 	arm_smmu_sva_sync(master->smmu);
-	queue_wait_handled(q);
+	if (!queue_wait_handled(q))
+		iopf_drain_gives_up(master->dev, IOMMU_PASID_INVALID);
 	iopf_queue_remove_device(master->smmu->evtq.iopf, master->dev);
-	master->iopf_enabled = false;
+}
+
+/**
+ * arm_smmu_sva_release_master() - A device is about to go
+ * @master: the device, without bonds. On return no flush looks at it, nor at its struct device.
+ *
+ * Context: process, sleeps.
+ */
+void arm_smmu_sva_release_master(struct arm_smmu_master *master)
+{
+	if (WARN_ON(master->iopf_enabled))
+		arm_smmu_master_disable_iopf(master);
+	/* One may have found it on the list of a domain that it has left since. */
+	if (master->sva_listed)
+		synchronize_rcu();
 }

@@ -18,22 +18,23 @@
  * cleared. Flushes walk the list under RCU. The base driver keeps a list of its own, for its own
  * flushes, under a lock that turns interrupts off; nothing here waits under it.
  *
- * A flush is exactly ranged. It waits twice: an ATC may be refilled from the TLB, so the TLB's
- * invalidation is complete before the ATC's starts (IHI 0070, section 4.5.1).
+ * A flush is of a range: of the TLB exactly, where commands name ranges; of ATCs somewhat more, if
+ * that takes fewer commands (iommu-sva-blocks.h). It waits twice: an ATC may be refilled from the
+ * TLB, so the TLB's invalidation is complete before the ATC's starts (IHI 0070, section 4.5.1).
  *
  * Locks:
  *
  *	iommu_group.mutex
- *	  arm_smmu_asid_lock		(base) ATS and PRI of all devices
+ *	  arm_smmu_master.lock		a device's attachments, its ATS and PRI. In the place of
+ *					the base's arm_smmu_asid_lock, which processes with
+ *					nothing in common would wait for while hardware works.
  *	    smmu_sva_domain.lock	list of devices; CDs. Held while a CD is published: a
  *					release and a detach must not both write it.
  */
 #include <kunit/visibility.h>
 #include <linux/cpufeature.h>
 #include <linux/iommu.h>
-#include <linux/log2.h>
 #include <linux/mm_types.h>
-#include <linux/pci.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -103,113 +104,6 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_make_sva_cd);
 
 /* Flushes */
 
-/**
- * arm_smmu_sva_has_atc() - May ATC invalidations be sent to a device?
- * @master: the device
- *
- * An invalidation that a device can't complete stops the whole queue.
- *
- * Context: any; one RCU read-side section with the submission, for which a reset waits.
- * Return: false if it has no ATC, is in a reset, or gone.
- */
-bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master)
-{
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
-	return master->ats_enabled && dev_is_pci(master->dev) &&
-	       !pci_dev_is_disconnected(to_pci_dev(master->dev)) &&
-	       !iopf_device_in_reset(master->dev);
-}
-
-/* Without a PASID an invalidation is meant for all (IHI 0070, section 3.9.1.3). */
-static void atc_add_block(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
-			  ioasid_t ssid, unsigned long pfn, unsigned int order)
-{
-	bool one = ssid != IOMMU_NO_PASID && ssid != IOMMU_PASID_INVALID;
-	struct arm_smmu_cmdq_ent cmd = {
-		.opcode = CMDQ_OP_ATC_INV,
-		.substream_valid = one,
-		.atc = {
-			.ssid = one ? ssid : 0,
-			.addr = pfn << SMMU_ATC_SHIFT,
-			.size = order,
-		},
-	};
-
-	for (unsigned int i = 0; i < master->num_streams; i++) {
-		cmd.atc.sid = master->streams[i].id;
-		arm_smmu_cmdq_batch_add(master->smmu, cmds, &cmd);
-	}
-}
-
-/* The largest naturally aligned block at @pfn that ends at @last or before */
-static unsigned int atc_block_order(unsigned long pfn, unsigned long last)
-{
-	unsigned int fits = ilog2(last - pfn + 1);
-
-	return pfn ? min_t(unsigned int, fits, __ffs(pfn)) : fits;
-}
-
-static bool atc_range_is_whole(unsigned long start, unsigned long end)
-{
-	unsigned long pfn = start >> SMMU_ATC_SHIFT, last = (end - 1) >> SMMU_ATC_SHIFT;
-	unsigned int blocks = 0;
-
-	if (end == ULONG_MAX)
-		return true;
-	for (; pfn <= last; pfn += 1UL << atc_block_order(pfn, last))
-		if (++blocks > SMMU_ATC_MAX_BLOCKS)
-			return true;
-	return false;
-}
-
-/**
- * arm_smmu_sva_add_atc() - Add invalidations of a device's ATC to a batch of commands
- * @cmds: the batch
- * @master: the device, see arm_smmu_sva_has_atc()
- * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
- * @start: first byte
- * @end: the byte after the last, or ~0UL for everything
- *
- * Context: any.
- */
-void arm_smmu_sva_add_atc(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
-			  ioasid_t ssid, unsigned long start, unsigned long end)
-{
-	unsigned long pfn = start >> SMMU_ATC_SHIFT, last = (end - 1) >> SMMU_ATC_SHIFT;
-	unsigned int order;
-
-	if (atc_range_is_whole(start, end)) {
-		atc_add_block(cmds, master, ssid, 0, ATC_INV_SIZE_ALL);
-		return;
-	}
-	for (; pfn <= last; pfn += 1UL << order) {
-		order = atc_block_order(pfn, last);
-		atc_add_block(cmds, master, ssid, pfn, order);
-	}
-}
-
-static void smmu_sva_start_batch(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds,
-				 u8 opcode)
-{
-	struct arm_smmu_cmdq_ent first = { .opcode = opcode };
-
-	arm_smmu_cmdq_batch_init(smmu, cmds, &first);
-}
-
-/**
- * arm_smmu_sva_sync() - Wait until all earlier commands have been carried out
- * @smmu: the SMMU
- *
- * Context: any; spins.
- */
-void arm_smmu_sva_sync(struct arm_smmu_device *smmu)
-{
-	struct arm_smmu_cmdq_batch cmds;
-
-	smmu_sva_start_batch(smmu, &cmds, CMDQ_OP_CMD_SYNC);
-	arm_smmu_cmdq_batch_submit(smmu, &cmds);
-}
-
 static void smmu_sva_flush_tlb(struct arm_smmu_domain *dom, unsigned long start, unsigned long end)
 {
 	unsigned long size = end - start;
@@ -225,49 +119,36 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 				unsigned long end)
 {
 	struct arm_smmu_device *smmu = sdom->smmu_domain.smmu;
-	struct arm_smmu_cmdq_batch cmds;
+	struct smmu_atc_list list;
 	struct smmu_sva_dev *sdev;
+	unsigned int nr = 0;
 
 	if (!(smmu->features & ARM_SMMU_FEAT_ATS))
 		return;
 
 	/*
-	 * A device uses the PASID only after its attachment has set ats_enabled. If what it has in
+	 * A device uses the PASID only after its attachment has set atc_live. If what it has in
 	 * its ATC is older than the TLB's invalidation, so is that: not to be read ahead of it.
 	 */
 	smp_mb();
-	smmu_sva_start_batch(smmu, &cmds, CMDQ_OP_ATC_INV);
+	arm_smmu_sva_start_atc(&list, smmu);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
+		if (!arm_smmu_sva_ask(sdev->master, sdev->ssid))
+			continue;
+		arm_smmu_sva_add_atc(&list, sdev->master, sdev->ssid, start, end);
+		nr++;
+	}
+	if (!nr || !arm_smmu_sva_end_atc(&list))
+		return;
+	/* Whose are not completed? The others' may not have been waited for either. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		if (arm_smmu_sva_has_atc(sdev->master))
-			arm_smmu_sva_add_atc(&cmds, sdev->master, sdev->ssid, start, end);
-	if (cmds.num)
-		arm_smmu_cmdq_batch_submit(smmu, &cmds);
-}
-
-/**
- * arm_smmu_sva_flush_atc() - Make a device forget all translations of a PASID
- * @master: the device
- * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
- *
- * Page requests that the device has sent before come before the completion. Commands that were
- * submitted before are waited for as well.
- *
- * Context: any; spins.
- */
-void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid)
-{
-	struct arm_smmu_cmdq_batch cmds;
-
-	guard(rcu)();
-	smmu_sva_start_batch(master->smmu, &cmds, CMDQ_OP_ATC_INV);
-	if (arm_smmu_sva_has_atc(master))
-		arm_smmu_sva_add_atc(&cmds, master, ssid, 0, ULONG_MAX);
-	arm_smmu_cmdq_batch_submit(master->smmu, &cmds);
+		if (arm_smmu_sva_ask(sdev->master, sdev->ssid))
+			arm_smmu_sva_flush_again(sdev->master, sdev->ssid, start, end);
 }
 
 static void arm_smmu_sva_flush_dev_atc(struct device *dev)
 {
-	arm_smmu_sva_flush_atc(dev_iommu_priv_get(dev), IOMMU_PASID_INVALID);
+	arm_smmu_sva_trust(dev_iommu_priv_get(dev));
 }
 
 static void arm_smmu_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
@@ -318,6 +199,7 @@ VISIBLE_IF_KUNIT int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom,
 		return -ENOMEM;
 	sdev->master = master;
 	sdev->ssid = ssid;
+	master->sva_listed = true;
 	guard(spinlock)(&sdom->lock);
 	list_add_rcu(&sdev->node, &sdom->devs);
 	return 0;
@@ -351,18 +233,24 @@ static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device
 
 	if (sdom->smmu_domain.smmu != master->smmu)
 		return -EINVAL;
-	if (!arm_smmu_master_sva_enabled(master)) {
-		dev_err_ratelimited(dev, "SVA is not enabled\n");
+	if (!arm_smmu_master_sva_supported(master))
 		return -EOPNOTSUPP;
-	}
+	/* It needs a reset. */
+	if (READ_ONCE(master->atc_lost))
+		return -EBUSY;
 
 	ret = arm_smmu_sva_add_dev(sdom, master, pasid);
 	if (ret)
 		return ret;
 	arm_smmu_make_sva_cd(&target, master, domain->mm, sdom->smmu_domain.cd.asid);
 	ret = arm_smmu_set_pasid(master, &sdom->smmu_domain, pasid, &target);
-	if (ret)
+	if (ret) {
 		smmu_sva_del_dev(sdom, master, pasid);
+		return ret;
+	}
+	ret = arm_smmu_sva_check_ats(master);
+	if (ret)
+		arm_smmu_remove_dev_pasid(dev, pasid, domain);
 	return ret;
 }
 
@@ -384,7 +272,7 @@ void arm_smmu_sva_detach(struct iommu_domain *domain, struct arm_smmu_master *ma
 {
 	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
 
-	lockdep_assert_held(&arm_smmu_asid_lock);
+	lockdep_assert_held(&master->lock);
 
 	scoped_guard(spinlock, &sdom->lock)
 		arm_smmu_clear_cd(master, ssid);
@@ -399,7 +287,7 @@ static void arm_smmu_sva_domain_free(struct iommu_domain *domain)
 	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
 	struct arm_smmu_domain *dom = &sdom->smmu_domain;
 
-	/* Whoever gets the ASID next finds nothing in the TLB. */
+	/* The next owner of the ASID finds nothing in the TLB. */
 	arm_smmu_tlb_inv_asid(dom->smmu, dom->cd.asid);
 	xa_erase(&arm_smmu_asid_xa, dom->cd.asid);
 	kfree(sdom);
@@ -456,7 +344,18 @@ struct iommu_domain *arm_smmu_sva_domain_alloc(struct device *dev, struct mm_str
 	return &dom->domain;
 }
 
+static int arm_smmu_sva_check_device(struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+
+	if (arm_smmu_master_sva_enabled(master))
+		return 0;
+	smmu_log(err, dev, master->lines, SETUP, "SVA is not enabled\n");
+	return -EOPNOTSUPP;
+}
+
 const struct iommu_sva_ops arm_smmu_sva_ops = {
+	.check_device = arm_smmu_sva_check_device,
 	.invalidate_range = arm_smmu_sva_invalidate_range,
 	.release = arm_smmu_sva_release,
 	.drain = arm_smmu_sva_drain,
@@ -492,24 +391,24 @@ bool arm_smmu_sva_supported(struct arm_smmu_device *smmu)
 						 ID_AA64MMFR0_EL1_PARANGE_SHIFT);
 	unsigned int asids = cpu_feature_field(SYS_ID_AA64MMFR0_EL1,
 					       ID_AA64MMFR0_EL1_ASIDBITS_SHIFT);
-	const char *lacks = NULL;
+	const char *missing = NULL;
 
 	if (!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
-		lacks = "coherent table walks";
+		missing = "coherent table walks";
 	else if (!(smmu->pgsize_bitmap & BIT(PAGE_SHIFT)))
-		lacks = "the CPUs' page size";
+		missing = "the CPUs' page size";
 	/* With smaller pages 52 bits mean another format of descriptors. */
 	else if (vabits_actual == 52 && (!IS_ENABLED(CONFIG_ARM64_64K_PAGES) ||
 					 !(smmu->features & ARM_SMMU_FEAT_VAX)))
-		lacks = "52-bit virtual addresses, which the CPUs use";
+		missing = "52-bit virtual addresses, which the CPUs use";
 	else if (smmu->oas < id_aa64mmfr0_parange_to_phys_shift(parange))
-		lacks = "physical addresses as wide as the CPUs'";
+		missing = "physical addresses as wide as the CPUs'";
 	else if (smmu->asid_bits < (asids ? 16 : 8))
-		lacks = "ASIDs as wide as the CPUs'";
+		missing = "ASIDs as wide as the CPUs'";
 
-	if (lacks)
-		dev_info(smmu->dev, "no SVA: it lacks %s\n", lacks);
-	return !lacks;
+	if (missing)
+		dev_info(smmu->dev, "no SVA: it lacks %s\n", missing);
+	return !missing;
 }
 
 /**
@@ -541,12 +440,16 @@ bool arm_smmu_master_sva_enabled(struct arm_smmu_master *master)
  * @master: the device
  *
  * Context: process; the device's driver does not call this and its counterpart at the same time.
- * Return: 0, or -EINVAL if the device can have page faults served and its driver has not enabled
- * IOMMU_DEV_FEAT_IOPF before. Devices that can't have fault handling of their own.
+ * Return: 0, or -EINVAL if the device stalls and its driver has not enabled IOMMU_DEV_FEAT_IOPF
+ * before: its faults would wait for ever. So would they, and it is -EOPNOTSUPP, if the SMMU makes
+ * all devices stall and does not report that. A PCI function may have fault handling of its own.
  */
 int arm_smmu_master_enable_sva(struct arm_smmu_master *master)
 {
-	if (arm_smmu_master_iopf_supported(master) && !master->iopf_enabled)
+	if (master->stall_enabled && !arm_smmu_sva_reports(master->smmu, CR0_EVTQEN))
+		return -EOPNOTSUPP;
+	if (!master->pri_capable && arm_smmu_master_iopf_supported(master) &&
+	    !master->iopf_enabled)
 		return -EINVAL;
 	WRITE_ONCE(master->sva_enabled, true);
 	return 0;

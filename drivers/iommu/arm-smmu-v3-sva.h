@@ -14,13 +14,27 @@
 #include <linux/spinlock.h>
 
 #include "arm/arm-smmu-v3/arm-smmu-v3.h"
+#include "iommu-sva-blocks.h"
 
-/* An ATC invalidation names 4 KiB pages, whatever the size of the CPU's. */
-#define SMMU_ATC_SHIFT		12
-/* A range that splits into more naturally aligned blocks is flushed whole. */
-#define SMMU_ATC_MAX_BLOCKS	32
-/* The same for pages, on an SMMU whose commands name one page each */
+/* A range of more pages is flushed whole, on an SMMU whose commands name one page each. */
 #define SMMU_TLB_MAX_PAGES	512
+
+/* Lines in the log, each limited by itself for each device, and for an SMMU */
+enum smmu_line {
+	SMMU_LINE_STRANGER,	/* a request of a device that should not send any */
+	SMMU_LINE_OVERFLOW,
+	SMMU_LINE_SETUP,	/* something is not enabled that is needed */
+	SMMU_NR_LINES,
+};
+
+static_assert(SMMU_NR_LINES == ARM_SMMU_SVA_NR_LINES);
+
+/* @lines are those of the device that the line is about, or of the SMMU if that is unknown. */
+#define smmu_log(level, dev, lines, line, ...)				\
+	do {								\
+		if (__ratelimit(&(lines)[SMMU_LINE_##line]))		\
+			dev_##level(dev, __VA_ARGS__);			\
+	} while (0)
 
 /**
  * struct smmu_sva_domain - an io_mm on one SMMU
@@ -49,30 +63,56 @@ struct smmu_sva_dev {
 	struct rcu_head rcu;
 };
 
+/**
+ * struct smmu_atc_list - ATC invalidations that are waited for together
+ * @smmu: the SMMU
+ * @error: of those that have been submitted already
+ * @cmds: those that have not
+ */
+struct smmu_atc_list {
+	struct arm_smmu_device *smmu;
+	int error;
+	struct arm_smmu_cmdq_batch cmds;
+};
+
 static inline struct smmu_sva_domain *to_smmu_sva_domain(struct iommu_domain *domain)
 {
 	return container_of(domain, struct smmu_sva_domain, smmu_domain.domain);
 }
 
+/* In arm-smmu-v3-cmds.c */
 bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master);
 void arm_smmu_sva_sync(struct arm_smmu_device *smmu);
-void arm_smmu_sva_add_atc(struct arm_smmu_cmdq_batch *cmds, struct arm_smmu_master *master,
+void arm_smmu_sva_start_atc(struct smmu_atc_list *list, struct arm_smmu_device *smmu);
+void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long start, unsigned long end);
+int arm_smmu_sva_end_atc(struct smmu_atc_list *list);
+int arm_smmu_sva_flush_again(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
+			     unsigned long end);
+void arm_smmu_sva_trust(struct arm_smmu_master *master);
 void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid);
+
+/* In arm-smmu-v3-priq.c */
+bool arm_smmu_sva_reports(struct arm_smmu_device *smmu, u32 enable);
 void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid);
+int arm_smmu_sva_check_ats(struct arm_smmu_master *master);
 u32 arm_smmu_sva_max_requests(struct device *dev);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *master,
 			 ioasid_t ssid);
 
+int arm_smmu_sva_submit(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds);
+
 bool arm_smmu_is_stop_marker(const u64 *req);
 void arm_smmu_decode_ppr(const u64 *req, bool answer_needs_pasid, struct iopf_fault *evt);
 void arm_smmu_make_pri_resp(struct arm_smmu_cmdq_ent *cmd, u32 sid,
 			    const struct iommu_fault_page_request *prm,
 			    enum iommu_page_response_code code);
+int arm_smmu_sva_start_pri(struct arm_smmu_master *master);
+void arm_smmu_sva_stop_pri(struct arm_smmu_master *master);
 unsigned long arm_smmu_count_at(const struct arm_smmu_queue *q, unsigned long handled, u32 prod);
-u32 arm_smmu_grant_credits(struct arm_smmu_device *smmu, u32 wanted);
+unsigned long arm_smmu_sva_step(void);
 #endif
 
 #endif /* _DRIVERS_IOMMU_ARM_SMMU_V3_SVA_H */

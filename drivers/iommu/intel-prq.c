@@ -15,6 +15,7 @@
  * answers the last pages that it drops itself (7.4.1). PRO is cleared when the ring is empty, not
  * before: entries that are still in it must not mix with what comes after. A drain that meets an
  * overflow pushes again, a few times: a device that ignores its credits must not hold up others.
+ * Nor must an interrupt thread that does not run: then the drain gives up (iopf_drain_gives_up()).
  *
  * Sleep. Ring and count outlast suspend, registers need not. Resume tells hardware of the ring as
  * it was and has the thread look at it, so that a drain which slept meanwhile goes on. Enabling
@@ -29,6 +30,7 @@
 #include <linux/interrupt.h>
 #include <linux/kfifo.h>
 #include <linux/pci.h>
+#include <linux/ratelimit.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
@@ -38,6 +40,7 @@
 #include "intel-svm.h"
 #include "iommu-pages.h"
 #include "iopf.h"
+#include "iopf-pci.h"
 
 #define PRQ_0_PASID_PRESENT	BIT_ULL(8)
 #define PRQ_0_RID		GENMASK_ULL(31, 16)
@@ -68,26 +71,16 @@ int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned i
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
 
-/* A VF is cut off with its PF. A function that comes back has been reset, and its ATC is empty. */
-static bool svm_can_answer(struct pci_dev *pdev)
-{
-	return !pci_channel_offline(pdev) && !pci_channel_offline(pci_physfn(pdev));
-}
-
 /**
  * intel_svm_has_atc() - May ATC invalidations be sent to a device?
  * @info: the device
  *
- * An invalidation that a device can't complete stops the whole queue.
- *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
- * Return: false if it has no ATC, is in a reset, cut off by an error, or gone.
+ * Return: false if it has no ATC, or can't answer, see iopf_pci_can_answer().
  */
 bool intel_svm_has_atc(const struct device_domain_info *info)
 {
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
-	return info->ats_enabled && svm_can_answer(to_pci_dev(info->dev)) &&
-	       !iopf_device_in_reset(info->dev);
+	return info->ats_enabled && iopf_pci_can_answer(to_pci_dev(info->dev));
 }
 
 /**
@@ -103,8 +96,36 @@ void intel_svm_stop_atc(struct device_domain_info *info)
 {
 	info->ats_enabled = 0;
 	synchronize_rcu();
+	intel_qi_trust(info);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_stop_atc);
+
+VISIBLE_IF_KUNIT bool intel_svm_is_present(struct pci_dev *pdev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_svm_is_present, pdev);
+	return pci_device_is_present(pdev);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_is_present);
+
+/**
+ * intel_svm_may_ask() - May ATC invalidations be sent to a device, which has to be there?
+ * @info: the device
+ * @pasid: what they are for: unconfirmed if the device is not there
+ *
+ * A link may be down before hotplug has noticed. A time-out would take much longer than this.
+ *
+ * Context: as intel_svm_has_atc(); reads configuration space, which MMU notifiers have no time for.
+ * Return: as intel_svm_has_atc().
+ */
+bool intel_svm_may_ask(const struct device_domain_info *info, ioasid_t pasid)
+{
+	if (!intel_svm_has_atc(info))
+		return false;
+	if (intel_svm_is_present(to_pci_dev(info->dev)))
+		return true;
+	iopf_atc_unconfirmed(info->dev, pasid);
+	return false;
+}
 
 VISIBLE_IF_KUNIT void intel_prq_make_response(struct qi_desc *desc, u16 rid,
 					      const struct iommu_fault_page_request *prm, u32 code)
@@ -208,29 +229,30 @@ VISIBLE_IF_KUNIT void intel_prq_decode(const struct page_req_dsc *req, struct io
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_decode);
 
-/* Nobody can be asked about it. */
+/* No device or PASID to route this to. */
 static void prq_refuse(struct intel_iommu *iommu, u16 rid,
 		       const struct iommu_fault_page_request *prm, struct device *dev)
 {
-	pr_err_ratelimited("%s: page request for %#llx from %02x:%02x.%d %s\n", iommu->name,
-			   prm->addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff),
-			   PCI_FUNC(rid & 0xff), dev ? "without PASID" : "which is unknown");
+	if (dev ? iopf_may_log(dev, IOPF_LINE_NO_PASID) : __ratelimit(&iommu->prq_unknown))
+		pr_err("%s: page request for %#llx from %02x:%02x.%d %s\n", iommu->name,
+		       prm->addr, PCI_BUS_NUM(rid), PCI_SLOT(rid & 0xff), PCI_FUNC(rid & 0xff),
+		       dev ? "without PASID" : "which is unknown");
 	if (prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
 		prq_respond(iommu, rid, prm, QI_RESP_INVALID);
 }
 
 /*
- * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. @lane
- * is set if the ring holds a single one, which the caller is to serve.
+ * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped.
+ * @worker is set if the ring holds a single one, which the caller is to serve.
  */
 static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end,
-			      struct iopf_lane **lane)
+			      struct iopf_worker **worker)
 {
 	struct page_req_dsc *req = &iommu->prq[seq % PRQ_ENTRIES];
 	u16 rid = FIELD_GET(PRQ_0_RID, req->qw[0]);
 	struct device *dev = device_rbtree_find(iommu, rid);
 	struct iopf_fault evts[PRQ_MAX_REPORTS] __uninitialized;
-	bool is_lone = end - seq == 1;
+	bool is_single = end - seq == 1;
 	unsigned int nr = 0;
 
 	lockdep_assert_held(&iommu->iopf_lock);
@@ -239,7 +261,7 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 		req = &iommu->prq[seq % PRQ_ENTRIES];
 		if (FIELD_GET(PRQ_0_RID, req->qw[0]) != rid)
 			break;
-		/* It wants no answer; its PASID is drained by whoever stopped it (7.10). */
+		/* It wants no answer; the driver that stopped the PASID drains it (7.10). */
 		if (intel_prq_is_stop_marker(req))
 			continue;
 		intel_prq_decode(req, &evts[nr]);
@@ -250,8 +272,8 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 		nr++;
 		trace_prq_report(iommu, dev, req->qw[0], req->qw[1], req->qw[2], req->qw[3], seq);
 	}
-	if (nr && is_lone)
-		*lane = iopf_report_lone(dev, evts);
+	if (nr && is_single)
+		*worker = iopf_report_single(dev, evts);
 	else if (nr)
 		iopf_report_batch(dev, evts, nr);
 	return seq;
@@ -302,7 +324,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
 	unsigned long seq = iommu->prq_seq_number;
 	unsigned long end = intel_prq_count_at(seq, tail);
-	struct iopf_lane *lane = NULL;
+	struct iopf_worker *worker = NULL;
 
 	if (seq == end)
 		return false;
@@ -310,7 +332,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* The lock keeps devices from going away between look-up and report. */
 	scoped_guard(mutex, &iommu->iopf_lock)
 		while (seq != end)
-			seq = prq_take(iommu, seq, end, &lane);
+			seq = prq_take(iommu, seq, end, &worker);
 
 	/* Before the head: hardware must not be further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
@@ -318,7 +340,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* Either a drain sees the count or this sees the drain. */
 	smp_mb();
 	wake_up_var(&iommu->prq_seq_number);
-	iopf_serve_lone(lane);
+	iopf_serve_inline(worker);
 	return true;
 }
 
@@ -359,16 +381,23 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 
 	resumed = xchg(&iommu->prq_resumed, false);
 	overflowed = prq_has_overflowed(iommu);
-	if (overflowed)
-		pr_info_ratelimited("%s: page request queue overflowed\n", iommu->name);
+	if (overflowed && __ratelimit(&iommu->prq_overflow))
+		pr_info("%s: page request queue overflowed\n", iommu->name);
 	if (resumed || overflowed)
 		prq_note_loss(iommu, overflowed);
 	return IRQ_RETVAL(handled || resumed || overflowed);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_thread);
 
-/* Waits until the requests that are in the ring now have been reported. */
-static void prq_wait_consumed(struct intel_iommu *iommu)
+VISIBLE_IF_KUNIT unsigned long intel_prq_step(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_prq_step);
+	return HZ;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_prq_step);
+
+/* Waits until the requests that are in the ring now have been reported. False: it gives up. */
+static bool prq_wait_consumed(struct intel_iommu *iommu)
 {
 	unsigned long seq, tail;
 
@@ -379,8 +408,19 @@ static void prq_wait_consumed(struct intel_iommu *iommu)
 	} while (seq != READ_ONCE(iommu->prq_seq_number));
 
 	tail = intel_prq_count_at(seq, tail);
-	wait_var_event(&iommu->prq_seq_number,
-		       (long)(READ_ONCE(iommu->prq_seq_number) - tail) >= 0);
+	return iopf_await_reader(&iommu->prq_seq_number,
+				 (long)(READ_ONCE(iommu->prq_seq_number) - tail) >= 0,
+				 intel_prq_step());
+}
+
+/* Waits until an overflow is over, or has been cleared and set again. False: it gives up. */
+static bool prq_wait_room(struct intel_iommu *iommu)
+{
+	unsigned long seen = READ_ONCE(iommu->prq_losses);
+
+	return iopf_await_reader(&iommu->prq_seq_number,
+				 !prq_has_overflowed(iommu) || READ_ONCE(iommu->prq_losses) != seen,
+				 intel_prq_step());
 }
 
 /* An ATC invalidation pushes the device's page requests ahead of its completion. */
@@ -399,7 +439,8 @@ VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PU
 	} else {
 		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
 	}
-	if (!intel_svm_has_atc(info))
+	/* A device that is about to be reset may hang; what comes late is dropped. */
+	if (pasid == IOMMU_PASID_INVALID || !intel_svm_may_ask(info, pasid))
 		return 2;
 
 	if (!one)
@@ -407,7 +448,7 @@ VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PU
 				  &desc[2]);
 	else
 		qi_desc_dev_iotlb_pasid(rid, info->pfsid, pasid, info->ats_qdep, 0,
-					SVM_ORDER_ALL, &desc[2]);
+					SVA_ORDER_ALL, &desc[2]);
 	return 3;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_push);
@@ -416,31 +457,34 @@ EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_push);
  * The wait behind the invalidations, with the drain flag, pushes the requests into the ring. If the
  * ring was full in between, some were dropped and others may have been held back: once more, with
  * room. The overflows may be those of another device, and never end. What comes in later than this
- * waits for finds its PASID detached, and is a stray.
+ * waits for finds its PASID detached, and is a stray. False: nobody makes room.
  */
-static void prq_push_requests(struct device_domain_info *info, u32 pasid)
+static bool prq_push_requests(struct device_domain_info *info, u32 pasid)
 {
 	struct intel_iommu *iommu = info->iommu;
 	struct qi_desc desc[PRQ_MAX_PUSH];
-	unsigned long losses, seen;
+	unsigned long losses;
 	unsigned int count;
+	bool was_full;
 
 	for (unsigned int n = 0; n < PRQ_MAX_PUSHES; n++) {
 		losses = READ_ONCE(iommu->prq_losses);
+		/* One that has been counted, but is not over: the push meets a closed ring. */
+		was_full = prq_has_overflowed(iommu);
 		scoped_guard(rcu) {
 			count = intel_prq_make_push(desc, info, pasid);
 			intel_svm_submit(iommu, desc, count, QI_OPT_WAIT_DRAIN);
 		}
 		if (prq_has_overflowed(iommu)) {
-			/* Or it has been cleared, and set again. */
-			seen = READ_ONCE(iommu->prq_losses);
-			wait_var_event(&iommu->prq_seq_number, !prq_has_overflowed(iommu) ||
-				       READ_ONCE(iommu->prq_losses) != seen);
-		} else if (READ_ONCE(iommu->prq_losses) == losses) {
-			return;
+			if (!prq_wait_room(iommu))
+				return false;
+		} else if (!was_full && READ_ONCE(iommu->prq_losses) == losses) {
+			return true;
 		}
 	}
-	dev_warn_ratelimited(info->dev, "late page requests may be lost: the queue overflows\n");
+	if (iopf_may_log(info->dev, IOPF_LINE_LATE))
+		dev_warn(info->dev, "late page requests may be lost: the queue overflows\n");
+	return true;
 }
 
 /**
@@ -461,14 +505,14 @@ void intel_iommu_drain_pasid_prq(struct device *dev, u32 pasid)
 	if (!info->pri_enabled)
 		return;
 
-	prq_push_requests(info, pasid);
-	prq_wait_consumed(info->iommu);
+	if (!prq_push_requests(info, pasid) || !prq_wait_consumed(info->iommu))
+		iopf_drain_gives_up(dev, pasid);
 	iopf_drain_pasid(dev, pasid);
 	intel_svm_submit(info->iommu, &none, 0, QI_OPT_WAIT_DRAIN);
 }
 
 /*
- * DMA faults. They are noticed in a hard interrupt; whether the PASID is bound is asked later, in
+ * DMA faults. They are noticed in a hard interrupt; who is to hear of one is asked later, in
  * process context. If many come some are lost: more will.
  */
 struct prq_dma_fault {
@@ -497,7 +541,7 @@ static void prq_report_dma_faults(struct work_struct *work)
 		guard(mutex)(&fault.iommu->iopf_lock);
 		dev = device_rbtree_find(fault.iommu, fault.rid);
 		if (dev)
-			iopf_report_stray(dev, fault.pasid, fault.addr);
+			iommu_sva_report_abort(dev, fault.pasid, fault.addr);
 	}
 }
 
@@ -510,7 +554,8 @@ static DECLARE_WORK(dma_faults_work, prq_report_dma_faults);
  * @pasid: its PASID
  * @addr: address
  *
- * If the PASID is not bound on the device, its driver has gone on after unbind.
+ * The listeners of the bond hear of it. If the PASID is not bound on the device, its driver has
+ * gone on after unbind.
  *
  * Context: hard interrupt.
  */
@@ -586,6 +631,8 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 
 	/* Status bits that are set already raise no interrupt; an old message has no handler. */
 	iommu->prq_seq_number = 0;
+	ratelimit_default_init(&iommu->prq_unknown);
+	ratelimit_default_init(&iommu->prq_overflow);
 	writel(DMA_FECTL_IM, iommu->reg + DMAR_PECTL_REG);
 	prq_start_hardware(iommu, 0, 0);
 	prq_clear_and_flush(iommu, DMA_PRS_PPR | DMA_PRS_PRO);

@@ -13,9 +13,9 @@
  * Devices are on the domain's list before their entry is present and until it and all caches are
  * cleared. Flushes walk the list under RCU.
  *
- * A flush is PASID-selective and exactly ranged, the IOTLB's descriptors before the ATCs', because
- * a translation request may be served from the IOTLB (VT-d 4.1, section 6.5.2.5). One wait
- * covers all that fits into a batch.
+ * A flush is PASID-selective and of a range, or somewhat more if that takes fewer descriptors
+ * (iommu-sva-blocks.h). The IOTLB's stand before the ATCs', because a translation request may be
+ * served from the IOTLB (VT-d 4.1, section 6.5.2.5). One wait covers all that fits into a batch.
  *
  * The domain's lock guards the list for writers and the PASID entries of its devices against
  * a detach at the same time as a release. Nothing is submitted under it.
@@ -37,6 +37,7 @@
 #include "intel/pasid.h"
 #include "intel-svm.h"
 #include "iommu-pages.h"
+#include "iopf.h"
 
 /**
  * struct svm_dev - a device of a domain
@@ -59,61 +60,12 @@ static struct svm_domain *to_svm_domain(struct iommu_domain *domain)
 	return container_of(domain, struct svm_domain, domain);
 }
 
-/* Ranges */
-
-VISIBLE_IF_KUNIT unsigned int intel_svm_block_order(const struct svm_blocks *b)
-{
-	unsigned int fits = ilog2(b->last - b->pfn + 1);
-	unsigned int aligned = b->pfn ? __ffs(b->pfn) : BITS_PER_LONG;
-
-	return min3(fits, aligned, b->max_order);
-}
-EXPORT_SYMBOL_IF_KUNIT(intel_svm_block_order);
-
-VISIBLE_IF_KUNIT bool intel_svm_next_block(struct svm_blocks *b)
-{
-	unsigned long size = 1UL << intel_svm_block_order(b);
-
-	if (b->last - b->pfn < size)
-		return false;
-	b->pfn += size;
-	return true;
-}
-EXPORT_SYMBOL_IF_KUNIT(intel_svm_next_block);
-
-static bool svm_blocks_exceed(struct svm_blocks b, unsigned int limit)
-{
-	unsigned int count = 1;
-
-	while (count <= limit && intel_svm_next_block(&b))
-		count++;
-	return count > limit;
-}
-
-/* The pages of [@start, @end); or everything, as one block, if that takes fewer descriptors. */
-VISIBLE_IF_KUNIT struct svm_blocks intel_svm_make_blocks(unsigned long start, unsigned long end,
-							 unsigned int max_order)
-{
-	const struct svm_blocks all = {
-		.last = (1UL << SVM_ORDER_ALL) - 1,
-		.max_order = SVM_ORDER_ALL,
-	};
-	const struct svm_blocks b = {
-		.pfn = start >> VTD_PAGE_SHIFT,
-		.last = (end - 1) >> VTD_PAGE_SHIFT,
-		.max_order = max_order,
-	};
-
-	return end == ULONG_MAX || svm_blocks_exceed(b, SVM_MAX_BLOCKS) ? all : b;
-}
-EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_blocks);
-
 /* Descriptors */
 
 VISIBLE_IF_KUNIT void intel_svm_make_iotlb_desc(struct qi_desc *desc, ioasid_t pasid, u64 addr,
 						unsigned int order)
 {
-	unsigned long pages = order == SVM_ORDER_ALL ? -1UL : 1UL << order;
+	unsigned long pages = order == SVA_ORDER_ALL ? -1UL : 1UL << order;
 
 	*desc = (struct qi_desc){};
 	qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, addr, pages, 0, desc);
@@ -134,7 +86,7 @@ EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_desc);
 VISIBLE_IF_KUNIT void intel_svm_make_atc_all_desc(struct qi_desc *desc,
 						  const struct device_domain_info *info)
 {
-	intel_svm_make_atc_desc(desc, info, 0, 0, SVM_ORDER_ALL);
+	intel_svm_make_atc_desc(desc, info, 0, 0, SVA_ORDER_ALL);
 	desc->qw1 |= SVM_ATC_GLOBAL;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_all_desc);
@@ -175,15 +127,15 @@ static struct qi_desc *svm_next_desc(struct svm_batch *batch)
 	return &batch->desc[batch->count++];
 }
 
-static void svm_add_iotlb(struct svm_batch *batch, ioasid_t pasid, struct svm_blocks b)
+static void svm_add_iotlb(struct svm_batch *batch, ioasid_t pasid, struct sva_blocks b)
 {
 	do {
 		intel_svm_make_iotlb_desc(svm_next_desc(batch), pasid, b.pfn << VTD_PAGE_SHIFT,
-					  intel_svm_block_order(&b));
-	} while (intel_svm_next_block(&b));
+					  sva_block_order(&b));
+	} while (sva_next_block(&b));
 }
 
-static void svm_add_atc(struct svm_batch *batch, const struct svm_dev *sdev, struct svm_blocks b)
+static void svm_add_atc(struct svm_batch *batch, const struct svm_dev *sdev, struct sva_blocks b)
 {
 	const struct device_domain_info *info = sdev->info;
 
@@ -191,13 +143,13 @@ static void svm_add_atc(struct svm_batch *batch, const struct svm_dev *sdev, str
 		return;
 	do {
 		intel_svm_make_atc_desc(svm_next_desc(batch), info, sdev->pasid,
-					b.pfn << VTD_PAGE_SHIFT, intel_svm_block_order(&b));
-	} while (intel_svm_next_block(&b));
+					b.pfn << VTD_PAGE_SHIFT, sva_block_order(&b));
+	} while (sva_next_block(&b));
 }
 
 /* Some devices need each ATC invalidation twice, the second after the first has completed. */
 static void svm_repeat_atc(struct svm_batch *batch, const struct svm_dev *sdev,
-			   const struct svm_blocks b)
+			   const struct sva_blocks b)
 {
 	if (sdev->info->dtlb_extra_inval)
 		svm_add_atc(batch, sdev, b);
@@ -209,26 +161,30 @@ static void svm_add_entry(struct svm_batch *batch, ioasid_t pasid)
 	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
 	intel_svm_make_pasid_cache_desc(svm_next_desc(batch), pasid);
 	svm_make_fence_desc(svm_next_desc(batch));
-	svm_add_iotlb(batch, pasid, intel_svm_make_blocks(0, ULONG_MAX, 0));
+	svm_add_iotlb(batch, pasid, sva_all_blocks());
 }
 
 /* After a change of the device's PASID entry, or of everything it leads to */
 static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
 {
-	const struct svm_blocks all = intel_svm_make_blocks(0, ULONG_MAX, 0);
+	const struct sva_blocks all = sva_all_blocks();
 	struct svm_batch batch = { .iommu = iommu };
+	bool ask;
 
 	guard(rcu)();
 	svm_add_entry(&batch, sdev->pasid);
-	svm_add_atc(&batch, sdev, all);
+	ask = intel_svm_may_ask(sdev->info, sdev->pasid);
+	if (ask)
+		svm_add_atc(&batch, sdev, all);
 	svm_submit(&batch);
-	svm_repeat_atc(&batch, sdev, all);
+	if (ask)
+		svm_repeat_atc(&batch, sdev, all);
 	svm_submit(&batch);
 }
 
 /* The ATCs of all devices, behind what is in the batch already */
 static void svm_flush_atcs(struct svm_batch *batch, struct svm_domain *sdom,
-			   const struct svm_blocks b)
+			   const struct sva_blocks b)
 {
 	struct svm_dev *sdev;
 
@@ -243,9 +199,15 @@ static void svm_flush_atcs(struct svm_batch *batch, struct svm_domain *sdom,
 static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned long start,
 				       unsigned long end)
 {
+	static const struct sva_costs atc = {
+		.max_order = SVA_ORDER_ALL, .pages = SVA_COST_PAGES, .all = SVA_COST_ALL,
+	};
 	struct svm_domain *sdom = to_svm_domain(domain);
-	const struct svm_blocks range =
-		intel_svm_make_blocks(start, end, cap_max_amask_val(sdom->iommu->cap));
+	const struct sva_costs iotlb = {
+		.max_order = cap_max_amask_val(sdom->iommu->cap),
+		.pages = SVA_COST_PAGES,
+		.all = SVA_COST_ALL,
+	};
 	struct svm_batch batch = { .iommu = sdom->iommu };
 	struct svm_dev *first;
 
@@ -253,22 +215,30 @@ static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned lon
 	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
 	if (!first)
 		return;
-	svm_add_iotlb(&batch, first->pasid, range);
-	svm_flush_atcs(&batch, sdom, range);
+	svm_add_iotlb(&batch, first->pasid, sva_make_blocks(start, end, &iotlb));
+	svm_flush_atcs(&batch, sdom, sva_make_blocks(start, end, &atc));
 }
 
+/* The device has been reset: it may be asked again, hang again, or not have come back. */
 static void intel_svm_flush_atc(struct device *dev)
 {
-	const struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct qi_desc desc;
 
 	guard(rcu)();
-	if (!intel_svm_has_atc(info))
+	if (!info->ats_enabled)
 		return;
-	intel_svm_make_atc_all_desc(&desc, info);
-	intel_svm_submit(info->iommu, &desc, 1, 0);
-	if (info->dtlb_extra_inval)
+	if (!intel_svm_has_atc(info)) {
+		iopf_atc_unconfirmed(dev, IOMMU_PASID_INVALID);
+		return;
+	}
+	intel_qi_trust(info);
+	for (unsigned int n = 0; n <= info->dtlb_extra_inval; n++) {
+		if (!intel_svm_may_ask(info, IOMMU_PASID_INVALID))
+			return;
+		intel_svm_make_atc_all_desc(&desc, info);
 		intel_svm_submit(info->iommu, &desc, 1, 0);
+	}
 }
 
 /* PASID entries (VT-d 4.1, section 9.6): what they say */
@@ -358,7 +328,7 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 		if (!table)
 			return NULL;
 		svm_write_back(info->iommu, table, PAGE_SIZE);
-		/* Somebody who attaches another PASID may have been faster. */
+		/* An attach of another PASID may have been faster. */
 		if (try_cmpxchg64(&pde->val, &none, virt_to_phys(table) | PASID_PTE_PRESENT))
 			svm_write_back(info->iommu, pde, sizeof(*pde));
 		else
@@ -367,37 +337,38 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 	return get_pasid_table_from_pde(pde) + (pasid & PASID_PTE_MASK);
 }
 
-/* False if the entry is on its way out already. */
-static bool svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
+/* Not if the entry is on its way out already: it would come back to life. */
+static void svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 {
 	struct pasid_entry target;
 
 	guard(spinlock)(&sdom->lock);
 	if (!pasid_pte_is_present(sdev->entry))
-		return false;
+		return;
 	intel_svm_make_exit_entry(&target, sdev->entry);
 	svm_change_entry(sdom->iommu, sdev->entry, target.val[0]);
-	return true;
 }
 
 /*
  * Hardware is waited for with interrupts off, in the exit of the process: once for all devices, as
- * long as their descriptors fit into a batch. One that is being detached meanwhile is told twice.
+ * long as their descriptors fit into a batch. One that is being detached meanwhile is told twice:
+ * the detach may not have flushed yet, and the mm's pages are freed after this.
  */
 static void intel_svm_release(struct iommu_domain *domain)
 {
-	const struct svm_blocks all = intel_svm_make_blocks(0, ULONG_MAX, 0);
+	const struct sva_blocks all = sva_all_blocks();
 	struct svm_domain *sdom = to_svm_domain(domain);
 	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *sdev, *changed = NULL;
+	struct svm_dev *sdev, *listed = NULL;
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		if (svm_exit_entry(sdom, sdev))
-			changed = sdev;
-	if (!changed)
+	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
+		svm_exit_entry(sdom, sdev);
+		listed = sdev;
+	}
+	if (!listed)
 		return;
-	svm_add_entry(&batch, changed->pasid);
+	svm_add_entry(&batch, listed->pasid);
 	svm_flush_atcs(&batch, sdom, all);
 }
 
@@ -445,6 +416,8 @@ VISIBLE_IF_KUNIT int intel_svm_attach(struct svm_domain *sdom, struct device *de
 
 	if (info->iommu != sdom->iommu)
 		return -EINVAL;
+	if (READ_ONCE(info->atc_hangs))
+		return -EBUSY;
 
 	sdev = kzalloc(sizeof(*sdev), GFP_KERNEL);
 	if (!sdev)
@@ -540,7 +513,9 @@ struct iommu_domain *intel_svm_domain_alloc(struct device *dev, struct mm_struct
 
 const struct iommu_sva_ops intel_sva_ops = {
 	.walks_io_mm_root = true,
-	.sets_accessed = true,
+	.hw_access_flag = true,
+	/* PASID entries have execute requests disabled (9.6). */
+	.no_execute = true,
 	.invalidate_range = intel_svm_invalidate_range,
 	.release = intel_svm_release,
 	.drain = intel_iommu_drain_pasid_prq,
@@ -548,8 +523,8 @@ const struct iommu_sva_ops intel_sva_ops = {
 	.flush_atc = intel_svm_flush_atc,
 };
 
-VISIBLE_IF_KUNIT const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g,
-						  bool cpu_has_la57)
+VISIBLE_IF_KUNIT const char *intel_svm_missing_cap(u64 cap, u64 ecap, bool cpu_has_1g,
+						   bool cpu_has_la57)
 {
 	if (!ecap_pasid(ecap))
 		return "PASID";
@@ -567,7 +542,7 @@ VISIBLE_IF_KUNIT const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_ha
 		return "5-level paging, which the CPU uses";
 	return NULL;
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_svm_what_lacks);
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_missing_cap);
 
 /**
  * intel_svm_check() - Find out whether an IOMMU can do SVA
@@ -579,16 +554,16 @@ EXPORT_SYMBOL_IF_KUNIT(intel_svm_what_lacks);
  */
 void intel_svm_check(struct intel_iommu *iommu)
 {
-	const char *lacks;
+	const char *missing;
 
 	if (!sm_supported(iommu))
 		return;
 
-	lacks = intel_svm_what_lacks(iommu->cap, iommu->ecap,
-				     cpu_feature_enabled(X86_FEATURE_GBPAGES),
-				     cpu_feature_enabled(X86_FEATURE_LA57));
-	if (lacks)
-		pr_info("%s: no SVA: it lacks %s\n", iommu->name, lacks);
+	missing = intel_svm_missing_cap(iommu->cap, iommu->ecap,
+					cpu_feature_enabled(X86_FEATURE_GBPAGES),
+					cpu_feature_enabled(X86_FEATURE_LA57));
+	if (missing)
+		pr_info("%s: no SVA: it lacks %s\n", iommu->name, missing);
 	else
 		iommu->flags |= VTD_FLAG_SVM_CAPABLE;
 }

@@ -17,27 +17,12 @@
 
 #include "intel/iommu.h"
 #include "intel/pasid.h"
+#include "iommu-sva-blocks.h"
 
-/* Address mask of everything, as qi_desc_dev_iotlb_pasid() takes it */
-#define SVM_ORDER_ALL		(64 - VTD_PAGE_SHIFT)
 /* All PASIDs, in a PASID-based device-TLB invalidation (VT-d 4.1, section 6.5.2.6) */
 #define SVM_ATC_GLOBAL		BIT_ULL(0)
-/* A range that splits into more naturally aligned blocks is flushed whole. */
-#define SVM_MAX_BLOCKS		32
 /* Descriptors between two waits. They are on the stack, which may be deep in reclaim. */
 #define SVM_BATCH		16
-
-/**
- * struct svm_blocks - a range of pages, block by naturally aligned block
- * @pfn: first page of the current block
- * @last: last page of the range
- * @max_order: the largest block that a descriptor can name
- */
-struct svm_blocks {
-	unsigned long pfn;
-	unsigned long last;
-	unsigned int max_order;
-};
 
 /**
  * struct svm_domain - an io_mm on one IOMMU
@@ -72,16 +57,12 @@ struct page_req_dsc {
 int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options);
 bool intel_svm_has_atc(const struct device_domain_info *info);
+bool intel_svm_may_ask(const struct device_domain_info *info, ioasid_t pasid);
 void intel_iommu_page_responses(struct device *dev, const struct iopf_response *responses,
 				unsigned int nr);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-const char *intel_svm_what_lacks(u64 cap, u64 ecap, bool cpu_has_1g, bool cpu_has_la57);
-
-struct svm_blocks intel_svm_make_blocks(unsigned long start, unsigned long end,
-					unsigned int max_order);
-unsigned int intel_svm_block_order(const struct svm_blocks *b);
-bool intel_svm_next_block(struct svm_blocks *b);
+const char *intel_svm_missing_cap(u64 cap, u64 ecap, bool cpu_has_1g, bool cpu_has_la57);
 
 void intel_svm_make_iotlb_desc(struct qi_desc *desc, ioasid_t pasid, u64 addr,
 			       unsigned int order);
@@ -97,6 +78,7 @@ void intel_svm_store(struct pasid_entry *entry, unsigned int word, u64 val);
 int intel_svm_attach(struct svm_domain *sdom, struct device *dev, ioasid_t pasid,
 		     phys_addr_t root);
 
+bool intel_svm_is_present(struct pci_dev *pdev);
 bool intel_prq_is_stop_marker(const struct page_req_dsc *req);
 void intel_prq_decode(const struct page_req_dsc *req, struct iopf_fault *evt);
 void intel_prq_make_response(struct qi_desc *desc, u16 rid,
@@ -104,10 +86,15 @@ void intel_prq_make_response(struct qi_desc *desc, u16 rid,
 unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
 				 const struct device_domain_info *info, u32 pasid);
 unsigned long intel_prq_count_at(unsigned long seq, unsigned long index);
+unsigned long intel_prq_step(void);
 void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits);
 u32 intel_prq_status(struct intel_iommu *iommu);
 irqreturn_t intel_prq_thread(int irq, void *data);
 void intel_prq_flush_dma_faults(void);
+
+u64 intel_qi_clock(void);
+void intel_qi_delay(unsigned int us);
+void intel_qi_enable(struct intel_iommu *iommu, bool on);
 #endif
 
 #endif /* _DRIVERS_IOMMU_INTEL_SVM_H */

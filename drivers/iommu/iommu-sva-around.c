@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fault-around: map what a device that streams will ask for next
+ * Fault-around: map ahead of a device that accesses memory in sequence
  *
  * A device that works its way through memory asks for every single page, and waits for each answer.
- * When a page request has been served and continues a stream (iommu-sva-stream.c), a window of
+ * When a page request has been served and continues a sequence (iommu-sva-seq.c), a window of
  * pages behind it is mapped too, as faults of the same kind would map them.
  *
  * When. Before the request is answered: the device goes on at once, and would ask for the next page
  * while that is being mapped. What the answer is delayed by, a window, saves as many round trips
- * of the device as the window has pages; and a window is only as large as the stream has proved
- * to be long. Somebody who has not streamed so far waits for a few pages at most.
+ * of the device as the window has pages; and a window is only as large as the sequence has proved
+ * to be long. The first window of a sequence is a few pages.
  *
  * What. Nothing that a process could tell from a faster device. A window ends at the end of its
  * VMA, and there is none in memory
  *
  *	that is locked, also on fault only: what is not touched must stay out of it
- *	that userfaultfd watches: it would be told of accesses that nobody made
+ *	that userfaultfd watches: it would be told of accesses that were not made
  *	whose user has said that access is random
  *	that grows (stacks), that may vanish (droppable), huge pages of hugetlbfs, DAX
  *	of drivers: only anonymous memory and the page cache are known not to mind
@@ -32,24 +32,23 @@
  * is left to requests.
  *
  * How. Per-VMA locks cannot be used: handle_mm_fault() must not wait (FAULT_FLAG_RETRY_NOWAIT),
- * and with a VMA lock nobody could tell from its answer whether that is still held. So each chunk
+ * and with a VMA lock its return value does not say whether that is still held. So each chunk
  * of a window takes mmap_lock for reading if it is free, and the VMA is looked up again. A request
- * that continues no stream does not take it. What goes wrong ends the window; the request that
+ * that continues no sequence does not take it. What goes wrong ends the window; the request that
  * comes then is served in full. Between chunks it is asked whether the answer is still wanted.
  *
  * Was it worth it? Where the IOMMU sets accessed flags, those of pages mapped ahead are cleared,
- * and looked at when the stream moves on to its next window, and at the end of the bond and of the
- * mm.
- * No TLB is flushed for that: nobody has used the pages. On an IOMMU that does not set them (SMMUv3
- * without HTTU) a cleared flag would cost the page request that was to be saved: the flags stay and
- * pages count as neither used nor unused. Pages that are gone again are not counted
- * either, nor those of a stream that had to make room for another device's.
+ * and looked at when the sequence moves on to its next window, and at the end of the bond and of
+ * the mm. No TLB is flushed for that: the pages have not been used. On an IOMMU that does not set
+ * them (SMMUv3 without HTTU) a cleared flag would cost the page request that was to be saved: the
+ * flags stay and pages count as neither used nor unused. Pages that are gone again are not counted
+ * either, nor those of a sequence that had to make room for another device's.
  *
- * What is at hand (sva_around_is_at_hand()) is found out with the same questions, before a request
- * is served, under the lock of its VMA.
+ * Whether a page can be had without waiting (sva_can_fault_nowait()) is found out with the same
+ * questions, before a request is served, under the lock of its VMA.
  *
- * Locks: mmap_lock, by trylock, outside of page-table locks; sva_around.lock inside of nothing and
- * outside of nothing.
+ * Locks: mmap_lock, by trylock, outside of page-table locks; sva_fault_around.lock inside of
+ * nothing and outside of nothing.
  */
 #include <linux/memcontrol.h>
 #include <linux/mempolicy.h>
@@ -63,8 +62,7 @@
 #include <linux/userfaultfd_k.h>
 #include <trace/events/iommu_sva.h>
 
-#include "iommu-sva-around.h"
-#include "iopf.h"
+#include "iommu-sva-priv.h"
 
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX	"iommu_sva."
@@ -98,8 +96,8 @@ MODULE_PARM_DESC(fault_around_pages,
 /**
  * struct around_job - a window being mapped
  * @mm: whose memory; the caller keeps it alive
- * @lane: who works on it
- * @stream: whose window it is
+ * @server: the thread that works on it
+ * @seq: whose window it is
  * @perm: access that was asked for
  * @next: address of the next page
  * @end: where the window ends
@@ -107,8 +105,8 @@ MODULE_PARM_DESC(fault_around_pages,
  */
 struct around_job {
 	struct mm_struct *mm;
-	struct iopf_lane *lane;
-	struct sva_stream *stream;
+	struct sva_server *server;
+	struct sva_seq *seq;
 	u32 perm;
 	unsigned long next;
 	unsigned long end;
@@ -173,7 +171,7 @@ static bool around_has_room(struct vm_area_struct *vma, unsigned int nr)
 {
 	int nid;
 
-	/* Nobody else is kept from taking it meanwhile; the spare is for that, too. */
+	/* Other allocations may take some of it meanwhile; the spare is for that, too. */
 	nr += AROUND_SPARE;
 	if (!memcg_has_room(memcg_in_charge(), nr))
 		return false;
@@ -198,7 +196,7 @@ static bool around_is_for(struct vm_area_struct *vma, u32 perm)
 	/* What can map the page cache without sleeping has nothing else in mind. */
 	if (!vma->vm_file || !vma->vm_ops->map_pages)
 		return false;
-	/* To write to a private mapping copies the page, which nobody may have done so far. */
+	/* A write to a private mapping copies the page: that is left to page requests. */
 	return !(perm & IOMMU_FAULT_PERM_WRITE) ||
 	       (vma_is_shmem(vma) && (vma->vm_flags & VM_SHARED));
 }
@@ -304,7 +302,7 @@ static void around_scan(struct mm_struct *mm, unsigned long addr, unsigned int n
 
 /* Which of the pages @mask, from @addr on, are mapped now? Clears their accessed flags. */
 static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
-				 unsigned long mask, bool keeps_accessed)
+				 unsigned long mask, bool no_hw_access_flag)
 {
 	unsigned long marked = 0;
 	spinlock_t *ptl;	/* of the page table */
@@ -321,7 +319,7 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 		if (!pte_present(ptep_get(start + i)))
 			continue;
 		marked |= BIT(i);
-		if (!keeps_accessed)
+		if (!no_hw_access_flag)
 			ptep_test_and_clear_young(vma, addr + i * PAGE_SIZE, start + i);
 	}
 	pte_unmap_unlock(start, ptl);
@@ -333,27 +331,27 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
  * frees tables with mmap_lock held for reading, when their mapping is gone; and those of hugetlb,
  * which processes share, go without it.
  */
-static bool around_may_look(struct vm_area_struct *vma, unsigned long addr)
+static bool may_count_accessed(struct vm_area_struct *vma, unsigned long addr)
 {
 	return vma && vma->vm_start <= addr && !(vma->vm_flags & VM_HUGETLB);
 }
 
 /* How the pages of a window were used that were mapped ahead. */
-static void around_look(struct mm_struct *mm, const struct sva_stream *stream, unsigned int *used,
-			unsigned int *unused)
+static void count_accessed(struct mm_struct *mm, const struct sva_seq *seq, unsigned int *used,
+			   unsigned int *unused)
 {
 	struct vm_area_struct *vma = NULL;
 	unsigned long i;
 
-	for_each_set_bit(i, stream->ahead, SVA_WINDOW_MAX) {
-		unsigned long addr = (stream->first + i) << PAGE_SHIFT;
+	for_each_set_bit(i, seq->ahead, SVA_WINDOW_MAX) {
+		unsigned long addr = (seq->first + i) << PAGE_SHIFT;
 		pte_t *pte, val = __pte(0);
 		bool huge;
 		pmd_t *pmd;
 
 		if (!vma || vma->vm_end <= addr)
 			vma = find_vma(mm, addr);
-		if (!around_may_look(vma, addr))
+		if (!may_count_accessed(vma, addr))
 			continue;
 		pmd = around_find_pmd(mm, addr, &huge);
 		pte = pmd ? pte_offset_map(pmd, addr) : NULL;
@@ -390,7 +388,7 @@ static bool around_fault(struct vm_area_struct *vma, unsigned long addr, u32 per
 
 /* Maps what is empty of the next @nr pages. Returns how many pages it got past. */
 static unsigned int around_fill(struct around_job *job, struct vm_area_struct *vma, unsigned int nr,
-				bool keeps_accessed)
+				bool no_hw_access_flag)
 {
 	unsigned long start = job->next, empty, now, other, done = 0;
 	unsigned int i;
@@ -412,12 +410,12 @@ static unsigned int around_fill(struct around_job *job, struct vm_area_struct *v
 	}
 	if (!done)
 		return i;
-	done = around_mark(vma, start, done, keeps_accessed);
+	done = around_mark(vma, start, done, no_hw_access_flag);
 	job->mapped += hweight_long(done);
-	/* The stream is ours, and so is its bitmap. */
-	start = (start >> PAGE_SHIFT) - job->stream->first;
+	/* The sequence is ours, and so is its bitmap. */
+	start = (start >> PAGE_SHIFT) - job->seq->first;
 	for_each_set_bit(nr, &done, AROUND_CHUNK)
-		__set_bit(start + nr, job->stream->ahead);
+		__set_bit(start + nr, job->seq->ahead);
 	return i;
 }
 
@@ -435,7 +433,7 @@ static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 	job->next += nr * PAGE_SIZE;
 }
 
-/* A fault would bring a huge page, most of which nobody may want. */
+/* A fault would bring a huge page, most of which may never be used. */
 static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 {
 	unsigned long how = TVA_ENFORCE_SYSFS;
@@ -452,7 +450,7 @@ static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 }
 
 /* One hold of mmap_lock. False if the window ends here. */
-static bool around_chunk(struct around_job *job, bool keeps_accessed)
+static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 {
 	unsigned int nr, got = 0;
 	struct vm_area_struct *vma;
@@ -470,7 +468,7 @@ static bool around_chunk(struct around_job *job, bool keeps_accessed)
 
 	if (nr && around_is_for(vma, job->perm) && !around_may_be_huge(vma, job->next) &&
 	    around_has_room(vma, nr)) {
-		got = around_fill(job, vma, nr, keeps_accessed);
+		got = around_fill(job, vma, nr, no_hw_access_flag);
 		job->next += got * PAGE_SIZE;
 		if (job->next == job->end)
 			around_pass(job, vma);
@@ -479,146 +477,141 @@ static bool around_chunk(struct around_job *job, bool keeps_accessed)
 	return got == nr && job->next < job->end;
 }
 
-static void around_map(struct around_job *job, bool keeps_accessed)
+static void around_map(struct around_job *job, bool no_hw_access_flag)
 {
 	/* What was served before, for other requests, is not delayed by more than a chunk. */
 	if (job->end - job->next > AROUND_CHUNK * PAGE_SIZE)
-		iopf_lane_may_wait(job->lane);
-	while (around_chunk(job, keeps_accessed) && !sva_fault_is_moot(job->mm, job->lane))
+		sva_server_will_wait(job->server);
+	while (around_chunk(job, no_hw_access_flag) && !sva_fault_aborted(job->server))
 		cond_resched();
 }
 
 /*
- * Does a request that seems to begin a stream follow what is mapped? A device that strides through
- * memory leaves gaps.
+ * Does a request that seems to begin a sequence follow what is mapped? A device that strides
+ * through memory leaves gaps.
  */
 static bool around_follows(struct mm_struct *mm, unsigned long page)
 {
 	unsigned long addr = (page - 1) << PAGE_SHIFT, empty = 1, other = 0;
 
 	if (mmap_read_trylock(mm)) {
-		if (around_may_look(find_vma(mm, addr), addr))
+		if (may_count_accessed(find_vma(mm, addr), addr))
 			around_scan(mm, addr, 1, &empty, &other);
 		mmap_read_unlock(mm);
 	}
 	return !(empty | other);
 }
 
-/* What became of the last window of a stream that is ours */
-static void around_review(struct mm_struct *mm, const struct sva_stream *stream,
-			  bool keeps_accessed, unsigned int *used, unsigned int *unused)
+/* What became of the last window of a sequence that is ours */
+static void account_window(struct mm_struct *mm, const struct sva_seq *seq,
+			   bool no_hw_access_flag, unsigned int *used, unsigned int *unused)
 {
 	*used = 0;
 	*unused = 0;
-	if (keeps_accessed || !mmap_read_trylock(mm))
+	if (no_hw_access_flag || !mmap_read_trylock(mm))
 		return;
-	*used = stream->asked;
-	around_look(mm, stream, used, unused);
+	*used = seq->asked;
+	count_accessed(mm, seq, used, unused);
 	mmap_read_unlock(mm);
 }
 
-static struct sva_stream *around_find(struct sva_around *around, struct iopf_lane *lane, u32 perm,
-				      unsigned long page)
+static struct sva_seq *around_find(struct sva_server *server, u32 perm, unsigned long page)
 {
 	u32 kind = perm & (IOMMU_FAULT_PERM_WRITE | IOMMU_FAULT_PERM_EXEC);
+	struct sva_fault_around *around = &server->io_mm->around;
 	const void *key;
 
 	scoped_guard(rcu)
-		key = iopf_lane_handle(lane);
+		key = sva_server_handle(server);
 
 	guard(spinlock)(&around->lock);
-	/* The end of a bond answers its requests before it has its streams forgotten. */
-	if (!key || !iopf_lane_is_wanted(lane))
+	/* The end of a bond answers its requests before it has its sequences forgotten. */
+	if (!key || !sva_fault_is_wanted(server))
 		return NULL;
-	return sva_stream_find(&around->streams, key, kind, page);
+	return sva_seq_find(&around->seqs, key, kind, page);
 }
 
 /* Random access does not pay for its stack. */
-static noinline unsigned long around_go_on(struct sva_around *around, struct mm_struct *mm,
-					   struct iopf_lane *lane,
-					   const struct iommu_fault_page_request *prm)
+static noinline void advance_window(struct sva_server *server,
+				    const struct iommu_fault_page_request *prm)
 {
+	struct around_job job = {
+		.mm = sva_server_mm(server), .server = server, .perm = prm->perm,
+	};
+	struct sva_fault_around *around = &server->io_mm->around;
 	unsigned int max = READ_ONCE(fault_around_pages), size, used, unused;
-	bool keeps_accessed = READ_ONCE(around->keeps_accessed);
+	bool no_hw_access_flag = READ_ONCE(around->no_hw_access_flag);
 	unsigned long page = prm->addr >> PAGE_SHIFT;
-	struct around_job job = { .mm = mm, .lane = lane, .perm = prm->perm };
 
-	job.stream = around_find(around, lane, prm->perm, page);
-	if (!job.stream)
-		return prm->addr;
+	job.seq = around_find(server, prm->perm, page);
+	if (!job.seq)
+		return;
 
-	sva_rest(lane);
-	around_review(mm, job.stream, keeps_accessed, &used, &unused);
-	if (!job.stream->size && !around_follows(mm, page))
+	sva_unlock_vma(server);
+	account_window(job.mm, job.seq, no_hw_access_flag, &used, &unused);
+	if (!job.seq->size && !around_follows(job.mm, page))
 		max = 0;
 	scoped_guard(spinlock, &around->lock)
-		size = sva_stream_open(&around->streams, job.stream, page, used, unused, max);
+		size = sva_seq_open(&around->seqs, job.seq, page, used, unused, max);
 	job.next = (page + 1) << PAGE_SHIFT;
 	job.end = job.next + size * PAGE_SIZE;
 	if (size)
-		around_map(&job, keeps_accessed);
+		around_map(&job, no_hw_access_flag);
 	scoped_guard(spinlock, &around->lock)
-		sva_stream_close(&around->streams, job.stream, job.next >> PAGE_SHIFT);
+		sva_seq_close(&around->seqs, job.seq, job.next >> PAGE_SHIFT);
 
-	iopf_lane_count(lane, IOPF_AHEAD, job.mapped);
-	iopf_lane_count(lane, IOPF_AHEAD_USED, used);
-	iopf_lane_count(lane, IOPF_AHEAD_UNUSED, unused);
+	sva_server_count(server, IOPF_AHEAD, job.mapped);
+	sva_server_count(server, IOPF_AHEAD_USED, used);
+	sva_server_count(server, IOPF_AHEAD_UNUSED, unused);
 	trace_iommu_sva_ahead(prm, size, job.mapped);
-	return max(job.next - 1, (unsigned long)prm->addr);
 }
 
 /**
- * sva_around_init() - Prepare for the requests of a process
+ * sva_fault_around_init() - Prepare for the requests of a process
  * @around: zeroed memory
  */
-void sva_around_init(struct sva_around *around)
+void sva_fault_around_init(struct sva_fault_around *around)
 {
 	spin_lock_init(&around->lock);
-	sva_streams_init(&around->streams);
+	sva_seqs_init(&around->seqs);
 }
 
-static bool around_concerns(struct sva_around *around, const struct iommu_fault_page_request *prm)
+static bool around_concerns(struct sva_fault_around *around,
+			    const struct iommu_fault_page_request *prm)
 {
 	return READ_ONCE(fault_around_pages) &&
-	       sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT);
+	       sva_seqs_concern(&around->seqs, prm->addr >> PAGE_SHIFT);
 }
 
 /**
- * sva_around() - A page request has been served: map what will be asked for next
- * @around: of the process
- * @mm: its address space, which the caller keeps from exiting
- * @lane: the lane that serves the request
+ * sva_fault_around() - A page request has been served: map what will be asked for next
+ * @server: the thread that has served it, and keeps the process's address space from exiting
  * @prm: the request; not answered yet
  *
- * Context: process, no locks held but what sva_rest() lets go of, the process's memory group is
- * active. May sleep for a short time, never for I/O or memory.
- * Return: the address of the last byte for which pages may have been mapped.
+ * Context: process, no locks held but what sva_unlock_vma() lets go of, the process's memory group
+ * is active. May sleep for a short time, never for I/O or memory.
  */
-unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,
-			 const struct iommu_fault_page_request *prm)
+void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm)
 {
-	/* Has been asked already: sva_around_is_at_hand() */
-	if (lane->is_reporter)
-		return prm->addr;
-	if (!around_concerns(around, prm))
-		return prm->addr;
-	return around_go_on(around, mm, lane, prm);
+	/* Has been asked already: sva_can_fault_nowait() */
+	if (!sva_server_is_reporter(server) && around_concerns(&server->io_mm->around, prm))
+		advance_window(server, prm);
 }
 
 /**
- * sva_around_is_at_hand() - Can a page be had without waiting for anything?
+ * sva_can_fault_nowait() - Can a page be had without waiting for anything?
  * @around: of the process
  * @vma: where the page is: anonymous memory, with the VMA's lock held
  * @prm: the request for it; not served yet
  *
- * That is a fresh page, not a huge one, where no stream goes on: then sva_around() has nothing to
- * do. If not, the request may concern a stream, and must not be served without it.
+ * That is a fresh page, not a huge one, where no sequence goes on: then sva_fault_around() has
+ * nothing to do. If not, the request may concern a sequence, and must not be served without it.
  *
  * Context: process, the process's memory group is active.
  * Return: true if it can, and memory is not short.
  */
-bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
-			   const struct iommu_fault_page_request *prm)
+bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct *vma,
+			  const struct iommu_fault_page_request *prm)
 {
 	unsigned long empty, other;
 
@@ -630,28 +623,28 @@ bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma
 	return !around_concerns(around, prm);
 }
 
-/* Takes a stream over that has nobody else at work on it; forgets the others of that key. */
-static struct sva_stream *around_take(struct sva_around *around, const void *key)
+/* Takes over a sequence on which no thread works; forgets the others of that key. */
+static struct sva_seq *around_take(struct sva_fault_around *around, const void *key)
 {
-	struct sva_streams *streams = &around->streams;
+	struct sva_seqs *seqs = &around->seqs;
 
 	guard(spinlock)(&around->lock);
-	for (unsigned int i = 0; i < streams->nr; i++) {
-		struct sva_stream *stream = &streams->streams[i];
+	for (unsigned int i = 0; i < seqs->nr; i++) {
+		struct sva_seq *seq = &seqs->seqs[i];
 
-		if (stream->key != key)
+		if (seq->key != key)
 			continue;
-		if (!stream->busy) {
-			stream->busy = true;
-			return stream;
+		if (!seq->busy) {
+			seq->busy = true;
+			return seq;
 		}
-		sva_stream_forget(streams, stream);
+		sva_seq_forget(seqs, seq);
 	}
 	return NULL;
 }
 
 /**
- * sva_around_forget() - A bond ends, or the process exits
+ * sva_fault_around_forget() - A bond ends, or the process exits
  * @around: of the process
  * @mm: its address space; its page tables are still there, or it has exited before
  * @sva: the bond, whose requests have been answered, or will find that the process has exited
@@ -660,25 +653,26 @@ static struct sva_stream *around_take(struct sva_around *around, const void *key
  *
  * Context: any that may take a spinlock.
  */
-void sva_around_forget(struct sva_around *around, struct mm_struct *mm, struct iommu_sva *sva)
+void sva_fault_around_forget(struct sva_fault_around *around, struct mm_struct *mm,
+			     struct iommu_sva *sva)
 {
-	bool keeps_accessed = READ_ONCE(around->keeps_accessed);
-	struct sva_stream *stream;
+	bool no_hw_access_flag = READ_ONCE(around->no_hw_access_flag);
+	struct sva_seq *seq;
 	unsigned int used, unused;
 
-	while ((stream = around_take(around, &sva->handle))) {
-		around_review(mm, stream, keeps_accessed, &used, &unused);
-		iopf_device_count(sva->dev, IOPF_AHEAD_USED, used);
-		iopf_device_count(sva->dev, IOPF_AHEAD_UNUSED, unused);
+	while ((seq = around_take(around, &sva->handle))) {
+		account_window(mm, seq, no_hw_access_flag, &used, &unused);
+		bond_count(container_of(sva, struct sva_bond, sva), IOPF_AHEAD_USED, used);
+		bond_count(container_of(sva, struct sva_bond, sva), IOPF_AHEAD_UNUSED, unused);
 		guard(spinlock)(&around->lock);
-		stream->busy = false;
-		sva_stream_forget(&around->streams, stream);
+		seq->busy = false;
+		sva_seq_forget(&around->seqs, seq);
 	}
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* For tests: as the parameter. Returns what was set before. */
-unsigned int sva_around_limit(unsigned int pages)
+unsigned int sva_fault_around_limit(unsigned int pages)
 {
 	return xchg(&fault_around_pages, pages);
 }

@@ -3,7 +3,11 @@
  * Shared Virtual Addressing in debugfs, below iommu-sva/
  *
  *	strays		PASIDs in quarantine
- *	devices/NAME	counts of a device on a fault queue, by enum iopf_count
+ *	devices/NAME	counts of a device on a fault queue, by enum iopf_count, and its statistics
+ *	bonds		statistics of each (device, PASID) that belongs to a process
+ *	queues		statistics of each fault queue
+ *
+ * Documentation/ABI/testing/debugfs-iommu-sva has what programs may rely on.
  */
 #include <linux/debugfs.h>
 #include <linux/device.h>
@@ -12,6 +16,7 @@
 #include <linux/seq_file.h>
 
 #include "iopf.h"
+#include "iopf-stats.h"
 
 static struct dentry *devices_dir;
 
@@ -26,10 +31,11 @@ static const char * const count_names[IOPF_NR_COUNTS] = {
 	[IOPF_OVERRUN] = "overrun",
 	[IOPF_LOST] = "lost",
 	[IOPF_LATE] = "late",
-	[IOPF_FORGOTTEN] = "forgotten",
+	[IOPF_STALE] = "forgotten",
 	[IOPF_AHEAD] = "ahead",
 	[IOPF_AHEAD_USED] = "ahead-used",
 	[IOPF_AHEAD_UNUSED] = "ahead-unused",
+	[IOPF_UNCONFIRMED] = "unconfirmed",
 };
 
 static int counts_show(struct seq_file *m, void *v)
@@ -42,6 +48,7 @@ static int counts_show(struct seq_file *m, void *v)
 		return ret;
 	for (int i = 0; i < IOPF_NR_COUNTS; i++)
 		seq_printf(m, "%s %llu\n", count_names[i], counts[i]);
+	iopf_show_stats(m, m->private);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counts);
@@ -52,6 +59,22 @@ static int strays_show(struct seq_file *m, void *v)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(strays);
+
+static const struct seq_operations bonds_sops = {
+	.start = iopf_bonds_start,
+	.next = iopf_bonds_next,
+	.stop = iopf_stats_stop,
+	.show = iopf_bonds_show,
+};
+DEFINE_SEQ_ATTRIBUTE(bonds);
+
+static const struct seq_operations queues_sops = {
+	.start = iopf_queues_start,
+	.next = iopf_queues_next,
+	.stop = iopf_stats_stop,
+	.show = iopf_queues_show,
+};
+DEFINE_SEQ_ATTRIBUTE(queues);
 
 /**
  * iopf_debugfs_add() - Show the counts of a device
@@ -82,6 +105,8 @@ static int __init sva_debugfs_init(void)
 
 	devices_dir = debugfs_create_dir("devices", dir);
 	debugfs_create_file("strays", 0444, dir, NULL, &strays_fops);
+	debugfs_create_file("bonds", 0444, dir, NULL, &bonds_fops);
+	debugfs_create_file("queues", 0444, dir, NULL, &queues_fops);
 	return 0;
 }
 core_initcall(sva_debugfs_init);

@@ -5,138 +5,72 @@
 #ifndef _DRIVERS_IOMMU_IOPF_H
 #define _DRIVERS_IOMMU_IOPF_H
 
+#include <linux/bits.h>
 #include <linux/iommu.h>
-#include <linux/list.h>
 #include <linux/minmax.h>
-#include <linux/refcount.h>
-#include <linux/spinlock.h>
-#include <linux/workqueue.h>
 
+struct pci_dev;
 struct seq_file;
 
-/*
- * The most groups of one service that may be in work at the same time. More would let one process
- * with faults that never end (userfaultfd, FUSE) hold all workers; fewer would serialise the
- * devices and channels of an ordinary one.
- */
-#define IOPF_LANES		4
-/* Groups that a lane serves with one reference to the mm, and answers with one submission. */
-#define IOPF_BATCH		32
-#define IOPF_PAGE_HASH_BITS	5
-
-struct iopf_crew;
-struct iopf_device;
 struct iopf_service;
+struct iopf_worker;
 
 /**
- * struct iopf_lane - one of the workers of a service, and what it works on
- * @work: queued on the workqueue of @svc's crew
- * @starting: it does not run yet, nor does another lane of @svc
- * @is_reporter: it is the thread that reads the hardware queue: it must not wait
- * @svc: the service it works for
- * @group: the group in work; NULL when somebody else has answered it. Guarded by @svc's lock.
- * @pos: the request of @group in work; same guard
- * @late: the device whose group has been taken away, with a reference; same guard
- * @done: groups that are served and not answered, through &iopf_group.node; same guard
- * @taken: how many groups this batch has had
- * @since: when the first group of @done was put there, in jiffies
- * @prm: a copy of the request in work, which stays when @group goes
- * @has_next: there is a request behind @prm
- * @away: it does something that may take long
- * @is_new: @prm has not been returned by iopf_lane_next() yet
- * @vma: for @serve: what it has locked, and keeps from one request to the next
- * @suspect: the request may belong to a group that the device has given up: after an overflow of
- *	the hardware queue a partial may stay behind whose last page was lost, and meet a later
+ * struct iopf_job - what a service's handler works on, and the answer that it gives
+ * @server: the handler's: what it needs to know from one request to the next
+ * @is_inline: the handler runs in the thread that reads the hardware queue, and must not wait
+ * @blocked: iopf_job_will_block() has said that it may
+ * @maybe_stale: the request may belong to a group that the device has given up: after an overflow
+ *	of the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
- * @code: set by &iopf_service_ops.serve: the answer to the group in work
+ * @code: set by the handler: the answer to the group in work
  * @why: set with @code: how the group is counted; IOPF_SERVED to begin with
+ * @reason: of IOPF_FAILED: what listeners are told; 0 to begin with
+ *
+ * The queue sets @is_inline, @blocked and @maybe_stale; the handler sets the others. Only the
+ * thread that serves looks at them.
  */
-struct iopf_lane {
-	struct work_struct work;
-	bool starting;
-	bool is_reporter;
-	struct iopf_service *svc;
-	struct iopf_group *group;
-	struct iopf_fault *pos;
-	struct iopf_device *late;
-	struct list_head done;
-	unsigned int taken;
-	unsigned long since;
-	struct iommu_fault_page_request prm;
-	bool has_next;
-	bool away;
-	bool is_new;
-	struct vm_area_struct *vma;
-	bool suspect;
+struct iopf_job {
+	void *server;
+	bool is_inline;
+	bool blocked;
+	bool maybe_stale;
 	enum iommu_page_response_code code;
 	enum iopf_count why;
+	enum iommu_sva_fault_reason reason;
 };
 
 /**
  * struct iopf_service_ops - what a service does
- * @serve: for each group of a batch, as iopf_lane_next_group() hands them out, handles the requests
- *	that iopf_lane_next() returns and sets &iopf_lane.code. In process context, may sleep, no
- *	locks held.
- * @rest: answers are about to be sent: what @serve keeps from one request to the next is let go.
+ * @serve: for each group of a batch, as iopf_job_next_group() hands them out, handles the
+ *	requests that iopf_job_next() returns and sets &iopf_job.code. In process context, may
+ *	sleep, no locks held.
+ * @unlock: answers are about to be sent: what @serve keeps from one request to the next is let go.
  *	Inside @serve or after it.
  * @timed_out: the time limit has answered a group in the place of @serve. Atomic, inside an RCU
  *	read-side section in which the attachment stays.
  * @free: called when the last user is gone, from any context that may take a spinlock
  */
 struct iopf_service_ops {
-	void (*serve)(struct iopf_lane *lane);
-	void (*rest)(struct iopf_lane *lane);
+	void (*serve)(struct iopf_service *svc, struct iopf_job *job);
+	void (*unlock)(struct iopf_job *job);
 	void (*timed_out)(struct iommu_attach_handle *handle,
 			  const struct iommu_fault_page_request *prm);
 	void (*free)(struct iopf_service *svc);
 };
 
-/**
- * struct iopf_service - groups that workers serve, with an upper bound on the workers
- * @users: those who said so with iopf_service_use(), each group handed to it and not yet freed,
- *	each lane at work
- * @lock: guards all below and the lanes; nests inside the fault queue's device lock
- * @waiting: groups that no lane has taken yet, oldest first, through &iopf_group.node
- * @nr_waiting: how many these are
- * @idle: bit n: lane n has no work queued
- * @nr_running: lanes that are neither idle nor away
- * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for
- *	the same hang on the first one.
- * @ops: what it does
- * @crew: where its lanes are queued; NULL before the first bind
- * @lanes: the workers
- */
-struct iopf_service {
-	refcount_t users;
-	spinlock_t lock;	/* of all below, and the lanes */
-	struct list_head waiting;
-	unsigned int nr_waiting;
-	unsigned long idle;
-	unsigned int nr_running;
-	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
-	const struct iopf_service_ops *ops;
-	struct iopf_crew *crew;
-	struct iopf_lane lanes[IOPF_LANES];
-};
-
-void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops);
-int iopf_service_hire(struct iopf_service *svc);
-void iopf_service_destroy(struct iopf_service *svc);
-bool iopf_service_use(struct iopf_service *svc);
-void iopf_service_put(struct iopf_service *svc);
-void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
-
-bool iopf_lane_next_group(struct iopf_lane *lane);
-const struct iommu_fault_page_request *iopf_lane_next(struct iopf_lane *lane);
-bool iopf_lane_may_wait(struct iopf_lane *lane);
-bool iopf_lane_is_wanted(struct iopf_lane *lane);
-struct iommu_attach_handle *iopf_lane_handle(struct iopf_lane *lane);
-void iopf_lane_count(struct iopf_lane *lane, enum iopf_count what, u64 nr);
+bool iopf_job_next_group(struct iopf_job *job);
+const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job);
+bool iopf_job_will_block(struct iopf_job *job);
+bool iopf_job_group_pending(struct iopf_job *job);
+struct iommu_attach_handle *iopf_job_handle(struct iopf_job *job);
+void iopf_job_count(struct iopf_job *job, enum iopf_count what, u64 nr);
+void iopf_job_count_major(struct iopf_job *job);
 void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr);
 
 /* For the thread of a vendor driver that reads a hardware queue */
-struct iopf_lane *iopf_report_lone(struct device *dev, struct iopf_fault *evt);
-void iopf_serve_lone(struct iopf_lane *lane);
+struct iopf_worker *iopf_report_single(struct device *dev, struct iopf_fault *evt);
+void iopf_serve_inline(struct iopf_worker *worker);
 
 /* Of a hardware queue, one entry in this many is kept for stop markers, which need no credit. */
 #define IOPF_MARKER_SHARE	8
@@ -153,16 +87,148 @@ static inline u32 iopf_credit_share(u32 entries, u32 granted, u32 wanted)
 }
 
 /* Answers all of a (device, PASID) through hardware and software, as the vendor driver does it. */
-void iopf_drain_through(struct device *dev, ioasid_t pasid);
+void iopf_drain_hw_pasid(struct device *dev, ioasid_t pasid);
+
+/*
+ * How long a drain waits for the thread that reads the hardware queue, which waits for no fault. In
+ * steps: of a machine that was stopped meanwhile the clock has gone on, and not the thread.
+ */
+#define IOPF_READER_STEPS	10
+#define iopf_await_reader(var, cond, step) ({					\
+	bool _met = false;							\
+										\
+	for (unsigned int _n = 0; !_met && _n < IOPF_READER_STEPS; _n++)	\
+		_met = wait_var_event_timeout(var, cond, step);			\
+	_met;									\
+})
+
 void iopf_drain_attachment(struct device *dev, ioasid_t pasid,
 			   const struct iommu_attach_handle *handle);
-bool iopf_device_is_fit(struct device *dev);
+bool iopf_device_may_bind(struct device *dev);
 
-/* Strays: see iommu-pasid.c */
-bool pasid_note_stray(struct device *dev, ioasid_t pasid);
-bool pasid_is_barred(struct device *dev, ioasid_t pasid);
-void pasid_forget_device(struct device *dev);
-u64 pasid_quarantine_ends(void);
+/* Lines about a device in the kernel's log. Each kind has a limit of its own, for each device. */
+enum iopf_line {
+	IOPF_LINE_STRAY,
+	IOPF_LINE_BIND_BLOCKED,
+	IOPF_LINE_NO_PASID,
+	IOPF_LINE_NO_HANDLER,
+	IOPF_LINE_OVERRUN,
+	IOPF_LINE_TIMEOUT,
+	/* Page requests may come after the drain of their PASID. */
+	IOPF_LINE_LATE,
+	IOPF_NR_LINES,
+};
+
+#ifdef CONFIG_IOMMU_IOPF
+bool iopf_may_log(struct device *dev, enum iopf_line line);
+void iopf_drain_gives_up(struct device *dev, ioasid_t pasid);
+#else
+static inline void iopf_drain_gives_up(struct device *dev, ioasid_t pasid)
+{
+}
+
+static inline bool iopf_may_log(struct device *dev, enum iopf_line line)
+{
+	return false;
+}
+#endif
+
+/* iopf-reset.c */
+
+/**
+ * enum iopf_flow - what becomes of requests that a device sends: &dev_iommu.flow
+ * @IOPF_RUNNING: they are taken
+ * @IOPF_STOPPING: a reset is near: they are answered Invalid Request
+ * @IOPF_IN_RESET: the device has forgotten them, or is about to: they are dropped. It is sent no
+ *	ATC invalidations.
+ */
+enum iopf_flow {
+	IOPF_RUNNING,
+	IOPF_STOPPING,
+	IOPF_IN_RESET,
+};
+
+enum iopf_pause_reason {
+	IOPF_PAUSE_RESET,
+	IOPF_PAUSE_SLEEP,
+	IOPF_PAUSE_DRIVER,	/* iopf_quiesce_device(); last */
+};
+
+/**
+ * iopf_pauses_add() - One more reason why a device must be left alone
+ * @pauses: a bit for each reason of the PCI core, which says each several times; above them how
+ *	often a driver has said so, whose calls nest
+ * @reason: the reason
+ *
+ * Return: true if there was none before.
+ */
+static inline bool iopf_pauses_add(unsigned int *pauses, enum iopf_pause_reason reason)
+{
+	unsigned int old = *pauses;
+
+	*pauses = reason == IOPF_PAUSE_DRIVER ? old + BIT(reason) : old | BIT(reason);
+	return !old;
+}
+
+/**
+ * iopf_pauses_del() - A reason is no more
+ * @pauses: see iopf_pauses_add()
+ * @reason: the reason; nothing happens if it was none
+ *
+ * Return: true if that was the last one.
+ */
+static inline bool iopf_pauses_del(unsigned int *pauses, enum iopf_pause_reason reason)
+{
+	unsigned int old = *pauses;
+
+	if (reason != IOPF_PAUSE_DRIVER)
+		*pauses &= ~BIT(reason);
+	else if (old >= BIT(reason))
+		*pauses -= BIT(reason);
+	return old && !*pauses;
+}
+
+void iopf_pause(struct device *dev, enum iopf_pause_reason reason);
+void iopf_unpause(struct device *dev, enum iopf_pause_reason reason);
+
+/* iopf-atc.c */
+int iopf_atc_use(struct device *dev, ioasid_t pasid);
+void iopf_atc_leave(struct device *dev, ioasid_t pasid);
+bool iopf_atc_is_unconfirmed(struct device *dev);
+void iopf_atc_confirmed(struct device *dev);
+unsigned int iopf_atc_failures(struct device *dev);
+bool iopf_atc_pause(struct device *dev, enum iopf_pause_reason reason, bool on_queue);
+bool iopf_atc_unpause(struct device *dev, enum iopf_pause_reason reason);
+void iopf_atc_obey_pause(struct device *dev);
+#ifdef CONFIG_IOMMU_IOPF
+void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid);
+bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group);
+void iopf_atc_forget(struct device *dev);
+#else
+static inline void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid)
+{
+}
+
+static inline bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group)
+{
+	return false;
+}
+
+static inline void iopf_atc_forget(struct device *dev)
+{
+}
+#endif
+
+/* iopf-stray.c */
+#ifdef CONFIG_IOMMU_IOPF
+bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group);
+#else
+static inline bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
+{
+	return false;
+}
+#endif
+bool pasid_is_blocked(struct device *dev, ioasid_t pasid);
 void pasid_show_strays(struct seq_file *m);
 
 #ifdef CONFIG_DEBUG_FS
@@ -180,8 +246,9 @@ static inline void iopf_debugfs_remove(struct device *dev)
 
 #if IS_ENABLED(CONFIG_KUNIT)
 bool iommu_pasids_in_use(void);
-void iopf_flush_lanes(void);
+void iopf_flush_workers(void);
 unsigned int iopf_device_busy(struct device *dev);
+struct pci_dev *iopf_pci_next(struct pci_dev *from);
 #endif
 
 #endif /* _DRIVERS_IOMMU_IOPF_H */

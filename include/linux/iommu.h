@@ -12,6 +12,8 @@
 #include_next <linux/iommu.h>
 #include <linux/list.h>
 
+struct pci_dev;
+
 /**
  * DOC: SVA terms
  *
@@ -74,10 +76,28 @@ struct iommu_sva_ops {
 	bool walks_io_mm_root;
 
 	/**
-	 * @sets_accessed: The IOMMU sets the accessed flag of a page-table entry that it uses. Then
-	 * the core clears that of pages that it has mapped ahead, and learns whether they are used.
+	 * @hw_access_flag: The IOMMU sets the accessed flag of a page-table entry that it uses.
+	 * Then the core clears that of pages that it has mapped ahead, and learns whether they are
+	 * used.
 	 */
-	bool sets_accessed;
+	bool hw_access_flag;
+
+	/**
+	 * @check_device: May @dev be bound, after what its driver has enabled? Asked for the device
+	 * that is bound, not for the other members of its group: whether these can translate with
+	 * a PASID is for &iommu_domain_ops.set_dev_pasid to say. NULL: it may.
+	 *
+	 * Context: Process.
+	 * Return: 0, or the error that iommu_sva_bind_device() returns.
+	 */
+	int (*check_device)(struct device *dev);
+
+	/**
+	 * @no_execute: The IOMMU grants no device execute permission. Page requests for it are
+	 * refused: a device that is told that the page is there, and does not get it, asks for
+	 * ever.
+	 */
+	bool no_execute;
 
 	/**
 	 * @invalidate_range: Make the IOMMU and all devices of the domain forget the translations
@@ -98,12 +118,13 @@ struct iommu_sva_ops {
 	void (*release)(struct iommu_domain *domain);
 
 	/**
-	 * @drain: The driver of @dev has stopped using @pasid. Push the page requests of that PASID
-	 * that are still in hardware through to iommu_report_device_fault(), have what software
-	 * holds answered with iopf_drain_pasid(), and wait until the answers have left for the
-	 * device. Must wait for no other device or PASID. Called before the domain is detached and
-	 * again afterwards; also around a reset of @dev, with IOMMU_PASID_INVALID for all PASIDs.
-	 * If NULL, the core calls iopf_drain_pasid() itself.
+	 * @drain: The driver of @dev has stopped using @pasid. Push the page requests of that
+	 * PASID that are still in hardware through to iommu_report_device_fault(), have what
+	 * software holds answered with iopf_drain_pasid(), and wait until the answers have left
+	 * for the device. Must wait for no other device or PASID. Called before the domain is
+	 * detached and again afterwards; also around a reset of @dev, with IOMMU_PASID_INVALID for
+	 * all PASIDs: then @dev itself must not be waited for, since it may hang. If NULL, the
+	 * core calls iopf_drain_pasid() itself.
 	 *
 	 * Context: Process, may sleep; the core holds the mutex of the io_mm and of the group.
 	 */
@@ -129,8 +150,19 @@ struct iommu_sva_ops {
 	u32 (*max_requests)(struct device *dev);
 
 	/**
+	 * @await_errors: Wait until a thread has read what the IOMMU has logged of @dev. Called at
+	 * the end of a reset, while iopf_device_in_reset() is still true: an ATC invalidation that
+	 * is reported then as not completed is one from before the reset, which @flush_atc makes
+	 * up for. Bounded. NULL if the driver learns of errors at once.
+	 *
+	 * Context: Process, may sleep.
+	 */
+	void (*await_errors)(struct device *dev);
+
+	/**
 	 * @flush_atc: Make @dev forget all translations of all PASIDs. Called when it comes out of
-	 * a reset, during which it was not told of invalidations. NULL if devices have no ATC.
+	 * a reset, during which it was not told of invalidations; it may not be a bus master yet.
+	 * If that is not completed, iopf_atc_unconfirmed() says so. NULL if devices have no ATC.
 	 *
 	 * Context: Process, may sleep.
 	 */
@@ -145,6 +177,9 @@ struct iommu_sva_ops {
  *	memory itself, a file that has become shorter, a lasting want of memory
  * @IOMMU_SVA_FAULT_TIMEOUT: the page did not come within the device's time limit
  * @IOMMU_SVA_FAULT_EXITED: not a fault but the end of them: the process has exited. Told once.
+ * @IOMMU_SVA_FAULT_ABORTED: the IOMMU has aborted a transaction, without a page request.
+ *	That is what becomes of accesses of a device without page requests to memory that is not
+ *	there, or not for that access. IOMMUs do not report all of them.
  */
 enum iommu_sva_fault_reason {
 	IOMMU_SVA_FAULT_NO_MAPPING = 1,
@@ -152,12 +187,13 @@ enum iommu_sva_fault_reason {
 	IOMMU_SVA_FAULT_NO_PAGE,
 	IOMMU_SVA_FAULT_TIMEOUT,
 	IOMMU_SVA_FAULT_EXITED,
+	IOMMU_SVA_FAULT_ABORTED,
 };
 
 /**
- * struct iommu_sva_fault - a fault that was answered Invalid Request
+ * struct iommu_sva_fault - a fault that was answered Invalid Request, or aborted
  * @addr: page that was asked for; 0 if the process has exited
- * @perm: access that was asked for, IOMMU_FAULT_PERM_*
+ * @perm: access that was asked for, IOMMU_FAULT_PERM_*; 0 if that is not known
  * @reason: what was wrong
  */
 struct iommu_sva_fault {
@@ -167,13 +203,14 @@ struct iommu_sva_fault {
 };
 
 /**
- * struct iommu_sva_listener - somebody who wants to know of the faults of a bond
+ * struct iommu_sva_listener - callback for the faults of a bond
  * @node: the core's
  * @notify: Told of each fault that the core could not serve, after which the device gets, or has
- *	got, Invalid Request; and of the exit of the process.
+ *	got, Invalid Request; of transactions that the IOMMU has aborted; and of the exit of the
+ *	process.
  *
  *	Context: Atomic, inside an RCU read-side section, no locks held: must not sleep, must not
- *	call the IOMMU API. Waking somebody up, signalling an eventfd or queueing work is what it
+ *	call the IOMMU API. Waking a thread up, signalling an eventfd or queueing work is what it
  *	is for.
  */
 struct iommu_sva_listener {
@@ -187,17 +224,20 @@ struct iommu_sva_listener {
  * @IOPF_SERVED: groups answered Success
  * @IOPF_FAILED: groups that could not be served: answered Invalid Request or Response Failure
  * @IOPF_EXITED: groups refused because the process has exited
- * @IOPF_DRAINED: groups answered by a drain, by a reset or by the removal of the device
+ * @IOPF_DRAINED: groups answered by a drain, by a reset or by the removal of the device, or for a
+ *	driver that stops the device
  * @IOPF_TIMED_OUT: groups answered by the time limit
  * @IOPF_STRAY: requests with a PASID that is not bound, and DMA that was reported as such
  * @IOPF_OVERRUN: requests beyond what the device was granted
  * @IOPF_LOST: partials thrown away to make room
- * @IOPF_LATE: results that came after somebody else had answered
- * @IOPF_FORGOTTEN: requests and answers dropped because a reset made the device forget them
+ * @IOPF_LATE: results that came after a drain or the time limit had answered
+ * @IOPF_STALE: requests and answers dropped because a reset made the device forget them
  * @IOPF_AHEAD: pages mapped that the device had not asked for yet, since it streams
  * @IOPF_AHEAD_USED: of these, pages that were used
  * @IOPF_AHEAD_UNUSED: of these, pages that were not used before the stream had got past them, or
  *	before the bond or the process ended
+ * @IOPF_UNCONFIRMED: ATC invalidations that the device has not completed, or was not sent any more
+ *	since it had not completed others
  * @IOPF_NR_COUNTS: how many there are
  */
 enum iopf_count {
@@ -211,10 +251,11 @@ enum iopf_count {
 	IOPF_OVERRUN,
 	IOPF_LOST,
 	IOPF_LATE,
-	IOPF_FORGOTTEN,
+	IOPF_STALE,
 	IOPF_AHEAD,
 	IOPF_AHEAD_USED,
 	IOPF_AHEAD_UNUSED,
+	IOPF_UNCONFIRMED,
 	IOPF_NR_COUNTS,
 };
 
@@ -222,7 +263,19 @@ enum iopf_count {
 pgd_t *iommu_sva_root(struct iommu_domain *domain);
 int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener);
 void iommu_sva_unlisten(struct iommu_sva *handle, struct iommu_sva_listener *listener);
+void iommu_sva_report_abort(struct device *dev, ioasid_t pasid, u64 addr);
+int iommu_sva_handle_fault(struct iommu_sva *handle, unsigned long addr, u32 perm);
+void iommu_sva_oom_victim(struct mm_struct *mm);
 #else
+static inline void iommu_sva_oom_victim(struct mm_struct *mm)
+{
+}
+
+static inline int iommu_sva_handle_fault(struct iommu_sva *handle, unsigned long addr, u32 perm)
+{
+	return -EOPNOTSUPP;
+}
+
 static inline int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener)
 {
 	return -EOPNOTSUPP;
@@ -234,15 +287,46 @@ static inline void iommu_sva_unlisten(struct iommu_sva *handle,
 }
 #endif
 
+#if defined(CONFIG_IOMMU_SVA) && defined(CONFIG_X86_64)
+bool __iommu_sva_populate(struct mm_struct *mm, void *slot, void *table);
+
+/**
+ * iommu_sva_populate() - A table is about to be put into a slot of a process's page table
+ * @mm: the process's
+ * @slot: an entry that may be one of the top level: a pgd_t, or a p4d_t, which is the same with
+ *	four levels
+ * @table: the table, empty
+ *
+ * For the mm core. An IOMMU must see the table no later than any CPU does.
+ *
+ * Context: mm->page_table_lock is held.
+ * Return: true if it is there now; false if the caller is to put it there.
+ */
+static inline bool iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
+{
+	return unlikely(mm->iommu_mm) && __iommu_sva_populate(mm, slot, table);
+}
+#else
+static inline bool iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
+{
+	return false;
+}
+#endif
+
 #ifdef CONFIG_IOMMU_IOPF
 void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int nr);
 void iopf_drain_pasid(struct device *dev, ioasid_t pasid);
+void iopf_answer_unserved(struct device *dev, ioasid_t pasid);
 void iopf_quiesce_device(struct device *dev);
 void iopf_resume_device(struct device *dev);
 bool iopf_device_in_reset(struct device *dev);
+void iopf_pci_reset_begins(struct pci_dev *pdev);
+void iopf_pci_restored(struct pci_dev *pdev);
+void iopf_pci_sleeps(struct pci_dev *pdev);
+void iopf_pci_wakes(struct pci_dev *pdev);
 u32 iopf_grant_credits(struct device *dev, u32 entries);
 void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr);
-int iopf_set_time_limit(struct device *dev, unsigned int ms);
+int iopf_set_timeout(struct device *dev, unsigned int ms);
 int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS]);
 #else
 static inline void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int nr)
@@ -250,6 +334,10 @@ static inline void iopf_report_batch(struct device *dev, struct iopf_fault *evts
 }
 
 static inline void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
+{
+}
+
+static inline void iopf_answer_unserved(struct device *dev, ioasid_t pasid)
 {
 }
 
@@ -266,6 +354,22 @@ static inline bool iopf_device_in_reset(struct device *dev)
 	return false;
 }
 
+static inline void iopf_pci_reset_begins(struct pci_dev *pdev)
+{
+}
+
+static inline void iopf_pci_restored(struct pci_dev *pdev)
+{
+}
+
+static inline void iopf_pci_sleeps(struct pci_dev *pdev)
+{
+}
+
+static inline void iopf_pci_wakes(struct pci_dev *pdev)
+{
+}
+
 static inline void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
 {
 }
@@ -275,7 +379,7 @@ static inline u32 iopf_grant_credits(struct device *dev, u32 entries)
 	return 0;
 }
 
-static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)
+static inline int iopf_set_timeout(struct device *dev, unsigned int ms)
 {
 	return -EOPNOTSUPP;
 }
@@ -283,6 +387,13 @@ static inline int iopf_set_time_limit(struct device *dev, unsigned int ms)
 static inline int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
 {
 	return -EOPNOTSUPP;
+}
+#endif
+
+#ifndef CONFIG_IOMMU_SVA
+static inline void iommu_sva_report_abort(struct device *dev, ioasid_t pasid, u64 addr)
+{
+	iopf_report_stray(dev, pasid, addr);
 }
 #endif
 

@@ -9,6 +9,16 @@
 #include <linux/iommu.h>
 #include <linux/tracepoint.h>
 
+/*
+ * Names and fields of these events are an interface: programs of users read them. There may be new
+ * ones; Documentation/driver-api/iommu-sva.rst describes all.
+ *
+ * pid is that of the process at the bind, in the initial PID namespace; 0: there is no bond, or it
+ * is unknown. Events look it up when they are enabled, and only then.
+ */
+pid_t iopf_pid_of_bond(struct device *dev, ioasid_t pasid);
+u64 iopf_ns_since(u64 then);
+
 /* Who answered a group, or refused to make one. */
 #define IOMMU_SVA_COUNTS				\
 	{ IOPF_SERVED, "served" },			\
@@ -24,7 +34,8 @@
 	{ IOMMU_SVA_FAULT_NO_ACCESS, "no access" },	\
 	{ IOMMU_SVA_FAULT_NO_PAGE, "no page" },		\
 	{ IOMMU_SVA_FAULT_TIMEOUT, "timeout" },		\
-	{ IOMMU_SVA_FAULT_EXITED, "exited" }
+	{ IOMMU_SVA_FAULT_EXITED, "exited" },		\
+	{ IOMMU_SVA_FAULT_ABORTED, "aborted" }
 
 /* So that user space can tell the names */
 TRACE_DEFINE_ENUM(IOPF_SERVED);
@@ -39,6 +50,7 @@ TRACE_DEFINE_ENUM(IOMMU_SVA_FAULT_NO_ACCESS);
 TRACE_DEFINE_ENUM(IOMMU_SVA_FAULT_NO_PAGE);
 TRACE_DEFINE_ENUM(IOMMU_SVA_FAULT_TIMEOUT);
 TRACE_DEFINE_ENUM(IOMMU_SVA_FAULT_EXITED);
+TRACE_DEFINE_ENUM(IOMMU_SVA_FAULT_ABORTED);
 
 DECLARE_EVENT_CLASS(iommu_sva_bond,
 	TP_PROTO(struct device *dev, u32 pasid),
@@ -98,18 +110,20 @@ DECLARE_EVENT_CLASS(iopf_request,
 		__field(u32, perm)
 		__field(bool, last)
 		__field(u64, addr)
+		__field(pid_t, pid)
 	),
 	TP_fast_assign(
 		__assign_str(dev);
+		__entry->pid = iopf_pid_of_bond(dev, prm->pasid);
 		__entry->pasid = prm->pasid;
 		__entry->grpid = prm->grpid;
 		__entry->perm = prm->perm;
 		__entry->last = prm->flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 		__entry->addr = prm->addr;
 	),
-	TP_printk("dev=%s pasid=%u group=%u addr=%#llx perm=%#x%s", __get_str(dev),
+	TP_printk("dev=%s pasid=%u group=%u addr=%#llx perm=%#x%s pid=%d", __get_str(dev),
 		  __entry->pasid, __entry->grpid, __entry->addr, __entry->perm,
-		  __entry->last ? " last" : "")
+		  __entry->last ? " last" : "", __entry->pid)
 );
 
 /* Each page request that a device on a fault queue has sent. */
@@ -147,16 +161,119 @@ TRACE_EVENT(iommu_sva_ahead,
 		  __entry->addr, __entry->perm, __entry->wanted, __entry->mapped)
 );
 
+/* A worker begins with a group: it has waited since the report of its last page. */
+TRACE_EVENT(iopf_serve,
+	TP_PROTO(struct device *dev, const struct iommu_fault_page_request *prm, pid_t pid,
+		 u64 reported),
+	TP_ARGS(dev, prm, pid, reported),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(dev))
+		__field(u32, pasid)
+		__field(u32, grpid)
+		__field(u64, addr)
+		__field(u64, ns)
+		__field(pid_t, pid)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__entry->pasid = prm->pasid;
+		__entry->grpid = prm->grpid;
+		__entry->addr = prm->addr;
+		__entry->ns = iopf_ns_since(reported);
+		__entry->pid = pid;
+	),
+	TP_printk("dev=%s pasid=%u group=%u addr=%#llx pid=%d waited=%llu ns", __get_str(dev),
+		  __entry->pasid, __entry->grpid, __entry->addr, __entry->pid, __entry->ns)
+);
+
+/* A (device, PASID), or all PASIDs of a device, were drained. */
+TRACE_EVENT(iopf_drain,
+	TP_PROTO(struct device *dev, u32 pasid, unsigned int answered, u64 began),
+	TP_ARGS(dev, pasid, answered, began),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(dev))
+		__field(u32, pasid)
+		__field(unsigned int, answered)
+		__field(u64, ns)
+		__field(pid_t, pid)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__entry->pasid = pasid;
+		__entry->answered = answered;
+		__entry->ns = iopf_ns_since(began);
+		__entry->pid = iopf_pid_of_bond(dev, pasid);
+	),
+	TP_printk("dev=%s pasid=%d pid=%d answered=%u took=%llu ns", __get_str(dev),
+		  (int)__entry->pasid, __entry->pid, __entry->answered, __entry->ns)
+);
+
+/* The hardware queue has overflowed: requests may be lost. */
+TRACE_EVENT(iopf_overflow,
+	TP_PROTO(const char *queue, u64 overflows),
+	TP_ARGS(queue, overflows),
+	TP_STRUCT__entry(
+		__string(queue, queue)
+		__field(u64, overflows)
+	),
+	TP_fast_assign(
+		__assign_str(queue);
+		__entry->overflows = overflows;
+	),
+	TP_printk("queue=%s overflows=%llu", __get_str(queue), __entry->overflows)
+);
+
+/* A PASID is in quarantine, or stays there: how often the device has used it meanwhile */
+TRACE_EVENT(iommu_sva_quarantine,
+	TP_PROTO(struct device *dev, u32 pasid, u64 count),
+	TP_ARGS(dev, pasid, count),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(dev))
+		__field(u32, pasid)
+		__field(u64, count)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__entry->pasid = pasid;
+		__entry->count = count;
+	),
+	TP_printk("dev=%s pasid=%u strays=%llu", __get_str(dev), __entry->pasid,
+		  __entry->count)
+);
+
+/* Translations of [start, end) were invalidated in all IOMMUs and devices of a process. */
+TRACE_EVENT(iommu_sva_invalidate,
+	TP_PROTO(u32 pasid, unsigned long start, unsigned long end, u64 began),
+	TP_ARGS(pasid, start, end, began),
+	TP_STRUCT__entry(
+		__field(u32, pasid)
+		__field(unsigned long, start)
+		__field(unsigned long, end)
+		__field(u64, ns)
+	),
+	TP_fast_assign(
+		__entry->pasid = pasid;
+		__entry->start = start;
+		__entry->end = end;
+		__entry->ns = iopf_ns_since(began);
+	),
+	TP_printk("pasid=%u start=%#lx end=%#lx took=%llu ns", __entry->pasid, __entry->start,
+		  __entry->end, __entry->ns)
+);
+
 /* Each answer, just before it is sent. */
 TRACE_EVENT(iopf_response,
-	TP_PROTO(struct device *dev, const struct iommu_page_response *resp, enum iopf_count why),
-	TP_ARGS(dev, resp, why),
+	TP_PROTO(struct device *dev, const struct iommu_page_response *resp, enum iopf_count why,
+		 pid_t pid, u64 reported),
+	TP_ARGS(dev, resp, why, pid, reported),
 	TP_STRUCT__entry(
 		__string(dev, dev_name(dev))
 		__field(u32, pasid)
 		__field(u32, grpid)
 		__field(u32, code)
 		__field(u32, why)
+		__field(u64, ns)
+		__field(pid_t, pid)
 	),
 	TP_fast_assign(
 		__assign_str(dev);
@@ -164,10 +281,12 @@ TRACE_EVENT(iopf_response,
 		__entry->grpid = resp->grpid;
 		__entry->code = resp->code;
 		__entry->why = why;
+		__entry->ns = iopf_ns_since(reported);
+		__entry->pid = pid;
 	),
-	TP_printk("dev=%s pasid=%u group=%u code=%u why=%s", __get_str(dev), __entry->pasid,
-		  __entry->grpid, __entry->code,
-		  __print_symbolic(__entry->why, IOMMU_SVA_COUNTS))
+	TP_printk("dev=%s pasid=%u group=%u code=%u why=%s pid=%d took=%llu ns", __get_str(dev),
+		  __entry->pasid, __entry->grpid, __entry->code,
+		  __print_symbolic(__entry->why, IOMMU_SVA_COUNTS), __entry->pid, __entry->ns)
 );
 
 /* A device goes into a reset, or comes out of it. */
