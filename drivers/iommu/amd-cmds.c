@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD back-end of the SVA core: commands
+ *
+ * What flushes and the drain of page requests submit, and what becomes of devices that do not
+ * complete it. Commands of one submission are put into the command buffer together, with one store
+ * to its tail, and one COMPLETION_WAIT behind them (2.4.1).
+ *
+ * Devices that do not complete an INVALIDATE_IOTLB_PAGES. After InvTimeOut, a second, hardware goes
+ * on as if they had, and leaves an IOTLB_INV_TIMEOUT event (2.5). It is in the log before the
+ * COMPLETION_WAIT is done, and names the device; but the thread that reads the log may come too
+ * late for a flush that has waited: pages are freed when it returns. So a flush that has waited
+ * that long looks into the log itself. The device is sent no more invalidations until it has been
+ * reset; what is dropped is unconfirmed (iopf-atc.c). The end of a reset waits until the log has
+ * been read, so that an event from before it does not condemn the device again.
+ */
+#define pr_fmt(fmt) "AMD-Vi: " fmt
+
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <linux/bitfield.h>
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/iommu.h>
+#include <linux/pci.h>
+#include <linux/ratelimit.h>
+#include <linux/timekeeping.h>
+
+#include "amd-sva.h"
+#include "iopf.h"
+#include "iopf-pci.h"
+
+/* Commands (2.4) */
+#define CMD_TYPE		GENMASK(31, 28)
+#define CMD_PASID_LOW		GENMASK(7, 0)
+#define CMD_PASID_MIDDLE	GENMASK(15, 8)
+#define CMD_PASID_HIGH		GENMASK(19, 16)
+#define CMD_IOTLB_0_DEVID	GENMASK(15, 0)
+#define CMD_IOTLB_0_PASID	GENMASK(23, 16)
+#define CMD_IOTLB_0_MAXPEND	GENMASK(31, 24)
+#define CMD_IOTLB_1_QUEUEID	GENMASK(15, 0)
+#define CMD_IOTLB_1_PASID_LOW	GENMASK(23, 16)
+#define CMD_IOTLB_1_PASID_HIGH	GENMASK(27, 24)
+
+/* The base keeps as much of the command buffer free. */
+#define CMD_BUFFER_RESERVE	(2 * sizeof(struct amd_sva_cmd))
+
+/* InvTimeOut is a second: what has taken less has not timed out. */
+#define CMDS_SLOW_NS		(500 * NSEC_PER_MSEC)
+/* Several devices may time out one after the other; but there is an end to it. */
+#define CMDS_WAIT_NS		(3 * NSEC_PER_SEC)
+
+/* Commands: what they say */
+
+/* With S the size is that of the lowest bit, from bit 12 on, that is clear (2.4.3). */
+static u64 cmd_inv_address(unsigned long pfn, unsigned int order)
+{
+	u64 addr = (u64)pfn << PAGE_SHIFT;
+
+	if (order == SVA_ORDER_ALL)
+		addr = CMD_INV_IOMMU_ALL_PAGES_ADDRESS & PAGE_MASK;
+	else if (order)
+		addr |= ((1ULL << (order - 1)) - 1) << PAGE_SHIFT;
+	return order ? addr | CMD_INV_IOMMU_PAGES_SIZE_MASK : addr;
+}
+
+/* With PDE the tables on the way go as well; they may be about to be freed. */
+VISIBLE_IF_KUNIT void amd_sva_make_inv_pages(struct amd_sva_cmd *cmd, u16 domid, ioasid_t pasid,
+					     unsigned long pfn, unsigned int order)
+{
+	u64 addr = cmd_inv_address(pfn, order);
+
+	*cmd = (struct amd_sva_cmd){
+		.data[0] = pasid,
+		.data[1] = FIELD_PREP(CMD_TYPE, CMD_INV_IOMMU_PAGES) | domid,
+		.data[2] = lower_32_bits(addr) | CMD_INV_IOMMU_PAGES_PDE_MASK |
+			   CMD_INV_IOMMU_PAGES_GN_MASK,
+		.data[3] = upper_32_bits(addr),
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_inv_pages);
+
+/* @pasid IOMMU_NO_PASID: of what the device has translated without one */
+VISIBLE_IF_KUNIT void amd_sva_make_inv_iotlb(struct amd_sva_cmd *cmd, u16 devid, u8 qdep,
+					     ioasid_t pasid, unsigned long pfn,
+					     unsigned int order)
+{
+	u64 addr = cmd_inv_address(pfn, order);
+
+	*cmd = (struct amd_sva_cmd){
+		.data[0] = FIELD_PREP(CMD_IOTLB_0_DEVID, devid) |
+			   FIELD_PREP(CMD_IOTLB_0_MAXPEND, qdep),
+		.data[1] = FIELD_PREP(CMD_TYPE, CMD_INV_IOTLB_PAGES) |
+			   FIELD_PREP(CMD_IOTLB_1_QUEUEID, devid),
+		.data[2] = lower_32_bits(addr),
+		.data[3] = upper_32_bits(addr),
+	};
+	if (pasid == IOMMU_NO_PASID)
+		return;
+	cmd->data[0] |= FIELD_PREP(CMD_IOTLB_0_PASID, FIELD_GET(CMD_PASID_MIDDLE, pasid));
+	cmd->data[1] |= FIELD_PREP(CMD_IOTLB_1_PASID_LOW, FIELD_GET(CMD_PASID_LOW, pasid)) |
+			FIELD_PREP(CMD_IOTLB_1_PASID_HIGH, FIELD_GET(CMD_PASID_HIGH, pasid));
+	cmd->data[2] |= CMD_INV_IOMMU_PAGES_GN_MASK;
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_inv_iotlb);
+
+VISIBLE_IF_KUNIT void amd_sva_make_wait(struct amd_sva_cmd *cmd, u64 addr, u64 value)
+{
+	*cmd = (struct amd_sva_cmd){
+		.data[0] = lower_32_bits(addr) | CMD_COMPL_WAIT_STORE_MASK,
+		.data[1] = FIELD_PREP(CMD_TYPE, CMD_COMPL_WAIT) | upper_32_bits(addr),
+		.data[2] = lower_32_bits(value),
+		.data[3] = upper_32_bits(value),
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_wait);
+
+/* Commands: how they come to hardware */
+
+static unsigned int cmd_buffer_room(struct amd_iommu *iommu)
+{
+	u32 left = (iommu->cmd_buf_head - iommu->cmd_buf_tail - sizeof(struct amd_sva_cmd)) %
+		   CMD_BUFFER_SIZE;
+
+	return left <= CMD_BUFFER_RESERVE ? 0 :
+	       (left - CMD_BUFFER_RESERVE) / sizeof(struct amd_sva_cmd);
+}
+
+/* Puts as many commands into the buffer as fit. Returns how many. */
+static unsigned int cmd_buffer_put(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds,
+				   unsigned int nr)
+{
+	unsigned int n;
+
+	lockdep_assert_held(&iommu->lock);
+
+	if (cmd_buffer_room(iommu) < nr)
+		iommu->cmd_buf_head = readl(iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
+	n = min(nr, cmd_buffer_room(iommu));
+	if (!n)
+		return 0;
+	for (unsigned int i = 0; i < n; i++) {
+		memcpy(iommu->cmd_buf + iommu->cmd_buf_tail, &cmds[i], sizeof(cmds[i]));
+		iommu->cmd_buf_tail = (iommu->cmd_buf_tail + sizeof(cmds[i])) % CMD_BUFFER_SIZE;
+	}
+	writel(iommu->cmd_buf_tail, iommu->mmio_base + MMIO_CMD_TAIL_OFFSET);
+	iommu->need_sync = true;
+	return n;
+}
+
+/* Returns the value that the wait stores when it is done, or 0 if there was no room. */
+static u64 cmd_buffer_put_wait(struct amd_iommu *iommu)
+{
+	struct amd_sva_cmd cmd;
+
+	lockdep_assert_held(&iommu->lock);
+
+	amd_sva_make_wait(&cmd, iommu_virt_to_phys((void *)iommu->cmd_sem),
+			  iommu->cmd_sem_val + 1);
+	if (!cmd_buffer_put(iommu, &cmd, 1))
+		return 0;
+	/* What others have submitted before is waited for, too. */
+	iommu->need_sync = false;
+	return ++iommu->cmd_sem_val;
+}
+
+static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds,
+			      unsigned int nr, u64 deadline, u64 *value)
+{
+	bool done = false;
+
+	for (;;) {
+		scoped_guard(raw_spinlock_irqsave, &iommu->lock) {
+			unsigned int n = cmd_buffer_put(iommu, cmds, nr);
+
+			cmds += n;
+			nr -= n;
+			if (!nr)
+				done = !value || (*value = cmd_buffer_put_wait(iommu));
+		}
+		if (done)
+			return 0;
+		if (ktime_get_mono_fast_ns() > deadline)
+			return -EIO;
+		udelay(1);
+	}
+}
+
+static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, u64 deadline)
+{
+	while ((s64)(READ_ONCE(*iommu->cmd_sem) - value) < 0) {
+		if (ktime_get_mono_fast_ns() > deadline)
+			return -EIO;
+		udelay(1);
+	}
+	return 0;
+}
+
+/* Looks for time-outs that have not been read from the event log yet. */
+static int cmds_peek_time_outs(struct amd_iommu *iommu)
+{
+	u32 head = readl(iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
+	u32 tail = readl(iommu->mmio_base + MMIO_EVT_TAIL_OFFSET);
+
+	for (; head != tail; head = (head + EVTLOG_ENTRY_SIZE) % amd_iommu_evtlog_size) {
+		const u32 *event = (u32 *)(iommu->evt_buf + head);
+		u32 type = (READ_ONCE(event[1]) >> EVENT_TYPE_SHIFT) & EVENT_TYPE_MASK;
+
+		if (type == EVENT_TYPE_IOTLB_INV_TO)
+			amd_sva_timed_out(iommu, READ_ONCE(event[0]) & EVENT_DEVID_MASK);
+	}
+	/* Of those that were lost nothing is known. */
+	return readl(iommu->mmio_base + MMIO_STATUS_OFFSET) & MMIO_STATUS_EVT_OVERFLOW_MASK ?
+	       -EIO : -ETIMEDOUT;
+}
+
+/**
+ * amd_sva_submit() - Have hardware carry out commands
+ * @iommu: the IOMMU
+ * @cmds: the commands
+ * @nr: how many
+ * @wait: wait until these, and all that others have submitted before, have been carried out
+ *
+ * Context: any; spins, for no longer than CMDS_WAIT_NS.
+ * Return: 0, or
+ *
+ * * -ETIMEDOUT: hardware has taken so long that it may have given up devices: with @wait those are
+ *   marked
+ * * -EIO: it does not answer, or it is not known which devices it has given up
+ */
+int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
+		   bool wait)
+{
+	u64 start = ktime_get_mono_fast_ns(), value = 0;
+	int ret;
+
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_submit, iommu, cmds, nr, wait);
+
+	ret = cmd_buffer_put_all(iommu, cmds, nr, start + CMDS_WAIT_NS, wait ? &value : NULL);
+	if (!ret && wait)
+		ret = cmd_buffer_await(iommu, value, start + CMDS_WAIT_NS);
+	if (ret && (!iommu->sva || __ratelimit(&iommu->sva->stuck)))
+		pr_err("iommu%d: commands are not completed\n", iommu->index);
+	if (!ret && ktime_get_mono_fast_ns() - start > CMDS_SLOW_NS)
+		ret = wait ? cmds_peek_time_outs(iommu) : -ETIMEDOUT;
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_submit);
+
+/* Lists of commands */
+
+/**
+ * amd_sva_start_list() - Begin a list of commands
+ * @list: the list, on the caller's stack
+ * @iommu: the IOMMU
+ *
+ * Context: any.
+ */
+void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu)
+{
+	list->iommu = iommu;
+	list->nr = 0;
+	list->error = 0;
+}
+
+static struct amd_sva_cmd *cmds_next(struct amd_sva_list *list)
+{
+	if (list->nr == AMD_SVA_BATCH) {
+		/* Hardware that does not answer is waited for once. */
+		if (list->error != -EIO)
+			list->error = amd_sva_submit(list->iommu, list->cmds, list->nr, false) ?:
+				      list->error;
+		list->nr = 0;
+	}
+	return &list->cmds[list->nr++];
+}
+
+/**
+ * amd_sva_end_list() - Wait until all of a list has been carried out
+ * @list: the list; may be empty
+ *
+ * Commands that others have submitted before are waited for as well.
+ *
+ * Context: any; spins.
+ * Return: as amd_sva_submit().
+ */
+int amd_sva_end_list(struct amd_sva_list *list)
+{
+	int ret;
+
+	if (list->error == -EIO)
+		return list->error;
+	ret = amd_sva_submit(list->iommu, list->cmds, list->nr, true);
+	return ret || !list->error ? ret : cmds_peek_time_outs(list->iommu);
+}
+
+/**
+ * amd_sva_add_pages() - Add invalidations of the IOMMU's own caches to a list
+ * @list: the list
+ * @dev_data: the device whose DomainID they are for
+ * @pasid: the PASID
+ * @b: the pages; with everything goes the GCR3 entry
+ *
+ * Context: any.
+ */
+void amd_sva_add_pages(struct amd_sva_list *list, const struct iommu_dev_data *dev_data,
+		       ioasid_t pasid, struct sva_blocks b)
+{
+	do {
+		amd_sva_make_inv_pages(cmds_next(list), dev_data->gcr3_info.domid, pasid, b.pfn,
+				       sva_block_order(&b));
+	} while (sva_next_block(&b));
+}
+
+/**
+ * amd_sva_add_atc() - Add invalidations of a device's ATC to a list
+ * @list: the list
+ * @dev_data: the device, see amd_sva_ask()
+ * @pasid: the PASID, or IOMMU_NO_PASID for what the device has translated without one
+ * @b: the pages
+ *
+ * Context: any.
+ */
+void amd_sva_add_atc(struct amd_sva_list *list, const struct iommu_dev_data *dev_data,
+		     ioasid_t pasid, struct sva_blocks b)
+{
+	do {
+		amd_sva_make_inv_iotlb(cmds_next(list), dev_data->devid, dev_data->ats_qdep,
+				       pasid, b.pfn, sva_block_order(&b));
+	} while (sva_next_block(&b));
+}
+
+/* Devices and their ATCs */
+
+/**
+ * amd_sva_has_atc() - Does a device have an ATC that can be asked?
+ * @dev_data: the device
+ *
+ * Context: any; one RCU read-side section with the submission, for which a reset waits.
+ * Return: as iopf_pci_can_answer(), and false if its ATS is not enabled.
+ */
+bool amd_sva_has_atc(struct iommu_dev_data *dev_data)
+{
+	return READ_ONCE(dev_data->atc_live) && iopf_pci_can_answer(to_pci_dev(dev_data->dev));
+}
+
+/**
+ * amd_sva_ask() - May an ATC invalidation be sent to a device? If it is dropped, say so.
+ * @dev_data: the device
+ * @pasid: the PASID that it is for, or IOMMU_PASID_INVALID for all
+ *
+ * Context: as amd_sva_has_atc().
+ * Return: as amd_sva_has_atc(), and false if the device has not completed others.
+ */
+bool amd_sva_ask(struct iommu_dev_data *dev_data, ioasid_t pasid)
+{
+	if (!amd_sva_has_atc(dev_data))
+		return false;
+	if (likely(!READ_ONCE(dev_data->atc_hangs)))
+		return true;
+	iopf_atc_unconfirmed(dev_data->dev, pasid);
+	return false;
+}
+
+VISIBLE_IF_KUNIT bool amd_sva_is_present(struct pci_dev *pdev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_is_present, pdev);
+	return pci_device_is_present(pdev);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_is_present);
+
+/**
+ * amd_sva_ask_present() - As amd_sva_ask(), for a device that has to be there
+ * @dev_data: the device
+ * @pasid: as for amd_sva_ask()
+ *
+ * A link may be down before hotplug has noticed. A time-out would take much longer than this.
+ *
+ * Context: as amd_sva_has_atc(); reads configuration space: MMU notifiers have no time for that.
+ * Return: as amd_sva_ask().
+ */
+bool amd_sva_ask_present(struct iommu_dev_data *dev_data, ioasid_t pasid)
+{
+	if (!amd_sva_ask(dev_data, pasid))
+		return false;
+	if (amd_sva_is_present(to_pci_dev(dev_data->dev)))
+		return true;
+	iopf_atc_unconfirmed(dev_data->dev, pasid);
+	return false;
+}
+
+/**
+ * amd_sva_drops_atc() - Must a device not be sent an ATC invalidation?
+ * @dev_data: the device, with ATS enabled
+ * @pasid: the PASID that it is for, or IOMMU_NO_PASID
+ *
+ * For the base driver's own invalidations.
+ *
+ * Context: any.
+ * Return: true if it can't answer, or has not answered others.
+ */
+bool amd_sva_drops_atc(struct iommu_dev_data *dev_data, ioasid_t pasid)
+{
+	guard(rcu)();
+	if (!READ_ONCE(dev_data->atc_live))
+		return false;
+	return !amd_sva_ask(dev_data, pasid);
+}
+
+/**
+ * amd_sva_timed_out() - A device has not completed an ATC invalidation
+ * @iommu: the IOMMU that has given it up
+ * @devid: DeviceID of the device. One in a reset was asked before that: it is flushed afterwards.
+ *
+ * Context: any.
+ */
+void amd_sva_timed_out(struct amd_iommu *iommu, u16 devid)
+{
+	struct iommu_dev_data *dev_data;
+
+	guard(rcu)();
+	dev_data = iommu->sva ? xa_load(&iommu->sva->devs, devid) : NULL;
+	if (!dev_data || iopf_device_in_reset(dev_data->dev))
+		return;
+	if (!xchg(&dev_data->atc_hangs, true))
+		iopf_atc_unconfirmed(dev_data->dev, IOMMU_PASID_INVALID);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_timed_out);
+
+/**
+ * amd_sva_check_atc() - Has a device completed the ATC invalidations of a submission?
+ * @dev_data: the device; if it has not, that is said
+ * @pasid: the PASID that they were for
+ * @ret: what amd_sva_submit() has returned
+ *
+ * Context: any; one RCU read-side section with the submission.
+ */
+void amd_sva_check_atc(struct iommu_dev_data *dev_data, ioasid_t pasid, int ret)
+{
+	if (ret == -EIO || (ret && READ_ONCE(dev_data->atc_hangs)))
+		iopf_atc_unconfirmed(dev_data->dev, pasid);
+}
+
+/**
+ * amd_sva_flush_atc() - Make a device forget all translations of a PASID
+ * @dev_data: the device
+ * @pasid: the PASID
+ *
+ * All commands before are waited for, whether the device can be asked or not. Page requests that it
+ * has sent before come before its completion.
+ *
+ * Context: process; spins.
+ */
+void amd_sva_flush_atc(struct iommu_dev_data *dev_data, ioasid_t pasid)
+{
+	struct amd_sva_list list;
+	bool ask;
+	int ret;
+
+	guard(rcu)();
+	amd_sva_start_list(&list, get_amd_iommu_from_dev_data(dev_data));
+	ask = amd_sva_ask_present(dev_data, pasid);
+	if (ask)
+		amd_sva_add_atc(&list, dev_data, pasid, sva_all_blocks());
+	ret = amd_sva_end_list(&list);
+	if (ask)
+		amd_sva_check_atc(dev_data, pasid, ret);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * AMD back-end of the SVA core: what its files share, and what its KUnit suites look at
+ *
+ * Functions named make_* and decode_* only fill what they are given. What hardware sees passes
+ * through functions that a test may redirect: amd_sva_store() for a GCR3 entry, amd_sva_submit()
+ * for commands, amd_ppr_status() for the status register. Other registers are what
+ * &amd_iommu.mmio_base points to, which may be memory.
+ *
+ * Sections are those of AMD's I/O Virtualization Technology (IOMMU) Specification, publication
+ * 48882, revision 3.
+ */
+#ifndef _DRIVERS_IOMMU_AMD_SVA_H
+#define _DRIVERS_IOMMU_AMD_SVA_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit_types.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "amd/amd_iommu.h"
+#include "iommu-sva-blocks.h"
+
+/* Commands that are submitted at once. They are on the stack, which may be deep in reclaim. */
+#define AMD_SVA_BATCH		16U
+
+/* A command of the command buffer (2.4) */
+struct amd_sva_cmd {
+	u32 data[4];
+};
+
+/**
+ * struct amd_sva_domain - an io_mm on one IOMMU
+ * @domain: what the core sees
+ * @iommu: all devices of the domain are behind it
+ * @exited: the mm is gone: what the IOMMU refuses is not logged
+ * @lock: guards @devs for writers
+ * @devs: struct amd_sva_dev, RCU
+ */
+struct amd_sva_domain {
+	struct iommu_domain domain;
+	struct amd_iommu *iommu;
+	bool exited;
+	spinlock_t lock;	/* of devs */
+	struct list_head devs;
+};
+
+/**
+ * struct amd_sva_iommu - what this back-end keeps of an IOMMU: &amd_iommu.sva
+ * @iommu: the IOMMU
+ * @lock: one reader of the PPR log at a time; keeps devices from going between look-up and report;
+ *	guards @devs for writers
+ * @devs: struct iommu_dev_data of devices that may use PASIDs, by DeviceID; RCU
+ * @head: of the PPR log, in bytes; guarded by @lock
+ * @tail: of the PPR log while the IOMMU sleeps, in bytes
+ * @losses: how often requests may have been lost
+ * @resumed: the log has not been looked at since a sleep
+ * @work: reads the PPR log without an interrupt
+ * @unknown: limits lines about functions that are unknown
+ * @stuck: limits lines about commands that are not completed
+ */
+struct amd_sva_iommu {
+	struct amd_iommu *iommu;
+	struct mutex lock;	/* of devs; one reader of the PPR log */
+	struct xarray devs;
+	u32 head;
+	u32 tail;
+	unsigned long losses;
+	bool resumed;
+	struct work_struct work;
+	struct ratelimit_state unknown;
+	struct ratelimit_state stuck;
+};
+
+/**
+ * struct amd_sva_list - commands that are waited for together
+ * @iommu: the IOMMU
+ * @nr: how many are in @cmds
+ * @error: of those that have been submitted already
+ * @cmds: those that have not
+ */
+struct amd_sva_list {
+	struct amd_iommu *iommu;
+	unsigned int nr;
+	int error;
+	struct amd_sva_cmd cmds[AMD_SVA_BATCH];
+};
+
+/* In amd-cmds.c */
+int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
+		   bool wait);
+void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu);
+void amd_sva_add_pages(struct amd_sva_list *list, const struct iommu_dev_data *dev_data,
+		       ioasid_t pasid, struct sva_blocks b);
+void amd_sva_add_atc(struct amd_sva_list *list, const struct iommu_dev_data *dev_data,
+		     ioasid_t pasid, struct sva_blocks b);
+int amd_sva_end_list(struct amd_sva_list *list);
+bool amd_sva_has_atc(struct iommu_dev_data *dev_data);
+bool amd_sva_ask(struct iommu_dev_data *dev_data, ioasid_t pasid);
+bool amd_sva_ask_present(struct iommu_dev_data *dev_data, ioasid_t pasid);
+void amd_sva_check_atc(struct iommu_dev_data *dev_data, ioasid_t pasid, int ret);
+void amd_sva_flush_atc(struct iommu_dev_data *dev_data, ioasid_t pasid);
+
+/* In amd-ppr.c */
+int amd_ppr_check_device(struct device *dev);
+void amd_ppr_drain(struct device *dev, ioasid_t pasid);
+void amd_ppr_page_responses(struct device *dev, const struct iopf_response *responses,
+			    unsigned int nr);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+const char *amd_sva_missing_cap(u64 efr, bool snp, bool cpu_has_la57);
+
+void amd_sva_make_inv_pages(struct amd_sva_cmd *cmd, u16 domid, ioasid_t pasid,
+			    unsigned long pfn, unsigned int order);
+void amd_sva_make_inv_iotlb(struct amd_sva_cmd *cmd, u16 devid, u8 qdep, ioasid_t pasid,
+			    unsigned long pfn, unsigned int order);
+void amd_sva_make_wait(struct amd_sva_cmd *cmd, u64 addr, u64 value);
+
+u64 amd_sva_make_entry(phys_addr_t root);
+void amd_sva_store(u64 *entry, u64 val);
+u64 *amd_sva_get_entry(struct iommu_dev_data *dev_data, ioasid_t pasid);
+int amd_sva_attach(struct amd_sva_domain *sdom, struct device *dev, ioasid_t pasid,
+		   phys_addr_t root);
+bool amd_sva_is_present(struct pci_dev *pdev);
+
+bool amd_ppr_is_stop_marker(const u64 *req);
+void amd_ppr_decode(const u64 *req, bool answer_needs_pasid, struct iopf_fault *evt);
+void amd_ppr_make_response(struct amd_sva_cmd *cmd, u16 devid,
+			   const struct iommu_fault_page_request *prm,
+			   enum iommu_page_response_code code);
+u32 amd_ppr_status(struct amd_iommu *iommu);
+#endif
+
+#endif /* _DRIVERS_IOMMU_AMD_SVA_H */
