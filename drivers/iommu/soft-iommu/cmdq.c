@@ -5,17 +5,17 @@
  * Software puts commands into a ring and a wait command behind them, and spins until that is
  * complete: it may be inside an MMU notifier, under page-table spinlocks. The ring is carried out
  * by those who spin, in turns, so that a test decides how long a completion takes, in turns and not
- * in time: with a delay of n a wait completes in turn n + 1 of whoever waits.
+ * in time: with a delay of n a wait completes in turn n + 1 of the thread that waits.
  *
  * Each command is carried out as a writer of soft_iommu.traffic: when it is done, no transaction is
  * under way that uses what it has removed. That is what the wait command of hardware promises.
  *
- * Hardware may carry out commands in any order unless a wait stands between them. Whoever needs an
- * order (IOTLB before ATC: else the ATC is filled again from the IOTLB) puts a wait there.
+ * Hardware may carry out commands in any order unless a wait stands between them. Code that needs
+ * an order (IOTLB before ATC: else the ATC is filled again from the IOTLB) puts a wait there.
  */
 #include "soft-priv.h"
 
-/* A device in a reset completes no invalidation: an IOMMU stops there, for everybody. */
+/* A device in a reset completes no invalidation: an IOMMU stops there, for all devices. */
 static void soft_check_awake(struct soft_iommu *iommu, struct soft_endpoint *ep)
 {
 	if (READ_ONCE(ep->in_reset))
@@ -131,7 +131,7 @@ void soft_cmdq_end(struct soft_iommu *iommu)
 	q->users--;
 }
 
-/* Commands are in the ring, but whoever put them there has gone on without waiting. */
+/* Commands are in the ring, but the thread that put them there did not wait for them. */
 void soft_cmdq_check(struct soft_iommu *iommu)
 {
 	struct soft_cmdq *q = &iommu->cmdq;

@@ -92,7 +92,7 @@ static int soft_look_up(const struct soft_dma *dma, struct soft_line *line)
 {
 	unsigned int perm = dma->write ? SOFT_RW : IOMMU_FAULT_PERM_READ;
 
-	if (dma->no_ats)
+	if (dma->no_ats || !dma->ep->has_ats)
 		return soft_translate(dma->ep, dma->pasid, dma->addr, perm, line);
 	if (soft_cache_find(dma->ep->atc, dma->pasid, dma->addr, line) && soft_grants(line, perm)) {
 		soft_count(dma->ep->iommu, atc_hits);
@@ -132,7 +132,7 @@ static int soft_move(const struct soft_dma *dma, const struct soft_line *line, s
 		memcpy(dma->buf, mem, len);
 	kunmap_local(page);
 
-	/* Whoever frees a page waits for us; unless the translation was stale. */
+	/* A thread that frees a page waits for us; unless the translation was stale. */
 	return soft_page_is_ours(dma, pfn, "went to") ? 0 : -EFAULT;
 }
 
@@ -159,10 +159,10 @@ static int soft_transact(const struct soft_dma *dma, size_t len)
 {
 	int ret = soft_try_transact(dma, len);
 
-	if (ret != -ENXIO)
-		return ret;
-	soft_report_stray(dma->ep, dma->pasid, dma->addr);
-	return -EFAULT;
+	/* Who asks for a translation is told that there is none. */
+	if (ret == -ENXIO || (ret == -EFAULT && dma->no_ats))
+		soft_report_abort(dma->ep, dma->pasid, dma->addr);
+	return ret == -ENXIO ? -EFAULT : ret;
 }
 
 static unsigned int soft_epoch(struct soft_endpoint *ep)
@@ -191,7 +191,7 @@ static int soft_transact_pri(const struct soft_dma *dma, size_t len)
 
 	for (;;) {
 		ret = soft_transact(dma, len);
-		if (ret != -EFAULT || !dma->ep->has_pri)
+		if (ret != -EFAULT || !dma->ep->has_pri || !READ_ONCE(dma->ep->iopf))
 			return ret;
 		ret = soft_pri_ask(dma->ep, dma->pasid, dma->addr, perm, dma->epoch);
 		if (ret)
@@ -288,10 +288,10 @@ unsigned int soft_ats_translate(struct soft_endpoint *ep, ioasid_t pasid, unsign
 
 	might_sleep();
 	scoped_guard(read_lock, &ep->iommu->traffic)
-		if (!READ_ONCE(ep->unplugged) && !READ_ONCE(ep->in_reset))
+		if (ep->has_ats && !READ_ONCE(ep->unplugged) && !READ_ONCE(ep->in_reset))
 			ret = soft_ats(ep, pasid, addr, perm, &line);
 	if (ret == -ENXIO)
-		soft_report_stray(ep, pasid, addr);
+		soft_report_abort(ep, pasid, addr);
 	return ret ? 0 : line.perm;
 }
 

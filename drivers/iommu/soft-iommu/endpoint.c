@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Software IOMMU: the endpoints as devices, and their PASID tables
+ * Software IOMMU: the endpoints as devices
  *
  * An endpoint is a platform device whose firmware node says that it is behind a software IOMMU, so
  * the IOMMU core probes it like any other when it is added. Its life: created and probed, IOPF and
  * SVA enabled by the test, perhaps unplugged, destroyed.
- *
- * A PASID entry is made complete and then published; nothing in it changes but @root, once, in one
- * store, to NULL. The IOMMU latches the entry that an endpoint has used last, and goes by that
- * until a PASID command tells it to forget: that is its PASID cache.
  */
 #include <linux/platform_device.h>
 #include <linux/property.h>
@@ -17,46 +13,13 @@
 #include "../iommu-priv.h"
 #include "soft-priv.h"
 
-struct device *soft_endpoint_dev(struct soft_endpoint *ep)
-{
-	return &ep->pdev->dev;
-}
-
-const char *soft_endpoint_name(struct soft_endpoint *ep)
-{
-	return dev_name(&ep->pdev->dev);
-}
-
-/* The entry that a transaction uses. Readers of soft_iommu.traffic only. */
-struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid)
-{
-	guard(spinlock)(&ep->latch_lock);
-	if (!ep->latch || ep->latch_pasid != pasid) {
-		ep->latch = xa_load(&ep->pasids, pasid);
-		ep->latch_pasid = pasid;
-	}
-	return ep->latch;
-}
-
-/* Is there an entry? It may go at any time. */
-bool soft_has_pasid(struct soft_endpoint *ep, ioasid_t pasid)
-{
-	return xa_load(&ep->pasids, pasid);
-}
-
-void soft_forget_pasid(struct soft_endpoint *ep, ioasid_t pasid)
-{
-	guard(spinlock)(&ep->latch_lock);
-	if (ep->latch_pasid == pasid)
-		ep->latch = NULL;
-}
-
 static int soft_endpoint_init(struct soft_endpoint *ep, const struct soft_endpoint_config *config)
 {
 	static atomic_t next_rid;
 
 	ep->rid = atomic_inc_return(&next_rid);
-	ep->has_pri = !config->no_pri;
+	ep->has_ats = !config->no_ats;
+	ep->has_pri = ep->has_ats && !config->no_pri;
 	ep->group_of = config->group_of;
 	ep->max_credits = config->credits ?: 16;
 	ep->credits = ep->max_credits;
@@ -118,7 +81,7 @@ static int soft_endpoint_add(struct soft_endpoint *ep, unsigned int pasid_bits)
 		platform_device_put(ep->pdev);
 		return ret;
 	}
-	/* The IOMMU core tells nobody that a probe has failed. */
+	/* The IOMMU core does not report that a probe has failed. */
 	if (!device_iommu_mapped(dev)) {
 		platform_device_unregister(ep->pdev);
 		return -ENODEV;

@@ -10,7 +10,7 @@
  * PASID that has no entry it answers Invalid Request (VT-d 5.0, section 7.4.1), unless
  * soft_iommu_take_all() says that it shall leave that to software, as other IOMMUs do.
  *
- * Stop markers are dropped by the thread: nobody answers them.
+ * The thread drops stop markers, which want no answer.
  */
 #include <linux/kthread.h>
 #include <linux/log2.h>
@@ -102,7 +102,7 @@ static bool soft_prq_is_hooked(struct soft_iommu *iommu)
 
 /* Takes the oldest requests in hand, of one device; they stay in the ring. Returns how many. */
 static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request *reqs,
-				  bool *is_lone)
+				  bool *is_single)
 {
 	struct soft_prq *prq = &iommu->prq;
 	u64 now = get_cycles();
@@ -120,7 +120,7 @@ static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request 
 			nr++;
 		}
 		prq->busy = nr;
-		*is_lone = prq->serves_lone && prq->tail - prq->head == 1;
+		*is_single = prq->serves_single && prq->tail - prq->head == 1;
 	}
 	if (nr)
 		soft_meter_request(iommu, now);
@@ -184,12 +184,12 @@ static void soft_prq_decode(const struct soft_request *req, struct iopf_fault *e
 	evt->fault.prm.private_data[0] = req->epoch;
 }
 
-static struct iopf_lane *soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr,
-				     bool is_lone)
+static struct iopf_worker *soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr,
+				       bool is_single)
 {
 #if SOFT_SVA_CORE
-	if (is_lone)
-		return iopf_report_lone(dev, evts);
+	if (is_single)
+		return iopf_report_single(dev, evts);
 	iopf_report_batch(dev, evts, nr);
 #else
 	for (unsigned int i = 0; i < nr; i++)
@@ -198,16 +198,17 @@ static struct iopf_lane *soft_report(struct device *dev, struct iopf_fault *evts
 	return NULL;
 }
 
-static void soft_serve_lone(struct iopf_lane *lane)
+static void soft_serve_single(struct iopf_worker *worker)
 {
 #if SOFT_SVA_CORE
-	iopf_serve_lone(lane);
+	iopf_serve_inline(worker);
 #endif
 }
 
-/* Of one device; @is_lone: it is all that the ring holds. Returns what is to be served, or NULL. */
-static struct iopf_lane *soft_prq_report(struct soft_iommu *iommu, const struct soft_request *reqs,
-					 unsigned int nr, bool is_lone)
+/* Of one device; @is_single: the ring holds nothing else. Returns what is to be served, or NULL. */
+static struct iopf_worker *soft_prq_report(struct soft_iommu *iommu,
+					   const struct soft_request *reqs,
+					   unsigned int nr, bool is_single)
 {
 	struct iopf_fault evts[SOFT_PRQ_BATCH] __uninitialized;
 	unsigned int nr_evts = 0;
@@ -227,7 +228,7 @@ static struct iopf_lane *soft_prq_report(struct soft_iommu *iommu, const struct 
 	/* The device must not leave before the report is over. */
 	guard(mutex)(&iommu->lock);
 	ep = soft_find_endpoint(iommu, reqs[0].rid);
-	return ep ? soft_report(soft_endpoint_dev(ep), evts, nr_evts, is_lone) : NULL;
+	return ep ? soft_report(soft_endpoint_dev(ep), evts, nr_evts, is_single) : NULL;
 }
 
 /* The ring is empty and the bit set: nothing can come in until we clear it. */
@@ -250,18 +251,18 @@ static int soft_prq_thread(void *data)
 	struct soft_iommu *iommu = data;
 	struct soft_request reqs[SOFT_PRQ_BATCH];
 	struct soft_prq *prq = &iommu->prq;
-	struct iopf_lane *lane;
+	struct iopf_worker *worker;
 	unsigned int nr;
-	bool is_lone;
+	bool is_single;
 
 	/* Like the thread of an interrupt, which this is for a real driver */
 	sched_set_fifo(current);
 	while (!kthread_should_stop()) {
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
-		while ((nr = soft_prq_take(iommu, reqs, &is_lone))) {
-			lane = soft_prq_report(iommu, reqs, nr, is_lone);
+		while ((nr = soft_prq_take(iommu, reqs, &is_single))) {
+			worker = soft_prq_report(iommu, reqs, nr, is_single);
 			soft_prq_done(iommu, nr);
-			soft_serve_lone(lane);
+			soft_serve_single(worker);
 		}
 		soft_prq_end_overflow(iommu);
 	}
@@ -292,10 +293,10 @@ void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold)
 		wake_up(&prq->work);
 }
 
-void soft_iommu_serve_lone(struct soft_iommu *iommu, bool on)
+void soft_iommu_serve_single(struct soft_iommu *iommu, bool on)
 {
 	guard(spinlock)(&iommu->prq.lock);
-	iommu->prq.serves_lone = on;
+	iommu->prq.serves_single = on;
 }
 
 /* Without the lock: what it changes is seen by the thread, which sleeps, when that is woken. */

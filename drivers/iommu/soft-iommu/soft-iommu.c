@@ -6,10 +6,10 @@
  * PASID entries, sends invalidations and passes responses on. It is written as a vendor's should
  * be; "hardware" are the other files.
  *
- * On this project's core it fills struct iommu_sva_ops and points the IOMMU at the io_mm's root. It
- * sends nothing to a device in a reset, and reports transactions whose PASID has no entry. On a
- * base kernel it has one MMU notifier per domain and points the IOMMU at mm->pgd, as vendors do
- * there, and drains after a PASID entry is gone: its ring, then the fault queue.
+ * On this project's core it fills struct iommu_sva_ops, points the IOMMU at the io_mm's root and
+ * sends nothing to a device in a reset. On a base kernel it has one MMU notifier per domain and
+ * points the IOMMU at mm->pgd, as vendors do there, and drains after a PASID entry is gone: its
+ * ring, then the fault queue.
  *
  * A domain's PASID entries are on its list before any transaction can use them, and leave it when
  * none can any more: so invalidations reach all that may be cached. Entries are found on the list
@@ -35,20 +35,10 @@ static bool soft_is_in_reset(struct soft_endpoint *ep)
 {
 	return iopf_device_in_reset(soft_endpoint_dev(ep));
 }
-
-/* A transaction of @ep was refused: @pasid has no entry. */
-void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr)
-{
-	iopf_report_stray(soft_endpoint_dev(ep), pasid, addr);
-}
 #else
 static bool soft_is_in_reset(struct soft_endpoint *ep)
 {
 	return false;
-}
-
-void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr)
-{
 }
 #endif
 
@@ -76,7 +66,7 @@ static void soft_submit_atc(struct soft_endpoint *ep, ioasid_t pasid, unsigned l
 			    unsigned long last)
 {
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "a reset may begin");
-	if (!soft_is_in_reset(ep))
+	if (ep->has_ats && !soft_is_in_reset(ep))
 		soft_submit(ep->iommu, SOFT_CMD_ATC, pasid, start, last, ep);
 }
 
@@ -348,7 +338,7 @@ static void soft_page_responses(struct device *dev, const struct iopf_response *
 
 static const struct iommu_sva_ops soft_sva_ops = {
 	.walks_io_mm_root = true,
-	.sets_accessed = IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_ARM64),
+	.hw_access_flag = IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_ARM64),
 	.invalidate_range = soft_sva_invalidate,
 	.release = soft_sva_release,
 	.drain = soft_sva_drain,

@@ -56,6 +56,8 @@ struct soft_iommu_config {
  * struct soft_endpoint_config - what an endpoint is made of
  * @pasid_bits: width of its PASIDs; 0: no PASID capability
  * @no_pri: it has no Page Request Interface
+ * @no_ats: it has no ATC and makes untranslated requests; without translation requests there are no
+ *	page requests either
  * @credits: page requests it may have outstanding (groups and partials); 0 means 16
  * @atc: 0, 0 means 8 sets of 4
  * @group_of: shares the IOMMU group of that endpoint; NULL: a group of its own
@@ -63,6 +65,7 @@ struct soft_iommu_config {
 struct soft_endpoint_config {
 	unsigned int pasid_bits;
 	bool no_pri;
+	bool no_ats;
 	unsigned int credits;
 	struct soft_cache_config atc;
 	struct soft_endpoint *group_of;
@@ -163,10 +166,10 @@ unsigned int soft_iommu_forgive(struct soft_iommu *iommu);
 
 /* The PRQ thread stops to take requests from the ring, or goes on; returns when it has stopped. */
 void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold);
-/* It goes on after some ticks, by an interrupt: whoever waits for that may sleep. */
+/* It goes on after some ticks, by an interrupt: a thread that waits for that may sleep. */
 void soft_iommu_release_prq_later(struct soft_iommu *iommu, unsigned int ticks);
 /* It may serve a request itself that is alone in the ring, as real drivers' do. Not by default. */
-void soft_iommu_serve_lone(struct soft_iommu *iommu, bool on);
+void soft_iommu_serve_single(struct soft_iommu *iommu, bool on);
 /* Responses of the core are recorded but do not reach endpoints; released in order of sending. */
 void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold);
 /* Commands complete only after @spins turns of the one who waits; 0: at once. */
@@ -219,8 +222,8 @@ void soft_endpoint_reset(struct soft_endpoint *ep);
  * -EFAULT: refused (Invalid Request, or aborted without PRI); -EIO: Response Failure;
  * -ETIMEDOUT: no answer within the endpoint's patience; -ENODEV: reset, unplugged or stopped.
  *
- * A transaction that is refused since its PASID has no entry is reported as a stray, by all
- * functions that make one; so all of them sleep.
+ * A transaction that is refused since its PASID has no entry, or that was not translated before, is
+ * reported; so all functions that make one sleep.
  */
 int soft_dma_read(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, void *buf,
 		  size_t len);

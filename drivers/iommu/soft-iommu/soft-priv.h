@@ -159,7 +159,7 @@ struct soft_request {
  * @overflow: a request was lost; none is taken until software clears the bit
  * @hold: the thread takes nothing
  * @release: takes @hold away
- * @serves_lone: the thread serves a request that is alone in the ring
+ * @serves_single: the thread serves a request that is alone in the ring
  * @take_all: requests with a PASID without an entry are taken, too
  * @busy: the thread has the request @head in hand
  * @work: wakes the thread
@@ -175,7 +175,7 @@ struct soft_prq {
 	bool overflow;
 	bool hold;
 	struct timer_list release;
-	bool serves_lone;
+	bool serves_single;
 	bool take_all;
 	bool busy;
 	wait_queue_head_t work;
@@ -337,7 +337,6 @@ struct soft_pasid_entry {
 	pgd_t *root;
 };
 
-void soft_report_stray(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr);
 void soft_iommu_get(struct soft_iommu *iommu);
 void soft_iommu_put(struct soft_iommu *iommu);
 extern const struct iommu_ops soft_iommu_ops;
@@ -387,6 +386,7 @@ struct soft_group {
  * @pdev: what the driver core knows
  * @rid: its number, never used again
  * @has_pri: it can ask for pages
+ * @has_ats: it can ask for translations
  * @group_of: see struct soft_endpoint_config
  * @prq_end: number of the place behind its latest request in the ring. Guarded by soft_prq.lock.
  * @pasids: its PASID table: struct soft_pasid_entry by PASID
@@ -419,6 +419,7 @@ struct soft_endpoint {
 	struct platform_device *pdev;
 	u32 rid;
 	bool has_pri;
+	bool has_ats;
 	struct soft_endpoint *group_of;
 	u64 prq_end;
 	struct xarray pasids;
@@ -446,10 +447,13 @@ struct soft_endpoint {
 	struct soft_storm *storm;
 };
 
+/* pasid.c */
+
 const char *soft_endpoint_name(struct soft_endpoint *ep);
 struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 bool soft_has_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 void soft_forget_pasid(struct soft_endpoint *ep, ioasid_t pasid);
+void soft_report_abort(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr);
 
 /* pri.c */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page-table entries for architectures whose format nobody has described here: by the kernel's own
+ * Page-table entries for architectures whose format is not described here: by the kernel's own
  * predicates. Flags are not set: a page that is not young, or is to be written and not dirty, is
  * asked for by a page request, and the fault handler sets them.
  */

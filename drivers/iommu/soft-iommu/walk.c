@@ -110,7 +110,7 @@ static bool soft_level_is_folded(struct mm_struct *mm, enum soft_level level)
 	}
 }
 
-/* What has become of a page, if it is nobody's; else NULL. */
+/* What has become of a page that has no owner; else NULL. */
 static const char *soft_page_is_free(struct page *page)
 {
 	/* Pages on their way to the allocator have no references either. */
@@ -223,7 +223,7 @@ static void soft_note_table(struct soft_iommu *iommu, const struct soft_walk *wa
 	soft_cache_add(iommu->psc, &line);
 }
 
-/* The page of the entry in hand must be a table that nobody has freed. */
+/* The page of the entry in hand must be a table that has not been freed. */
 static int soft_check_table(struct soft_iommu *iommu, const struct soft_walk *walk)
 {
 	const char *state = soft_table_state(walk);
