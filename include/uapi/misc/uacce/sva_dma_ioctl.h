@@ -78,6 +78,7 @@ struct sva_dma_raw {
  * @SVA_DMA_FAULT_NO_PAGE: what is mapped there could not give the page
  * @SVA_DMA_FAULT_TIMEOUT: the page did not come within the device's fault_time_limit_ms
  * @SVA_DMA_FAULT_EXITED: the process of the bond has exited; the last one, with address 0
+ * @SVA_DMA_FAULT_ABORTED: the IOMMU has aborted the access; access is 0
  */
 enum sva_dma_fault_reason {
 	SVA_DMA_FAULT_NO_MAPPING = 1,
@@ -85,14 +86,15 @@ enum sva_dma_fault_reason {
 	SVA_DMA_FAULT_NO_PAGE,
 	SVA_DMA_FAULT_TIMEOUT,
 	SVA_DMA_FAULT_EXITED,
+	SVA_DMA_FAULT_ABORTED,
 };
 
 /**
- * struct sva_dma_fault - a page request that was answered Invalid Request
+ * struct sva_dma_fault - a fault of the bond that the kernel could not serve
  * @addr: page that the device asked for
  * @access: SVA_DMA_FAULT_READ and so on: what it asked for
  * @reason: enum sva_dma_fault_reason
- * @lost: faults that came before this one and were overwritten, as nobody took them in time
+ * @lost: faults that came before this one and were overwritten, since they were not read in time
  */
 struct sva_dma_fault {
 	__u64 addr;
