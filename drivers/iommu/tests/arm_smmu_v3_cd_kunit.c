@@ -156,7 +156,7 @@ static void cd_expect_no_cmd(struct kunit *test)
 
 /* Context descriptors */
 
-/* An address space that nobody walks */
+/* An address space that no IOMMU walks */
 static struct mm_struct *cd_fake_mm(struct kunit *test)
 {
 	struct mm_struct *mm = kunit_kzalloc(test, sizeof(*mm), GFP_KERNEL);
