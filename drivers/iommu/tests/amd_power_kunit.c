@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD's back-end of the SVA core: the PPR log when it is set up and over a sleep; devices that go
+ */
+#include <kunit/static_stub.h>
+#include <linux/io.h>
+#include <linux/rcupdate.h>
+
+#include "amd_kunit.h"
+
+/* The log */
+
+/* An IOMMU of the test's own, with the other's registers and log */
+static struct amd_iommu *amdvi_init_log(struct amdvi *vi)
+{
+	struct amd_iommu *hw = kunit_kzalloc(vi->test, sizeof(*hw), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(vi->test, hw);
+	hw->index = AMDVI_INDEX;
+	hw->pci_seg = vi->seg;
+	hw->mmio_base = vi->hw->mmio_base;
+	hw->ppr_log = vi->hw->ppr_log;
+	raw_spin_lock_init(&hw->lock);
+	KUNIT_ASSERT_EQ(vi->test, amd_iommu_iopf_init(hw), 0);
+	return hw;
+}
+
+static struct amd_iommu *amdvi_enable_log(struct amdvi *vi)
+{
+	struct amd_iommu *hw = amdvi_init_log(vi);
+
+	amd_iommu_enable_ppr_log(hw);
+	return hw;
+}
+
+static const unsigned int amdvi_log_bits[] = {
+	CONTROL_PPR_EN, CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN,
+};
+
+/* The log runs while it is enabled. */
+static u32 amdvi_status_of_log(struct amd_iommu *hw)
+{
+	return readl(hw->mmio_base + MMIO_CONTROL_OFFSET) & BIT(CONTROL_PPRLOG_EN) ?
+	       MMIO_STATUS_PPR_RUN_MASK : 0;
+}
+
+static void amdvi_expect_log(struct amdvi *vi, bool on, unsigned int entries)
+{
+	u32 control = *amdvi_reg(vi, MMIO_CONTROL_OFFSET);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(amdvi_log_bits); i++)
+		KUNIT_EXPECT_EQ(vi->test, !!(control & BIT(amdvi_log_bits[i])), on);
+	KUNIT_EXPECT_EQ(vi->test, *amdvi_reg(vi, MMIO_PPR_HEAD_OFFSET),
+			entries * PPRLOG_ENTRY_SIZE);
+	KUNIT_EXPECT_EQ(vi->test, *amdvi_reg(vi, MMIO_PPR_TAIL_OFFSET),
+			entries * PPRLOG_ENTRY_SIZE);
+}
+
+static void log_of_another_kernel_is_stopped_and_set_up_anew(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct amd_iommu *hw;
+	u64 log;
+
+	kunit_activate_static_stub(test, amd_ppr_status, amdvi_status_of_log);
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = BIT(CONTROL_PPRINT_EN) | BIT(CONTROL_PPRLOG_EN);
+	*amdvi_reg(vi, MMIO_PPR_HEAD_OFFSET) = 3 * PPRLOG_ENTRY_SIZE;
+	*amdvi_reg(vi, MMIO_PPR_TAIL_OFFSET) = 7 * PPRLOG_ENTRY_SIZE;
+	hw = amdvi_init_log(vi);
+	amdvi_expect_log(vi, false, 0);
+	amd_iommu_enable_ppr_log(hw);
+	amdvi_expect_log(vi, true, 0);
+	/* Its length in entries is a power of two. */
+	log = readq(hw->mmio_base + MMIO_PPR_LOG_OFFSET);
+	KUNIT_EXPECT_EQ(test, PPRLOG_ENTRY_SIZE << FIELD_GET(GENMASK_ULL(59, 56), log),
+			amd_iommu_pprlog_size);
+	amd_iommu_iopf_uninit(hw);
+}
+
+/* Sleep */
+
+/* A stop marker: it wants no answer, which a thread that is not the test's could not send. */
+static void amdvi_push_marker(struct amdvi *vi)
+{
+	amdvi_push(vi, amdvi_ppr_0(amdvi_devid(0), AMDVI_PASID, 3 | AMDVI_LAST,
+				   AMDVI_US | AMDVI_GN), 0);
+}
+
+/* All registers are lost. */
+static void amdvi_sleep(struct amdvi *vi, struct amd_iommu *hw)
+{
+	amd_ppr_suspend(hw);
+	memset(vi->regs, 0, AMDVI_REGS);
+	amd_iommu_enable_ppr_log(hw);
+	flush_work(&hw->sva->work);
+}
+
+static void registers_of_the_log_are_as_before_a_sleep(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct amd_iommu *hw = amdvi_enable_log(vi);
+
+	for (unsigned int i = 0; i < 3; i++)
+		amdvi_push_marker(vi);
+	amd_iommu_poll_ppr_log(hw);
+	amdvi_sleep(vi, hw);
+	amdvi_expect_log(vi, true, 3);
+	KUNIT_EXPECT_EQ(test, readq(hw->mmio_base + MMIO_PPR_LOG_OFFSET) & GENMASK_ULL(51, 12),
+			virt_to_phys(hw->ppr_log));
+	amd_iommu_iopf_uninit(hw);
+}
+
+/* No interrupt comes for what came in before. */
+static void what_is_in_the_log_is_read_after_a_sleep(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct amd_iommu *hw = amdvi_enable_log(vi);
+
+	amdvi_push_marker(vi);
+	amd_iommu_poll_ppr_log(hw);
+	amdvi_push_marker(vi);
+	amdvi_push_marker(vi);
+	amdvi_sleep(vi, hw);
+	KUNIT_EXPECT_EQ(test, *amdvi_reg(vi, MMIO_PPR_HEAD_OFFSET), 3 * PPRLOG_ENTRY_SIZE);
+	KUNIT_EXPECT_EQ(test, hw->sva->head, 3 * PPRLOG_ENTRY_SIZE);
+	KUNIT_EXPECT_FALSE(test, hw->sva->resumed);
+	amd_iommu_iopf_uninit(hw);
+}
+
+static void iommu_without_page_requests_sleeps(struct kunit *test)
+{
+	struct amd_iommu *hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, hw);
+	amd_ppr_suspend(hw);
+	amd_iommu_enable_ppr_log(hw);
+	KUNIT_EXPECT_NULL(test, hw->sva);
+}
+
+/* Devices that go */
+
+static void amdvi_take_away(struct amdvi *vi, unsigned int n)
+{
+	struct iommu_dev_data *dev_data = &vi->dev[n]->data;
+
+	/* There is no configuration space to disable it in. */
+	dev_data->pri_enabled = 0;
+	guard(mutex)(&dev_data->mutex);
+	amd_iommu_iopf_remove_device(vi->hw, dev_data);
+}
+
+/* A flush may have found it on its domain's list. */
+static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
+{
+	struct rcu_gp_oldstate grace;
+	struct amdvi *vi = test->priv;
+
+	iopf_queue_remove_device(vi->hw->iopf_queue, &vi->dev[0]->pdev.dev);
+	vi->dev[0]->data.ppr = 0;
+	get_state_synchronize_rcu_full(&grace);
+	amdvi_take_away(vi, 0);
+	KUNIT_EXPECT_TRUE(test, poll_state_synchronize_rcu_full(&grace));
+	KUNIT_EXPECT_FALSE(test, vi->dev[0]->data.atc_live);
+	KUNIT_EXPECT_TRUE(test, vi->dev[1]->data.atc_live);
+}
+
+/* What it has asked for is answered before it goes; what comes late is nobody's. */
+static void device_that_goes_leaves_no_request(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	amdvi_push_group(vi, 4);
+	amdvi_take_away(vi, 0);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_RESPONSE), 1);
+	amdvi_expect_response(vi, 0, 4, 1);
+	amdvi_push_group(vi, 5);
+	amdvi_interrupt(vi);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_RESPONSE), 2);
+	amdvi_expect_response(vi, 1, 5, 1);
+}
+
+static struct kunit_case amd_power_cases[] = {
+	KUNIT_CASE(log_of_another_kernel_is_stopped_and_set_up_anew),
+	KUNIT_CASE(registers_of_the_log_are_as_before_a_sleep),
+	KUNIT_CASE(what_is_in_the_log_is_read_after_a_sleep),
+	KUNIT_CASE(iommu_without_page_requests_sleeps),
+	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
+	KUNIT_CASE(device_that_goes_leaves_no_request),
+	{}
+};
+
+static struct kunit_suite amd_power_suite = {
+	.name = "amd_power",
+	.init = amdvi_test_init,
+	.exit = amdvi_test_exit,
+	.test_cases = amd_power_cases,
+};
+
+kunit_test_suite(amd_power_suite);
