@@ -60,7 +60,7 @@ struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsi
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->test = test;
 	b->iommu = iommu ?: sva_add_iommu(test, &config);
-	soft_iommu_serve_lone(b->iommu, true);
+	soft_iommu_serve_single(b->iommu, true);
 	b->bond = iopf_bind(test, sva_add_endpoint(test, b->iommu, &ep, true), NULL);
 	b->pages = pages;
 	b->mem = sva_proc_map(b->bond->proc, pages * PAGE_SIZE);

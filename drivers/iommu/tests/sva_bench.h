@@ -15,7 +15,7 @@
 #define BENCH_AROUND	SVA_WINDOW_DEFAULT
 #else
 #define BENCH_AROUND	0
-static inline unsigned int sva_around_limit(unsigned int pages)
+static inline unsigned int sva_fault_around_limit(unsigned int pages)
 {
 	return 0;
 }
@@ -28,7 +28,10 @@ static inline unsigned int sva_around_limit(unsigned int pages)
 /* Memory for random accesses, where nothing else is said */
 #define BENCH_PAGES	1024
 
-/* Prints @sum / @nr for scripts/bench; see sva_bench_kunit.c. */
+/* For struct kunit_suite; see sva_bench_kunit.c. */
+int bench_init(struct kunit *test);
+void bench_exit(struct kunit *test);
+/* Prints @sum / @nr for scripts/bench/bench; see sva_bench_kunit.c. */
 void bench_report(struct kunit *test, const char *name, u64 sum, u64 nr, const char *unit);
 u64 bench_median(u64 *values, unsigned int nr);
 
@@ -63,7 +66,7 @@ void bench_fill_ring(struct bench_bond *b, unsigned int nr);
 u64 bench_serve_ring(struct bench_bond *b, unsigned int nr);
 /* The same, and they have arrived. */
 u64 bench_empty_ring(struct bench_bond *b, unsigned int nr);
-/* The same, and nobody runs when the ring is let go: neither the caller nor who worked before. */
+/* The same, and no thread runs when the ring is let go: neither the caller nor a worker. */
 u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr);
 /* What the meter says of a batch of @nr random pages: the median. */
 u64 bench_batch(struct bench_bond *b, unsigned int nr);
@@ -108,7 +111,12 @@ extern const char bench_program[], bench_program_end[];
 /* Runs it as a thread of @proc; asserts success. */
 void bench_touch(struct kunit *test, struct sva_proc *proc, const struct bench_touch *touch);
 
-/* Cases, by the file that has them: sva_bench_dma.c, sva_bench_load.c */
+/*
+ * Cases, by the file that has them: sva_bench_fault.c, sva_bench_dma.c, sva_bench_load.c,
+ * sva_bench_scale.c
+ */
+void bench_slots(struct kunit *test);
+void bench_own_fault(struct kunit *test);
 void bench_sequential_anonymous(struct kunit *test);
 void bench_sequential_page_cache(struct kunit *test);
 void bench_patterns(struct kunit *test);
@@ -120,5 +128,10 @@ void bench_binds(struct kunit *test);
 void bench_munmap(struct kunit *test);
 void bench_flood(struct kunit *test);
 void bench_parallel(struct kunit *test);
+void bench_commands(struct kunit *test);
+void bench_bonds(struct kunit *test);
+void bench_invalidate_all(struct kunit *test);
+void bench_sharing(struct kunit *test);
+void bench_many_mms(struct kunit *test);
 
 #endif /* _DRIVERS_IOMMU_TESTS_SVA_BENCH_H */

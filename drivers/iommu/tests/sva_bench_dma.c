@@ -232,10 +232,10 @@ void bench_random(struct kunit *test)
 
 	bench_report(test, "random_request", bench_batch(b, BENCH_BATCH), BENCH_BATCH,
 		     "instructions/request");
-	sva_around_limit(0);
+	sva_fault_around_limit(0);
 	bench_report(test, "random_request_off", bench_batch(b, BENCH_BATCH), BENCH_BATCH,
 		     "instructions/request");
-	sva_around_limit(BENCH_AROUND);
+	sva_fault_around_limit(BENCH_AROUND);
 
 	bench_forget_pages(b);
 	before = resident(b);

@@ -6,9 +6,10 @@
  *
  *	# CASE: bench: NAME VALUE UNIT
  *
- * for scripts/bench, which boots two kernels with this suite and compares. Two suites for two
- * machines: iommu_sva_bench_count is for one emulated CPU whose time stamp counter counts
- * instructions (and says so if it does not), iommu_sva_bench_parallel for two CPUs.
+ * for scripts/bench/bench, which boots two kernels with this suite and compares. Suites for two
+ * machines: iommu_sva_bench_count, and that of AMD's back-end, which has this in front of its name,
+ * are for one emulated CPU whose time stamp counter counts instructions (and the first says so if
+ * it does not), iommu_sva_bench_parallel is for two CPUs.
  *
  * A batch. The PRQ thread is held, the requests of the batch are put into the ring, the thread is
  * let go; the meter of the software IOMMU takes the time from the first request that is read to
@@ -51,7 +52,7 @@ static void batches(struct kunit *test)
 	struct bench_bond *b = bench_bond(test, NULL, BENCH_PAGES);
 	char name[16];
 
-	sva_around_limit(0);
+	sva_fault_around_limit(0);
 	for (unsigned int nr = 1; nr <= 64; nr *= 2) {
 		scnprintf(name, sizeof(name), "batch_%u", nr);
 		bench_report(test, name, bench_batch(b, nr), nr, "instructions/request");
@@ -116,7 +117,7 @@ static void allocations_and_locks(struct kunit *test)
 	struct bench_events events = { .mm = sva_proc_mm(b->bond->proc) };
 	u64 allocations = 0, locks = 0, before[2];
 
-	sva_around_limit(0);
+	sva_fault_around_limit(0);
 	bench_watch(test, &events);
 	for (unsigned int i = 0; i < BENCH_ROUNDS; i++) {
 		bench_shuffle(b);
@@ -133,18 +134,18 @@ static void allocations_and_locks(struct kunit *test)
 	bench_report(test, "mmap_locks", locks, BENCH_ROUNDS * BENCH_BATCH, "per request");
 }
 
-static int bench_init(struct kunit *test)
+int bench_init(struct kunit *test)
 {
 	int ret;
 
 	sched_set_fifo(current);
 	ret = iopf_fixture_init(test);
 	if (!ret)
-		sva_around_limit(BENCH_AROUND);
+		sva_fault_around_limit(BENCH_AROUND);
 	return ret;
 }
 
-static void bench_exit(struct kunit *test)
+void bench_exit(struct kunit *test)
 {
 	iopf_fixture_exit(test);
 	sched_set_normal(current, 0);
@@ -155,6 +156,10 @@ static struct kunit_case bench_count_cases[] = {
 	KUNIT_CASE_SLOW(batches),
 	KUNIT_CASE_SLOW(cpu_faults),
 	KUNIT_CASE_SLOW(allocations_and_locks),
+	KUNIT_CASE_SLOW(bench_slots),
+#if SVA_CORE
+	KUNIT_CASE_SLOW(bench_own_fault),
+#endif
 	KUNIT_CASE_SLOW(bench_one_page),
 	KUNIT_CASE_SLOW(bench_sequential_anonymous),
 	KUNIT_CASE_SLOW(bench_sequential_page_cache),
@@ -163,6 +168,11 @@ static struct kunit_case bench_count_cases[] = {
 	KUNIT_CASE_SLOW(bench_drain),
 	KUNIT_CASE_SLOW(bench_binds),
 	KUNIT_CASE_SLOW(bench_munmap),
+	KUNIT_CASE_SLOW(bench_commands),
+	KUNIT_CASE_SLOW(bench_bonds),
+	KUNIT_CASE_SLOW(bench_invalidate_all),
+	KUNIT_CASE_SLOW(bench_sharing),
+	KUNIT_CASE_SLOW(bench_many_mms),
 	KUNIT_CASE_SLOW(bench_partials),
 	{}
 };

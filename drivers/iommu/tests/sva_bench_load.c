@@ -379,7 +379,7 @@ static u64 ordinary_round(struct bench_bond *b)
 /**
  * struct bench_flooder - a device that has all the requests outstanding that it may
  * @b: its bond
- * @lock: several lanes may answer it
+ * @lock: several workers may answer it
  * @next: PRG index to come
  * @owed: answers since it last sent
  */
