@@ -82,7 +82,7 @@ static void idle_pasid_is_unbound_while_31_devices_wait(struct kunit *test)
 	unbind = iopf_unbind_job(idle);
 	KUNIT_EXPECT_TRUE_MSG(test, sva_job_ends(unbind),
 			      "unbind waits for the faults of others");
-	/* Nobody else's groups were touched. */
+	/* The groups of the others were not touched. */
 	KUNIT_EXPECT_EQ(test, atomic_read(&crowd->events), 0);
 
 	sva_gate_open(crowd->gate);
@@ -117,7 +117,7 @@ static void idle_pasid_is_unbound_while_31_devices_storm(struct kunit *test)
 /*
  * Work of drains of an idle PASID, in steps: how often a drain looked whether its requests were
  * still in the ring, the requests in the ring that it looked at, and how often it went to sleep.
- * Whoever walks the requests of others, or waits for them, needs more steps as there are more.
+ * A drain that walks the requests of others, or waits for them, needs more steps as there are more.
  */
 static u64 drain_steps(struct iopf_bond *bond, unsigned int drains)
 {
@@ -127,7 +127,7 @@ static u64 drain_steps(struct iopf_bond *bond, unsigned int drains)
 
 	soft_iommu_read_stats(iommu, &before);
 	for (unsigned int i = 0; i < drains; i++)
-		iopf_drain_through(soft_endpoint_dev(bond->ep), bond->pasid);
+		iopf_drain_hw_pasid(soft_endpoint_dev(bond->ep), bond->pasid);
 	soft_iommu_read_stats(iommu, &after);
 	return after.drain_turns - before.drain_turns + after.drain_looked - before.drain_looked +
 	       current->nvcsw - slept;
@@ -255,7 +255,7 @@ static void partials_go_with_the_bond(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
 }
 
-/* Nobody takes requests from the ring: unbind waits until they are taken, and for their answers. */
+/* No thread takes requests from the ring: unbind waits until one does, and for their answers. */
 static void requests_in_the_ring_are_answered_by_unbind(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
@@ -459,7 +459,7 @@ static void two_drains_at_once_both_return(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 32);
 }
 
-/* Whoever claims the group answers it; the others find that it is done. */
+/* The thread that claims the group answers it; the others find that it is done. */
 static void drain_and_handler_race_for_the_answer(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);

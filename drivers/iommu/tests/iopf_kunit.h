@@ -130,7 +130,7 @@ void iopf_memcg_remove_within(struct iopf_bond *bond, const char *sub);
 void iopf_memcg_enter(struct iopf_bond *bond, const char *procs);
 
 /*
- * Until the end of the test allocations succeed, but whoever makes one wakes kswapd: it finds that
+ * Until the end of the test allocations succeed, but each of them wakes kswapd: it finds that
  * there is nothing to do.
  */
 void iopf_make_memory_scarce(struct kunit *test);

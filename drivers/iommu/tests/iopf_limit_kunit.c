@@ -5,6 +5,7 @@
  * No case measures how long something took, but for "not before its time". A limit that must not
  * be reached is hours away.
  */
+#include <linux/delay.h>
 #include <linux/mman.h>
 #include <linux/userfaultfd.h>
 
@@ -23,7 +24,7 @@ static struct sva_fixture *fixture(struct kunit *test)
 
 static void set_limit(struct iopf_bond *bond, unsigned int ms)
 {
-	KUNIT_ASSERT_EQ(bond->test, iopf_set_time_limit(soft_endpoint_dev(bond->ep), ms), 0);
+	KUNIT_ASSERT_EQ(bond->test, iopf_set_timeout(soft_endpoint_dev(bond->ep), ms), 0);
 }
 
 static void ask_slow(struct iopf_slow *s, u32 grpid)
@@ -66,7 +67,7 @@ static void there_is_no_limit_by_default(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), OK);
 }
 
-/* Once; what the fault comes to in the end is for nobody. */
+/* Once; no listener hears of what the fault comes to in the end. */
 static void stuck_fault_is_answered_once(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
@@ -104,8 +105,8 @@ static void userfaultfd_without_a_monitor_is_answered(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
 }
 
-/* More groups than lanes: those that nobody has begun to serve have waited as long. */
-static void group_that_waits_for_a_lane_is_answered_too(struct kunit *test)
+/* More groups than workers: those that no worker has begun to serve have waited as long. */
+static void group_that_waits_for_a_worker_is_answered_too(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
 
@@ -346,7 +347,7 @@ static void removal_with_an_armed_limit(struct kunit *test)
 	iopf_queue_remove_device(queue, dev);
 	for (unsigned int i = 0; i < 6; i++)
 		KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, i), BAD);
-	KUNIT_EXPECT_EQ(test, iopf_set_time_limit(dev, SOON_MS), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_set_timeout(dev, SOON_MS), -ENODEV);
 	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(queue, dev), 0);
 	/* Back without a limit */
 	iopf_last(s.bond, 7, s.mem + 7 * PAGE_SIZE, IOPF_READ);
@@ -355,11 +356,30 @@ static void removal_with_an_armed_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 7), OK);
 }
 
+/* A driver that disables page requests, and the next one that enables them, start without one. */
+static void limit_does_not_outlast_a_disable(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct device *dev = soft_endpoint_dev(s.bond->ep);
+	struct iopf_queue *queue = soft_iommu_iopf_queue(fixture(test)->iommu);
+
+	set_limit(s.bond, SOON_MS);
+	iopf_queue_remove_device(queue, dev);
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(queue, dev), 0);
+	ask_slow(&s, 0);
+	iopf_await(test, s.gate, 1);
+	msleep(3 * SOON_MS);
+	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, 0), OK);
+	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_TIMED_OUT), 0);
+}
+
 static int set_limit_at_response(const struct soft_iommu_event *event, void *data)
 {
 	int *error = data;
 
-	*error = iopf_set_time_limit(event->dev, SOON_MS);
+	*error = iopf_set_timeout(event->dev, SOON_MS);
 	return 0;
 }
 
@@ -424,7 +444,7 @@ static void device_on_no_queue_has_no_limit(struct kunit *test)
 	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, false);
 	u64 counts[IOPF_NR_COUNTS];
 
-	KUNIT_EXPECT_EQ(test, iopf_set_time_limit(soft_endpoint_dev(ep), SOON_MS), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_set_timeout(soft_endpoint_dev(ep), SOON_MS), -ENODEV);
 	KUNIT_EXPECT_EQ(test, iopf_read_counts(soft_endpoint_dev(ep), counts), -ENODEV);
 }
 
@@ -432,7 +452,7 @@ static struct kunit_case iopf_limit_cases[] = {
 	KUNIT_CASE(there_is_no_limit_by_default),
 	KUNIT_CASE(stuck_fault_is_answered_once),
 	KUNIT_CASE(userfaultfd_without_a_monitor_is_answered),
-	KUNIT_CASE(group_that_waits_for_a_lane_is_answered_too),
+	KUNIT_CASE(group_that_waits_for_a_worker_is_answered_too),
 	KUNIT_CASE(younger_group_keeps_its_time),
 	KUNIT_CASE(no_group_is_answered_before_its_time),
 	KUNIT_CASE(limit_holds_for_what_is_pending),
@@ -446,6 +466,7 @@ static struct kunit_case iopf_limit_cases[] = {
 	KUNIT_CASE(group_that_a_handler_keeps_is_answered),
 	KUNIT_CASE(group_that_a_handler_has_dequeued_is_not),
 	KUNIT_CASE(removal_with_an_armed_limit),
+	KUNIT_CASE(limit_does_not_outlast_a_disable),
 	KUNIT_CASE(device_that_is_leaving_gets_no_limit),
 	KUNIT_CASE(unbind_waits_for_the_answer_of_the_limit),
 	KUNIT_CASE(limit_and_drain_race_for_the_answer),

@@ -70,7 +70,7 @@ static void removal_answers_all_that_is_pending(struct kunit *test)
 		for (unsigned int i = 0; i < n; i++)
 			iopf_last(bond, i, 0, IOPF_READ);
 		iopf_keeper_await(test, keeper, n);
-		/* Whoever reports a request has a reference of its own until it is done. */
+		/* A thread that reports a request has a reference of its own until it is done. */
 		soft_iommu_sync_prq(fixture(test)->iommu);
 		fp = hold_param(bond);
 		leave(bond);
@@ -191,7 +191,7 @@ static void no_queue_may_be_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_queue_discard_partial(NULL), -EINVAL);
 }
 
-/* A request is in the hands of whoever reads the ring, and on its way into the core */
+/* The thread that reads the ring has a request, and is about to report it to the core. */
 
 static long unbind_and_destroy_fn(void *arg)
 {

@@ -35,7 +35,7 @@ static u64 atc_commands(struct kunit *test)
 
 /* What is outstanding when the reset comes */
 
-/* More groups than lanes; what their lanes find out later is for nobody. */
+/* More groups than workers; the later results of their workers are dropped. */
 static void quiesce_answers_what_is_being_served(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
@@ -133,7 +133,7 @@ static void answer_of_a_handler_after_the_reset_comes_to_nothing(struct kunit *t
 	iopf_group_response(old, OK);
 	iopf_free_group(old);
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(bond, 7));
-	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_FORGOTTEN), 1);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STALE), 1);
 	KUNIT_EXPECT_EQ(test, iopf_keeper_finish(keeper, OK), 1);
 	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 7), OK);
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 1);
@@ -211,7 +211,7 @@ static void request_between_quiesce_and_reset_is_dropped(struct kunit *test)
 	iopf_last(bond, 1, mem, IOPF_READ);
 	soft_iommu_sync_prq(fixture(test)->iommu);
 	KUNIT_EXPECT_FALSE(test, iopf_is_answered(bond, 1));
-	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_FORGOTTEN), 2);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STALE), 2);
 	soft_endpoint_begin_reset(bond->ep);
 	iopf_end_reset(bond->ep);
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 1, mem, IOPF_READ), OK);
@@ -235,7 +235,7 @@ static void old_request_in_the_ring_is_dropped_by_resume(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, sva_job_ends(resume));
 	for (unsigned int i = 0; i < 4; i++)
 		KUNIT_EXPECT_EQ(test, iopf_ask(bond, i, mem, IOPF_READ), OK);
-	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_FORGOTTEN), 4);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STALE), 4);
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 4);
 }
 
@@ -267,7 +267,6 @@ static void resume_empties_the_atc(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
 
 	sva_poke(test, bond->proc, mem, 1);
-	/* Where the IOMMU has a root of its own, this tells it of the slot: by a page request. */
 	SVA_EXPECT_READS(test, bond->ep, bond->pasid, mem, 1);
 	iopf_begin_reset(bond->ep);
 	soft_endpoint_end_reset(bond->ep);
@@ -297,7 +296,7 @@ struct slow_flush {
 	bool go;
 };
 
-/* Whoever sends it can't sleep, nor can we. */
+/* The thread that sends it can't sleep, nor can this hook. */
 static int stop_in_flush(const struct soft_iommu_event *event, void *data)
 {
 	unsigned long end = jiffies + SVA_PATIENCE;
@@ -426,7 +425,7 @@ static void enable(struct kunit *test, struct soft_endpoint *ep, bool on)
 	}
 }
 
-/* Its driver gives up in the middle. Afterwards the device begins anew. */
+/* Its driver gives up in the middle: the device answers nothing until the reset is over. */
 static void device_leaves_its_queue_in_a_reset(struct kunit *test)
 {
 	struct soft_endpoint *ep = fixture(test)->ep[0];
@@ -436,8 +435,9 @@ static void device_leaves_its_queue_in_a_reset(struct kunit *test)
 	iopf_begin_reset(ep);
 	iopf_unbind(bond);
 	enable(test, ep, false);
-	KUNIT_EXPECT_FALSE(test, iopf_device_in_reset(soft_endpoint_dev(ep)));
+	KUNIT_EXPECT_TRUE(test, iopf_device_in_reset(soft_endpoint_dev(ep)));
 	iopf_end_reset(ep);
+	KUNIT_EXPECT_FALSE(test, iopf_device_in_reset(soft_endpoint_dev(ep)));
 	enable(test, ep, true);
 	bond = iopf_bind(test, ep, NULL);
 	mem = sva_proc_map(bond->proc, PAGE_SIZE);
@@ -518,7 +518,7 @@ static void device_behind_no_iommu_is_no_matter(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	iopf_quiesce_device(dev);
 	iopf_resume_device(dev);
-	KUNIT_EXPECT_EQ(test, iopf_set_time_limit(dev, 1), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopf_set_timeout(dev, 1), -ENODEV);
 	KUNIT_EXPECT_EQ(test, iopf_read_counts(dev, counts), -ENODEV);
 }
 

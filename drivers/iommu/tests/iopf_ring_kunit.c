@@ -52,7 +52,7 @@ static bool is_there(struct iopf_bond *bond, unsigned long addr)
 	return soft_ats_translate(bond->ep, bond->pasid, addr, IOPF_READ) & IOPF_READ;
 }
 
-/* Fills the ring with last pages of @bond, and loses some more, while nobody takes them. */
+/* Fills the ring with last pages of @bond, and loses some more, while no thread takes them. */
 static void overflow(struct kunit *test, struct small_ring *r, struct iopf_bond *bond,
 		     unsigned int nr)
 {
@@ -294,7 +294,7 @@ static struct sharers *make_sharers(struct kunit *test)
 	return s;
 }
 
-/* All that they have been granted at once, while nobody reads the ring: nothing is lost. */
+/* All that they have been granted at once, while no thread reads the ring: nothing is lost. */
 static void credits_of_all_devices_fit_into_the_ring(struct kunit *test)
 {
 	struct sharers *s = make_sharers(test);

@@ -174,7 +174,7 @@ static void page_requests_need_no_sva_operations(struct kunit *test)
 	iopf_keeper_await(test, keeper, 1);
 	KUNIT_EXPECT_EQ(test, iopf_keeper_finish(keeper, OK), 1);
 	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 1), OK);
-	/* Nobody is told. */
+	/* No listener is told. */
 	sva_proc_exit(bond->proc);
 	iopf_unbind(bond);
 }

@@ -103,6 +103,19 @@ static unsigned int fail_each(struct operation *op)
 	return n - 1;
 }
 
+/*
+ * How many allocations @op needs. Debugging aids of the kernel (the stacks that KASAN keeps)
+ * allocate now and then, too, inside whatever runs; what @op needs, it needs each time.
+ */
+static unsigned int least_allocations(struct operation *op)
+{
+	unsigned int least = MANY;
+
+	for (int i = 0; i < 3 && least; i++)
+		least = min(least, fail_each(op));
+	return least;
+}
+
 static int go_bind(struct operation *op)
 {
 	op->sva = iommu_sva_bind_device(soft_endpoint_dev(op->ep), sva_proc_mm(op->proc));
@@ -190,7 +203,7 @@ static void sharing_a_bond_allocates_nothing(struct kunit *test)
 		.test = test, .go = go_bind_again, .ep = bond->ep, .proc = bond->proc,
 	};
 
-	KUNIT_EXPECT_EQ(test, fail_each(&op), 0);
+	KUNIT_EXPECT_EQ(test, least_allocations(&op), 0);
 }
 
 /* Unbind cannot fail: with any of its allocations failing, the bond is gone. */
@@ -283,7 +296,7 @@ static void device_removal_allocates_nothing(struct kunit *test)
 
 	iopf_partial(bond, 0, 0, IOPF_READ);
 	soft_iommu_sync_prq(fixture(test)->iommu);
-	KUNIT_EXPECT_EQ(test, fail_each(&op), 0);
+	KUNIT_EXPECT_EQ(test, least_allocations(&op), 0);
 }
 
 static int go_enable(struct operation *op)

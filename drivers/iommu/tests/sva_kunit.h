@@ -86,7 +86,7 @@ struct sva_fixture {
  * mm references are as before and the IOMMU has no violation to tell of.
  *
  * There is no fault-around, so that each page is asked for that a device needs. Tests that want it
- * say so with sva_around_limit().
+ * say so with sva_fault_around_limit().
  */
 int sva_fixture_init(struct kunit *test);
 void sva_fixture_exit(struct kunit *test);

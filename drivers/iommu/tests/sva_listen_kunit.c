@@ -2,7 +2,7 @@
 /*
  * Listeners: who is told of faults that could not be served, and of the exit of the process
  *
- * Also the quiet phase between exit and unbind, in which nobody is told of anything more.
+ * Also the quiet phase between exit and unbind, in which listeners are told of nothing more.
  */
 #include <linux/fs.h>
 #include <linux/mman.h>
@@ -357,7 +357,10 @@ static void listen_in_the_middle_of_the_exit(struct kunit *test)
 	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RELEASE, NULL, NULL);
 }
 
-/* The exit may have found the bond, and would look at a device that has gone by then. */
+/*
+ * The exit may have found the bond, and would look at a device that has gone by then; or change
+ * what the IOMMU has for the PASID, which must not be another process's by then.
+ */
 static void unbind_in_the_middle_of_the_exit(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
@@ -370,13 +373,14 @@ static void unbind_in_the_middle_of_the_exit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(slow->begun)));
 	unbind = iopf_unbind_job(bond);
 	KUNIT_EXPECT_TRUE(test, sva_job_waits(unbind));
+	KUNIT_EXPECT_TRUE(test, iommu_pasids_in_use());
 	WRITE_ONCE(slow->go, true);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(exit));
 	soft_iommu_set_hook(fixture(test)->iommu, SOFT_AT_RELEASE, NULL, NULL);
 }
 
-/* Whoever joins is told of the exit, or learns that it was too late; never both or neither. */
+/* A listener that joins is told of the exit, or learns that it was too late: always one of them. */
 static void listen_and_exit_race(struct kunit *test)
 {
 	for (unsigned int i = 0; i < 40; i++) {
@@ -433,6 +437,42 @@ static void requests_after_the_exit_are_refused_on_the_spot(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sva_log_lines(test, soft_endpoint_dev(bond->ep)), lines);
 }
 
+/* DMA without a translation request before it: the IOMMU aborts it, and says so. */
+static void abort_is_told_and_is_no_stray(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct ear *ear = listen(bond);
+	u64 word = 0;
+
+	KUNIT_EXPECT_EQ(test, soft_dma_untranslated(bond->ep, bond->pasid, mem, true, &word, 8),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ear->told), 1);
+	KUNIT_EXPECT_EQ(test, ear->fault.reason, IOMMU_SVA_FAULT_ABORTED);
+	KUNIT_EXPECT_EQ(test, ear->fault.addr, mem);
+	KUNIT_EXPECT_TRUE(test, ear->in_rcu);
+	sva_poke(test, bond->proc, mem, 1);
+	KUNIT_EXPECT_EQ(test, soft_dma_untranslated(bond->ep, bond->pasid, mem, true, &word, 8), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ear->told), 1);
+	iommu_sva_unlisten(bond->sva, &ear->listener);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STRAY), 0);
+}
+
+static void abort_after_the_exit_is_not_told(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	struct ear *ear = listen(bond);
+	u64 word = 0;
+
+	sva_proc_exit(bond->proc);
+	KUNIT_EXPECT_EQ(test, ear->fault.reason, IOMMU_SVA_FAULT_EXITED);
+	KUNIT_EXPECT_EQ(test, soft_dma_untranslated(bond->ep, bond->pasid, 0, false, &word, 8),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ear->told), 1);
+	iommu_sva_unlisten(bond->sva, &ear->listener);
+	KUNIT_EXPECT_EQ(test, iopf_counted(bond->ep, IOPF_STRAY), 0);
+}
+
 static struct kunit_case sva_listen_cases[] = {
 	KUNIT_CASE(fault_where_nothing_is_mapped),
 	KUNIT_CASE(fault_without_permission),
@@ -451,6 +491,8 @@ static struct kunit_case sva_listen_cases[] = {
 	KUNIT_CASE(unbind_in_the_middle_of_the_exit),
 	KUNIT_CASE(listen_and_exit_race),
 	KUNIT_CASE(requests_after_the_exit_are_refused_on_the_spot),
+	KUNIT_CASE(abort_is_told_and_is_no_stray),
+	KUNIT_CASE(abort_after_the_exit_is_not_told),
 	{}
 };
 

@@ -238,7 +238,7 @@ struct churn {
 	unsigned long *owned;
 };
 
-/* Returns how often somebody else had the same number. */
+/* Returns how often another process had the same number. */
 static long churn(void *arg)
 {
 	struct churn *churn = arg;
@@ -429,7 +429,7 @@ static void number_survives_exit_on_every_device(struct kunit *test)
 	expect_all_free(test, ep[0], 7);
 }
 
-/* Were it freed twice, the second time would be somebody else's. */
+/* Were it freed twice, the second time would be another process's. */
 static void number_is_freed_once(struct kunit *test)
 {
 	struct soft_endpoint *ep = narrow(test, 3);
@@ -542,7 +542,7 @@ static void threads_have_the_number_of_their_process(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, sva_proc_call(threads[i], number_of_current, NULL), -1L);
 }
 
-/* A program that nobody will run: what exec() asks for, and no more. */
+/* A program that never runs: what exec() asks for, and no more. */
 struct program {
 	struct elf64_hdr header;
 	struct elf64_phdr segment;

@@ -3,8 +3,8 @@
  * Holds, gates and jobs: see sva_stage.h
  *
  * Tests run one after another, so one list has all that belongs to the running one. Only the
- * test's own thread, and the exit function after it, touch the list. A gate is also used by whoever
- * faults on its file or unmaps it, and so is counted.
+ * test's own thread, and the exit function after it, touch the list. A gate is also used by threads
+ * that fault on its file or unmap it, and so is counted.
  */
 #include <kunit/test-bug.h>
 #include <linux/anon_inodes.h>

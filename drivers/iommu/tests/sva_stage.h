@@ -2,13 +2,13 @@
 /*
  * Means to stop things in the middle, for the SVA suites
  *
- * A hold is a hook that stops whoever comes to a point of the software IOMMU until the test lets it
+ * A hold is a hook that stops a thread at a point of the software IOMMU until the test lets it
  * go. A gate is a file whose pages arrive when the test opens it: what a file server that has
  * died does to a page fault. A job is a function that runs beside the test.
  *
  * All of them belong to the test. Its exit function, sva_stage_exit(), lets go what still stands
  * and waits for the jobs before the fixture looks for what is left behind; so a test that fails in
- * the middle blocks nobody.
+ * the middle blocks no thread.
  */
 #ifndef _DRIVERS_IOMMU_TESTS_SVA_STAGE_H
 #define _DRIVERS_IOMMU_TESTS_SVA_STAGE_H
@@ -31,14 +31,14 @@ void sva_stage_exit(struct kunit *test);
 void sva_stage_clear(struct kunit *test);
 
 /*
- * Stops whoever comes to @point of @iommu, for the sake of @dev if that is not NULL. Not for points
- * where the caller must not sleep.
+ * Stops each thread that comes to @point of @iommu, for the sake of @dev if that is not NULL. Not
+ * for points where the caller must not sleep.
  */
 struct sva_hold *sva_hold(struct kunit *test, struct soft_iommu *iommu, enum soft_iommu_point point,
 			  struct device *dev);
-/* True when somebody has been stopped. */
+/* True when a thread has been stopped. */
 bool sva_hold_caught(struct sva_hold *hold);
-/* Nobody is stopped any more. */
+/* No thread is stopped any more. */
 void sva_hold_release(struct sva_hold *hold);
 
 /* Shut. The test's reference to the file goes with the test, or by sva_gate_forget_file(). */
@@ -52,7 +52,7 @@ bool sva_gate_reached(struct sva_gate *gate, unsigned int nr);
 /* How many have come so far. */
 unsigned int sva_gate_faults(struct sva_gate *gate);
 void sva_gate_open(struct sva_gate *gate);
-/* Whoever takes the last mapping down stops there until that is allowed again. */
+/* A thread that takes the last mapping down stops there until that is allowed again. */
 void sva_gate_hold_unmap(struct sva_gate *gate);
 void sva_gate_allow_unmap(struct sva_gate *gate);
 /* True when the last mapping is being taken down. */
@@ -61,7 +61,7 @@ bool sva_gate_unmapped(struct sva_gate *gate);
 bool sva_gate_is_unmapped(struct sva_gate *gate);
 /* True when the file has been released. */
 bool sva_gate_file_released(struct sva_gate *gate);
-/* Called by whoever faults, with the index of the page. To be set before the first one does. */
+/* Each thread that faults calls @fn with the index of the page. To be set before the first one. */
 void sva_gate_on_fault(struct sva_gate *gate, void (*fn)(unsigned long index, void *arg),
 		       void *arg);
 /* Called when the file is released, as a driver's release() would be. */
@@ -106,7 +106,7 @@ int sva_counted(struct sva_count *count);
  * struct sva_scene - a process with some memory that an endpoint is bound to
  * @proc: the process
  * @addr: its memory, each page with sva_mark() of its number at the start
- * @sva: the bond; whoever asked for the scene unbinds
+ * @sva: the bond; the caller that asked for the scene unbinds
  * @pasid: of the bond
  */
 struct sva_scene {

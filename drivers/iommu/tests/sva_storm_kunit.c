@@ -5,7 +5,7 @@
  * A round: a process is bound, its memory comes and goes under DMA and page requests, and then one
  * of these happens in the middle of it: exit, SIGKILL, all memory unmapped, reset, unbind, surprise
  * removal. After each round all must be answered and nothing left. Which it is comes from a
- * pseudo-random sequence; its seed is printed. A case has some hundreds of rounds.
+ * pseudo-random sequence; its seed is printed. A case has 150 rounds if nothing else is said.
  *
  * The storm of a driver that unbinds without stopping it first is a stray: there is no quarantine
  * here, so that the PASIDs do not run out.
@@ -26,7 +26,7 @@
 /* What is only free after some RCU grace periods is looked at this often. */
 #define SETTLE	64
 
-static unsigned int rounds = 300;
+static unsigned int rounds = 150;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "Rounds of the storm");
 static unsigned int seed = 20260;

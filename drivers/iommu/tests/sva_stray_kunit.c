@@ -2,7 +2,7 @@
 /*
  * Strays: devices that go on with a PASID after its unbind, or that make PASIDs up
  *
- * They are answered, logged and counted; the PASID is given to nobody as long as they come, and a
+ * They are answered, logged and counted; no process is given the PASID as long as they come, and a
  * device with too many of them is bound no more. The quarantine of a case lasts for hours, or ends
  * at once: nothing here depends on how fast the machine is.
  */
@@ -19,7 +19,7 @@
 #define STRAYS_PER_DEVICE	8
 #define STRAYS			64
 
-/* Of nobody: tests begin with small numbers */
+/* Of no bond: tests begin with small numbers */
 #define MADE_UP	5000
 
 static int stray_init(struct kunit *test)
@@ -137,7 +137,7 @@ static void partial_of_a_stray_wants_no_answer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fix->iommu), 1);
 }
 
-/* The field of the PASID says nothing then; it may well name somebody. */
+/* The field of the PASID says nothing then; it may well name a bond. */
 static void request_without_pasid_puts_none_in_quarantine(struct kunit *test)
 {
 	struct soft_endpoint *ep = narrow(test, 4);
@@ -260,7 +260,7 @@ static void stray_of_one_device_is_a_bond_of_another(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, sva_can_have_pasid(other, bond->pasid));
 }
 
-/* While the mm has its PASID it keeps it, and whoever binds it has taken the device in hand. */
+/* While the mm has its PASID it keeps it, and a driver that binds it has stopped the device. */
 static void process_may_be_bound_again(struct kunit *test)
 {
 	struct soft_endpoint *ep = narrow(test, 4), *other = narrow(test, 4);
@@ -433,7 +433,7 @@ static long report_stray_fn(void *ep)
 	return 0;
 }
 
-/* It has been found on its queue, which is sending its last answers: nobody may name it later. */
+/* It has been found on its queue, which is sending its last answers: no list may name it later. */
 static void stray_of_a_device_that_is_leaving_is_forgotten(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
