@@ -1,82 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The half of fault-around that deals with memory, re-made: the streams are the core's own, pages
- * come from the simulated address space. Nothing is known about accessed flags.
+ * come from the simulated address space. There are no accessed flags.
  */
 #include "sim.h"
-#include "iommu-sva-around.h"
-#include "iopf.h"
+#include "iommu-sva-priv.h"
 
 unsigned int sim_around_pages;
 
-void sva_around_init(struct sva_around *around)
+void sva_fault_around_init(struct sva_fault_around *around)
 {
 	spin_lock_init(&around->lock);
-	sva_streams_init(&around->streams);
+	sva_seqs_init(&around->seqs);
 }
 
-static unsigned long map_window(struct mm_struct *mm, struct iopf_lane *lane,
-				struct sva_stream *stream, unsigned int size, u32 perm)
+static unsigned long map_window(struct sva_server *server, struct sva_seq *seq,
+				unsigned int size, u32 perm)
 {
-	unsigned long page = stream->first;
+	struct mm_struct *mm = sva_server_mm(server);
+	unsigned long page = seq->first;
 	struct vm_area_struct *vma;
 
-	sva_rest(lane);
+	sva_unlock_vma(server);
 	mmap_read_lock(mm);
 	vma = find_vma(mm, (page - 1) << PAGE_SHIFT);
-	for (; size-- && !sva_fault_is_moot(mm, lane); page++) {
+	for (; size-- && !sva_fault_aborted(server); page++) {
 		if (!vma || page << PAGE_SHIFT >= vma->vm_end || !sva_vma_allows(vma, perm))
 			break;
 		sim_fault_map(vma, page << PAGE_SHIFT,
 			      perm & IOMMU_FAULT_PERM_WRITE ? FAULT_FLAG_WRITE : 0);
-		__set_bit(page - stream->first, stream->ahead);
+		__set_bit(page - seq->first, seq->ahead);
 		sim_point("page mapped ahead");
 	}
 	mmap_read_unlock(mm);
 	return page;
 }
 
-unsigned long sva_around(struct sva_around *around, struct mm_struct *mm, struct iopf_lane *lane,
-			 const struct iommu_fault_page_request *prm)
+void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm)
 {
+	struct sva_fault_around *around = &server->io_mm->around;
 	unsigned long page = prm->addr >> PAGE_SHIFT, end;
-	struct sva_stream *stream = NULL;
+	struct sva_seq *seq = NULL;
 	const void *key;
 	unsigned int size;
 
-	if (lane->is_reporter || !sim_around_pages || !sva_streams_concern(&around->streams, page))
-		return prm->addr;
+	if (sva_server_is_reporter(server) || !sim_around_pages || !sva_seqs_concern(&around->seqs,
+										     page))
+		return;
 
 	scoped_guard(rcu)
-		key = iopf_lane_handle(lane);
+		key = sva_server_handle(server);
 	scoped_guard(spinlock, &around->lock) {
-		if (key && iopf_lane_is_wanted(lane))
-			stream = sva_stream_find(&around->streams, key,
-						 prm->perm & IOMMU_FAULT_PERM_WRITE, page);
-		size = stream ? sva_stream_open(&around->streams, stream, page, 0, 0,
-						sim_around_pages) : 0;
+		if (key && sva_fault_is_wanted(server))
+			seq = sva_seq_find(&around->seqs, key,
+					   prm->perm & IOMMU_FAULT_PERM_WRITE, page);
+		size = seq ? sva_seq_open(&around->seqs, seq, page, 0, 0,
+					  sim_around_pages) : 0;
 	}
-	if (!stream)
-		return prm->addr;
-	end = map_window(mm, lane, stream, size, prm->perm);
-	iopf_lane_count(lane, IOPF_AHEAD, bitmap_weight(stream->ahead, SVA_WINDOW_MAX));
+	if (!seq)
+		return;
+	end = map_window(server, seq, size, prm->perm);
+	sva_server_count(server, IOPF_AHEAD, bitmap_weight(seq->ahead, SVA_WINDOW_MAX));
 	scoped_guard(spinlock, &around->lock)
-		sva_stream_close(&around->streams, stream, end);
-	return (end << PAGE_SHIFT) - 1;
+		sva_seq_close(&around->seqs, seq, end);
 }
 
-bool sva_around_is_at_hand(struct sva_around *around, struct vm_area_struct *vma,
-			   const struct iommu_fault_page_request *prm)
+bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct *vma,
+			  const struct iommu_fault_page_request *prm)
 {
 	return !vma->vm_mm->is_short && sva_vma_allows(vma, prm->perm) &&
 	       (!sim_around_pages ||
-		!sva_streams_concern(&around->streams, prm->addr >> PAGE_SHIFT));
+		!sva_seqs_concern(&around->seqs, prm->addr >> PAGE_SHIFT));
 }
 
-void sva_around_forget(struct sva_around *around, struct mm_struct *mm, struct iommu_sva *sva)
+void sva_fault_around_forget(struct sva_fault_around *around, struct mm_struct *mm,
+			     struct iommu_sva *sva)
 {
 	guard(spinlock)(&around->lock);
-	for (unsigned int i = 0; i < SVA_STREAMS; i++)
-		if (around->streams.streams[i].key == &sva->handle)
-			sva_stream_forget(&around->streams, &around->streams.streams[i]);
+	for (unsigned int i = 0; i < SVA_SEQS; i++)
+		if (around->seqs.seqs[i].key == &sva->handle)
+			sva_seq_forget(&around->seqs, &around->seqs.seqs[i]);
 }

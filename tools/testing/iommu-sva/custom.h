@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shims, third kind: what the kernel has too, with bookkeeping and knobs for the test. Tasks are
- * coroutines: exactly one runs, another one runs when it gives way, and the order is the test's
- * (see sim.h). So every schedule can be had again, and none needs luck.
+ * Shims, third kind: functions of the kernel, with bookkeeping and controls for the test. Tasks are
+ * coroutines: exactly one runs, another one runs when it gives way, and the test decides the order
+ * (see sim.h). So every schedule can be repeated, and none depends on chance.
  */
 #ifndef _IOMMU_SVA_HARNESS_CUSTOM_H
 #define _IOMMU_SVA_HARNESS_CUSTOM_H
 
+#include <signal.h>
 #include <sys/resource.h>
 
 #include "dup.h"
@@ -19,8 +20,14 @@ struct workqueue_struct;
 
 /* Warnings: each must be announced by the test, sim_expect_warnings() */
 
-bool sim_warn(bool condition, const char *what);
-#define WARN_ON(condition)	sim_warn(!!(condition), #condition)
+void sim_warn(const char *what);
+#define WARN_ON(condition) ({				\
+	bool sim_bad = !!(condition);			\
+							\
+	if (sim_bad)					\
+		sim_warn(#condition);			\
+	sim_bad;					\
+})
 #define WARN_ON_ONCE(condition)	WARN_ON(condition)
 
 /* Memory */
@@ -47,6 +54,13 @@ void kfree(const void *p);
 
 #define SIM_HELD_MAX	16
 
+typedef struct { unsigned long bits; } nodemask_t;
+#define nodes_equal(a, b)	((a).bits == (b).bits)
+
+struct mempolicy {
+	nodemask_t nodes;
+};
+
 /**
  * struct task_struct - a coroutine, or only the owner of an mm
  * @name: for messages
@@ -61,7 +75,13 @@ void kfree(const void *p);
  * @memcg: set_active_memcg()
  * @in_memcg_oom: what task_in_memcg_oom() says
  * @memcg_nr_pages_over_high: charged to a group above memory.high, and not atoned for
+ * @mempolicy: its memory policy
+ * @mems_allowed: the nodes of its cpuset
  * @signal: of its process
+ * @flags: PF_KTHREAD, as long as the test does not make it a thread of a process
+ * @mm: of its process
+ * @killed: it has been killed
+ * @pending: a SIGKILL that only it has got
  */
 struct task_struct {
 	char name[32];
@@ -76,17 +96,35 @@ struct task_struct {
 	struct mem_cgroup *memcg;
 	bool in_memcg_oom;
 	unsigned int memcg_nr_pages_over_high;
+	struct mempolicy *mempolicy;
+	nodemask_t mems_allowed;
 	struct signal_struct {
 		unsigned int flags;
 		struct rlimit rlim[RLIM_NLIMITS];
 	} own_signal, *signal;
+	unsigned int flags;
+	struct mm_struct *mm;
+	bool killed;
+	struct { bool signal; } pending;
+	int pid;
 };
+
+#define TASK_COMM_LEN		16
+#define task_tgid_nr(task)	((task)->pid)
+#define get_task_comm(buf, task)	strscpy(buf, (task)->name, sizeof(buf))
+
+#define PF_KTHREAD		0x200000
 
 #define SIGNAL_GROUP_EXIT	4
 
 extern struct task_struct *current;
 
-/* Somebody else wants the CPU of whoever asks. */
+static inline bool fatal_signal_pending(const struct task_struct *task)
+{
+	return task->killed || task->pending.signal;
+}
+
+/* Another task waits for the CPU of the caller. */
 extern bool sim_cpu_is_wanted;
 
 static inline bool single_task_running(void)
@@ -105,6 +143,26 @@ static inline unsigned int num_online_cpus(void)
 #define cpumask_weight_and(a, b)		((a) == (b) ? num_online_cpus() : 0)
 #define cpu_online_mask				NULL
 
+/* Cpusets: a kernel thread may use all nodes. */
+#define SIM_NODES		15UL
+extern bool sim_cpusets;
+#define cpuset_current_mems_allowed	(current->mems_allowed)
+
+static inline bool cpusets_enabled(void)
+{
+	return sim_cpusets;
+}
+
+static inline void set_mems_allowed(nodemask_t mems)
+{
+	current->mems_allowed = mems;
+}
+
+static inline nodemask_t cpuset_mems_allowed(struct task_struct *task)
+{
+	return (nodemask_t){ SIM_NODES };
+}
+
 static inline unsigned long task_rlimit(const struct task_struct *task, int limit)
 {
 	return task->signal->rlim[limit].rlim_cur;
@@ -122,6 +180,7 @@ static inline bool has_capability_noaudit(const struct task_struct *task, int ca
 }
 
 void sim_might_sleep(const char *what);
+#define might_sleep()	sim_might_sleep(__func__)
 void cond_resched(void);
 
 /* Locks: order is checked by class, which is the place of initialisation */
@@ -137,6 +196,10 @@ struct sim_lock {
 };
 
 typedef struct { struct sim_lock l; } spinlock_t;
+
+#define sigaddset(set, sig)	(*(set) |= (sig) == SIGKILL)
+#define sigdelset(set, sig)	(*(set) &= (sig) != SIGKILL)
+
 struct mutex { struct sim_lock l; };
 struct rw_semaphore { struct sim_lock l; };
 
@@ -176,6 +239,29 @@ static inline void spin_unlock(spinlock_t *lock)
 	sim_unlock(&lock->l);
 }
 
+/* Guards task_struct.pending: one for all tasks */
+extern struct sighand_struct {
+	spinlock_t siglock;
+} sim_sighand;
+
+static inline struct sighand_struct *lock_task_sighand(struct task_struct *task,
+						       unsigned long *flags)
+{
+	*flags = 0;
+	spin_lock(&sim_sighand.siglock);
+	return &sim_sighand;
+}
+
+static inline void unlock_task_sighand(struct task_struct *task, unsigned long *flags)
+{
+	spin_unlock(&sim_sighand.siglock);
+}
+
+static inline bool sim_has_owner(const spinlock_t *lock)
+{
+	return lock->l.owner;
+}
+
 static inline void mutex_lock(struct mutex *lock)
 {
 	sim_lock(&lock->l, false);
@@ -210,6 +296,9 @@ static inline void sim_unguard_spinlock(struct sim_guard_spinlock *guard)
 {
 	spin_unlock(guard->lock);
 }
+
+#define sim_guard_spinlock_irqsave	sim_guard_spinlock
+#define sim_unguard_spinlock_irqsave	sim_unguard_spinlock
 
 static inline struct sim_guard_mutex sim_guard_mutex(struct mutex *lock)
 {
@@ -319,6 +408,17 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 	return !--r->refs;
 }
 
+static inline bool refcount_dec_not_one(refcount_t *r)
+{
+	sim_point("refcount");
+	if (r->refs <= 0)
+		sim_fail("reference dropped at count %d", r->refs);
+	if (r->refs == 1)
+		return false;
+	r->refs--;
+	return true;
+}
+
 static inline bool refcount_sub_and_test(int n, refcount_t *r)
 {
 	sim_point("refcount");
@@ -345,6 +445,14 @@ static inline unsigned long msecs_to_jiffies(unsigned int ms)
 	return ms;
 }
 
+/* The cycle counter: stands still unless a test moves it. A tick is a microsecond. */
+
+extern u64 sim_ticks;
+
+#define get_cycles()		(sim_ticks)
+#define tsc_khz			1000U
+#define arch_timer_get_rate()	1000000U
+
 /* RCU */
 
 #define RCU_LOCKDEP_WARN(condition, what) \
@@ -370,7 +478,7 @@ void sim_free_rcu(struct rcu_head *head, size_t offset);
 #define kvfree_rcu(p, member)	\
 	sim_free_rcu(&(p)->member, (size_t)((char *)&(p)->member - (char *)(p)))
 
-/* Without a read-side section there is nothing that keeps the object. */
+/* Without a read-side section nothing keeps the object alive. */
 #define sim_rcu_checked(p, ok) \
 	({ \
 		if (!(ok)) \
@@ -427,9 +535,10 @@ struct workqueue_struct {
 };
 
 extern struct workqueue_struct *system_wq;
+#define system_unbound_wq	system_wq
 
 #define WQ_UNBOUND	2
-/* Less than the kernel has: with three full workqueues all tasks would be used up. */
+/* Less than the kernel has: three full workqueues would use up all tasks. */
 #define WQ_MAX_ACTIVE		16
 #define WQ_DFL_MIN_ACTIVE	8
 
@@ -446,6 +555,9 @@ struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, in
 	__attribute__((format(printf, 1, 4)));
 void destroy_workqueue(struct workqueue_struct *wq);
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
+void flush_work(struct work_struct *work);
+#define INIT_WORK_ONSTACK(w, fn)	INIT_WORK(w, fn)
+#define destroy_work_on_stack(w)	((w)->func = NULL)
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);
 
 #define INIT_DELAYED_WORK(w, fn)	(*(w) = (struct delayed_work){ .work.func = (fn) })
@@ -461,7 +573,7 @@ bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork,
 		      unsigned long delay);
 bool cancel_delayed_work_sync(struct delayed_work *dwork);
 
-/* Tracepoints: each is a point at which another CPU may get in between */
+/* Tracepoints: at each of them another CPU may run in between */
 
 #define TP_PROTO(...)		(__VA_ARGS__)
 #define TP_ARGS(...)
@@ -472,6 +584,10 @@ bool cancel_delayed_work_sync(struct delayed_work *dwork);
 	static inline void trace_##name proto \
 	{ \
 		sim_point("trace_" #name); \
+	} \
+	static inline bool trace_##name##_enabled(void) \
+	{ \
+		return true; \
 	}
 
 /* Parameters of modules keep their defaults. */
@@ -490,7 +606,7 @@ void sim_wait_prepare(wait_queue_head_t *wq);
 void sim_wait(void);
 void sim_wait_finish(void);
 
-/* As the kernel's: on the queue before the condition is looked at for the last time. */
+/* As the kernel's: the task is on the queue before it tests the condition for the last time. */
 #define wait_event(wq, condition) \
 	do { \
 		sim_might_sleep("wait_event"); \
@@ -513,217 +629,7 @@ struct ida { struct sim_id *ids; };
 int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp);
 void ida_free(struct ida *ida, unsigned int id);
 
-/* Address spaces */
-
-#define PGDIR_SHIFT	39
-#define PTRS_PER_PGD	512
-#define TASK_SIZE_MAX	((1UL << 47) - PAGE_SIZE)
-#define pgd_index(a)	((unsigned long)(a) >> PGDIR_SHIFT & (PTRS_PER_PGD - 1))
-
-typedef unsigned long pgdval_t;
-typedef struct { pgdval_t pgd; } pgd_t;
-
-#define _PAGE_PRESENT	1UL
-#define _PAGE_ACCESSED	(1UL << 5)
-#define _PAGE_NX	(1UL << 63)
-/* Where a table's address is in an entry */
-#define SIM_PGD_TABLE	0x7ffffffff000UL
-
-static inline pgdval_t pgd_val(pgd_t pgd)
-{
-	return pgd.pgd;
-}
-
-static inline pgd_t __pgd(pgdval_t val)
-{
-	return (pgd_t){ val };
-}
-
-#define VM_READ		1UL
-#define VM_WRITE	2UL
-#define VM_EXEC		4UL
-#define VM_GROWSDOWN	0x100UL
-#define VM_LOCKED	0x2000UL
-#ifdef CONFIG_X86
-#define VM_SHADOW_STACK	0x200UL
-#else
-#define VM_SHADOW_STACK	0UL
-#endif
-
-typedef unsigned long vm_flags_t;
-
-#ifdef CONFIG_ARM64
-#define ARM64_HAS_EPAN	1
-extern bool sim_has_epan;
-#define alternative_has_cap_unlikely(cap)	((cap) == ARM64_HAS_EPAN && sim_has_epan)
-#endif
-
-typedef unsigned int vm_fault_t;
-
-enum {
-	VM_FAULT_OOM = 1 << 0,
-	VM_FAULT_SIGBUS = 1 << 1,
-	VM_FAULT_MAJOR = 1 << 2,
-	VM_FAULT_SIGSEGV = 1 << 3,
-	VM_FAULT_RETRY = 1 << 4,
-	VM_FAULT_COMPLETED = 1 << 5,
-	VM_FAULT_HWPOISON = 1 << 6,
-};
-
-#define VM_FAULT_ERROR	(VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON)
-
-enum {
-	FAULT_FLAG_WRITE = 1 << 0,
-	FAULT_FLAG_ALLOW_RETRY = 1 << 1,
-	FAULT_FLAG_KILLABLE = 1 << 2,
-	FAULT_FLAG_TRIED = 1 << 3,
-	FAULT_FLAG_USER = 1 << 4,
-	FAULT_FLAG_REMOTE = 1 << 5,
-	FAULT_FLAG_INSTRUCTION = 1 << 6,
-	FAULT_FLAG_VMA_LOCK = 1 << 7,
-};
-
-#define MMF_UNSTABLE		22
-#define MMF_MULTIPROCESS	26
-
-/* A VMA, with its lock */
-struct vm_area_struct {
-	unsigned long vm_start, vm_end;
-	unsigned long vm_flags;
-	struct mm_struct *vm_mm;
-	struct vma_lock {
-		struct rw_semaphore lock;
-	} vm_lock[1];
-	struct vm_area_struct *next;
-};
-
-struct iommu_mm_data;
-struct mmu_notifier;
-
-struct mmu_notifier_ops {
-	void (*release)(struct mmu_notifier *mn, struct mm_struct *mm);
-	void (*arch_invalidate_secondary_tlbs)(struct mmu_notifier *mn, struct mm_struct *mm,
-					       unsigned long start, unsigned long end);
-	struct mmu_notifier *(*alloc_notifier)(struct mm_struct *mm);
-	void (*free_notifier)(struct mmu_notifier *mn);
-};
-
-struct mmu_notifier {
-	struct list_head node;
-	const struct mmu_notifier_ops *ops;
-	struct mm_struct *mm;
-	struct rcu_head rcu;
-	unsigned int users;
-	bool hashed;
-};
-
-/**
- * struct mm_struct - an address space
- * @flags: MMF_*
- * @mm_users: as in the kernel; the last mmput() unmaps all
- * @mm_count: as in the kernel
- * @pgd: the kernel half is full of entries that no IOMMU may see
- * @mmap_lock: of the VMAs
- * @owner: the process's only thread, whose stack limit counts; NULL when that has gone
- * @task: the same, for ever
- * @locked_vm: pages that are locked
- * @is_tagged: its addresses have tags
- * @iommu_mm: the PASID
- * @vmas: ascending
- * @notifiers: of all MMU notifiers; NULL before the first
- * @page_table_lock: held at invalidations
- * @put_work: mmput_async()
- * @fault: what handle_mm_fault() does; NULL: it maps the page
- * @fault_is_quick: @fault waits for nobody
- * @fault_data: for @fault
- * @is_short: no page of it is at hand
- * @vma_locks: times that lock_vma_under_rcu() has taken a VMA's lock
- * @faults: calls of handle_mm_fault()
- * @fault_flags: of the latest
- * @no_vma_lock: lock_vma_under_rcu() always fails
- * @exited: the last mmput() is through with the mappings
- * @memcg_refs: references to its memory group
- * @gets: times that mmget_not_zero() has given a reference
- */
-struct mm_struct {
-	unsigned long flags;
-	atomic_t mm_users, mm_count;
-	pgd_t *pgd;
-	struct rw_semaphore mmap_lock;
-	struct task_struct *owner, *task;
-	unsigned long locked_vm;
-	bool is_tagged;
-	struct iommu_mm_data *iommu_mm;
-	struct vm_area_struct *vmas;
-	struct list_head *notifiers;
-	spinlock_t notifier_lock;
-	spinlock_t page_table_lock;
-	struct work_struct put_work;
-	vm_fault_t (*fault)(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
-	bool fault_is_quick;
-	void *fault_data;
-	bool is_short;
-	unsigned int vma_locks;
-	unsigned int faults;
-	unsigned int fault_flags;
-	bool no_vma_lock;
-	bool exited;
-	int memcg_refs;
-	unsigned int gets;
-};
-
-static inline bool arch_pgtable_dma_compat(const struct mm_struct *mm)
-{
-	return !mm->is_tagged;
-}
-
-bool mmget_not_zero(struct mm_struct *mm);
-/* The process exits. */
-void mmput(struct mm_struct *mm);
-void mmput_async(struct mm_struct *mm);
-void mmgrab(struct mm_struct *mm);
-void mmdrop(struct mm_struct *mm);
-void mm_pasid_drop(struct mm_struct *mm);
-
-void mmap_read_lock(struct mm_struct *mm);
-void mmap_read_unlock(struct mm_struct *mm);
-struct vm_area_struct *find_vma(struct mm_struct *mm, unsigned long addr);
-struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr);
-bool rwsem_is_contended(struct rw_semaphore *sem);
-struct vm_area_struct *lock_vma_under_rcu(struct mm_struct *mm, unsigned long addr);
-void vma_end_read(struct vm_area_struct *vma);
-vm_fault_t handle_mm_fault(struct vm_area_struct *vma, unsigned long addr, unsigned int flags,
-			   void *regs);
-
-static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
-{
-	return true;
-}
-
-/* Whoever serves faults in the place of handle_mm_fault() may take its time. */
-static inline bool userfaultfd_armed(const struct vm_area_struct *vma)
-{
-	return vma->vm_mm->fault && !vma->vm_mm->fault_is_quick;
-}
-
-static inline bool vma_is_accessible(const struct vm_area_struct *vma)
-{
-	return vma->vm_flags & (VM_READ | VM_WRITE | VM_EXEC);
-}
-
-struct mmu_notifier *mmu_notifier_get(const struct mmu_notifier_ops *ops, struct mm_struct *mm);
-void mmu_notifier_put(struct mmu_notifier *mn);
-
-struct mem_cgroup { struct mm_struct *mm; };
-
-struct mem_cgroup *get_mem_cgroup_from_mm(struct mm_struct *mm);
-void mem_cgroup_put(struct mem_cgroup *memcg);
-struct mem_cgroup *set_active_memcg(struct mem_cgroup *memcg);
-/* Sleeps; sim_throttled says how often that was. */
-extern unsigned int sim_throttled;
-void mem_cgroup_handle_over_high(gfp_t gfp);
-bool task_in_memcg_oom(const struct task_struct *task);
-bool mem_cgroup_oom_synchronize(bool handle);
+#include "custom-mm.h"
 
 #ifdef CONFIG_X86
 #define X86_FEATURE_ENQCMD	1
@@ -764,7 +670,7 @@ void sim_log(const struct device *dev, const char *fmt, ...) __attribute__((form
 #define DEFAULT_RATELIMIT_INTERVAL	(5 * HZ)
 #define DEFAULT_RATELIMIT_BURST		10
 
-/* @run: one of a place of the code belongs to no test, and begins anew with each. */
+/* @run: a static one belongs to a place of the code and begins anew with each test. */
 struct ratelimit_state {
 	unsigned int interval, burst, printed;
 	unsigned long begin;
@@ -802,7 +708,7 @@ static inline bool __ratelimit(struct ratelimit_state *rs)
 #define dev_err(dev, ...)		sim_log(dev, __VA_ARGS__)
 #define dev_warn(dev, ...)		sim_log(dev, __VA_ARGS__)
 
-/* A module whose text goes when nobody holds it any more, be it somebody who executes that */
+/* A module whose text goes with the last reference; a task that executes it holds one, too */
 struct module {
 	int refs;
 };
@@ -932,6 +838,10 @@ struct dev_iommu {
 	struct iommu_fault_param *fault_param;
 	struct iommu_device *iommu_dev;
 	u32 max_pasids;
+	u32 attach_deferred:1;
+	struct mutex reset_lock;
+	u32 pauses;
+	u32 flow;
 };
 
 struct iommu_sva {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shims, second kind: what the kernel has in headers, re-made. Behaves like the original; where it
- * costs nothing, it checks more.
+ * Shims, second kind: contents of the kernel's headers, re-made. They behave like the original, and
+ * check more where that costs nothing.
  */
 #ifndef _IOMMU_SVA_HARNESS_DUP_H
 #define _IOMMU_SVA_HARNESS_DUP_H
@@ -18,11 +18,12 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef unsigned long long u64;
+typedef long long s64;
 typedef unsigned int gfp_t;
 
 /* Reports a violation of a rule and aborts. */
 void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-/* A point at which another CPU may get in between. */
+/* A point at which another CPU may run in between. */
 void sim_point(const char *what);
 
 #define ERESTARTSYS	512
@@ -86,6 +87,7 @@ static inline void *ERR_CAST(const void *ptr)
 
 /* Numbers and bits */
 
+#define BIT(n)			(1UL << (n))
 #define BITS_PER_LONG		((int)(8 * sizeof(long)))
 #define BITS_PER_TYPE(t)	(8 * sizeof(t))
 #define GENMASK(high, low)	((~0UL >> (BITS_PER_LONG - 1 - (high))) & (~0UL << (low)))
@@ -101,6 +103,23 @@ static inline void *ERR_CAST(const void *ptr)
 static inline int ilog2(unsigned long n)
 {
 	return BITS_PER_LONG - 1 - __builtin_clzl(n);
+}
+
+static inline unsigned long __fls(unsigned long n)
+{
+	return BITS_PER_LONG - 1 - __builtin_clzl(n);
+}
+
+static inline u64 mul_u64_u32_div(u64 a, u32 mul, u32 by)
+{
+	return (__uint128_t)a * mul / by;
+}
+
+static inline void strscpy(char *to, const char *from, size_t size)
+{
+	while (--size && *from)
+		*to++ = *from++;
+	*to = '\0';
 }
 
 static inline u32 hash_32(u32 value, unsigned int bits)
@@ -157,6 +176,31 @@ static inline unsigned int bitmap_weight(const unsigned long *bitmap, unsigned i
 		weight += test_bit(nr, bitmap);
 	return weight;
 }
+
+static inline void __assign_bit(unsigned long nr, unsigned long *word, bool value)
+{
+	if (value)
+		__set_bit(nr, word);
+	else
+		__clear_bit(nr, word);
+}
+
+/* Word by word, so that what the core does for each bit can be counted. */
+static inline unsigned long find_next_bit(const unsigned long *word, unsigned long size,
+					  unsigned long nr)
+{
+	while (nr < size) {
+		unsigned long rest = word[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG;
+
+		if (rest)
+			return min(nr + __builtin_ctzl(rest), size);
+		nr = (nr / BITS_PER_LONG + 1) * BITS_PER_LONG;
+	}
+	return size;
+}
+
+#define for_each_set_bit_from(bit, word, size) \
+	for (; (bit) = find_next_bit(word, size, bit), (bit) < (size); (bit)++)
 
 static inline unsigned long find_first_bit(const unsigned long *word, unsigned long size)
 {
@@ -252,6 +296,15 @@ static inline void list_move_tail(struct list_head *entry, struct list_head *hea
 	list_add_tail(entry, head);
 }
 
+static inline size_t list_count_nodes(const struct list_head *head)
+{
+	size_t nr = 0;
+
+	for (const struct list_head *at = head->next; at != head; at = at->next)
+		nr++;
+	return nr;
+}
+
 static inline int list_is_last(const struct list_head *entry, const struct list_head *head)
 {
 	return entry->next == head;
@@ -264,7 +317,7 @@ static inline void list_splice_init(struct list_head *list, struct list_head *he
 }
 
 /*
- * Readers may still stand on a removed entry: its way forward stays. Writers that have no lock meet
+ * Readers may still use a removed entry: its next pointer stays. Writers that hold no lock meet
  * between a look at the list and its change.
  */
 static inline void list_del_rcu(struct list_head *entry)
@@ -348,7 +401,7 @@ static inline void hlist_del_init(struct hlist_node *node)
 	static inline void sim_free_##name(void *p) { type _T = *(type *)p; expr; }
 #define __free(name)	__attribute__((cleanup(sim_free_##name)))
 
-/* What is guarded: a kind's take and drop are sim_guard_KIND() and sim_unguard_KIND(). */
+/* Guards: sim_guard_KIND() takes and sim_unguard_KIND() drops a lock of that kind. */
 #define guard(kind) \
 	struct sim_guard_##kind SIM_PASTE(guard_, __LINE__) \
 		__attribute__((cleanup(sim_unguard_##kind), unused)) = sim_guard_##kind

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A libFuzzer target: any sequence of page requests, binds, exits, removals and failures, under any
- * schedule. Whatever the input is, it makes no mistake that the documentation forbids the core's
- * callers, so each violation is the core's.
+ * schedule. No input makes a mistake that the documentation forbids the core's callers, so each
+ * violation is the core's.
  *
  * Input: four bytes per action from the front (what, and three arguments), the schedule from the
- * back: after how many points the running task is preempted, and who runs next. Where they meet,
- * all is taken down and the ledgers, references, IDs and allocations are checked.
+ * back: after how many points the running task is preempted, and which runs next. Where the two
+ * meet, the target takes all down and checks ledgers, references, IDs and allocations.
  */
 #include "vendor.h"
 
@@ -24,9 +24,9 @@ static struct vendor_iommu *iommus[2];
 
 static struct dev_state {
 	struct vendor_dev *dev;
-	/* being removed or added: hands off */
+	/* being removed or added: not for other actions */
 	bool moving;
-	/* that are under way: it stays on its queue */
+	/* actions under way: it stays on its queue */
 	unsigned int flushes;
 } devs[NR_DEVS];
 
@@ -66,7 +66,7 @@ static bool preempt(const char *what)
 	(void)what;
 	if (points_left--)
 		return false;
-	/* Without any byte left nobody is preempted any more. */
+	/* Without any byte left no task is preempted any more. */
 	points_left = back > front ? schedule_byte() : UINT_MAX;
 	return points_left != UINT_MAX;
 }
@@ -223,7 +223,7 @@ static void do_unbind(const struct action *action)
 	*slot = (struct bond_state){};
 	pasid = iommu_sva_get_pasid(bond.sva);
 	iommu_sva_unbind_device(bond.sva);
-	/* Unless others have a share in the bond, or it is somebody else's PASID already */
+	/* Unless other binds share the bond, or another process has the PASID already */
 	sim_nosched(true);
 	if (!vendor_domain_of(bond.dev, pasid))
 		vendor_check_answered(bond.dev, pasid, before);
@@ -235,7 +235,7 @@ static void do_exit(const struct action *action)
 	struct mm_state *state = &mms[action->b % NR_MMS];
 	struct mm_struct *mm = state->mm;
 
-	/* Who waits for the old one's faults is let in. */
+	/* Let the tasks go on that wait for faults of the old process. */
 	sim_nosched(true);
 	new_mm(state);
 	sim_nosched(false);
@@ -258,7 +258,7 @@ static void do_move(const struct action *action)
 		dev->shut = false;
 		dev->on_queue = true;
 	} else {
-		/* Meanwhile somebody else may have asked for the next failure. */
+		/* Meanwhile another task may have asked for the next failure. */
 		SIM_CHECK(sim_nr_failed_allocs() != failed);
 	}
 	state->moving = false;
@@ -271,7 +271,7 @@ static void do_drain(const struct action *action)
 	u64 before = vendor_nr_requests();
 	unsigned int reported = 0;
 
-	/* What is in the ring, or being reported, is the caller's to wait for. */
+	/* The caller has to wait for requests in the ring, and for those being reported. */
 	for (struct vendor_request *r = dev->requests; r; r = r->next)
 		reported |= !r->reported;
 	iopf_drain_pasid(&dev->pdev.dev, pasid);
@@ -354,7 +354,7 @@ static void do_yield(const struct action *action)
 		sim_yield();
 }
 
-/* Those that may wait for a fault run in tasks of their own; of the others each second time. */
+/* Actions that may wait for a fault run in tasks of their own; the others do each second time. */
 static const struct {
 	void (*run)(const struct action *action);
 	bool may_wait, is_short;
@@ -408,13 +408,13 @@ static void run_one(const uint8_t *bytes)
 	sim_spawn("action", run_apart, copy);
 }
 
-/* From an empty world to an empty world */
+/* Starts from a clean state and must leave a clean state */
 
 static void rewind_pasids(struct vendor_dev *dev)
 {
 	ioasid_t pasid;
 
-	/* The search starts behind the last one; each input is to get the same numbers. */
+	/* The allocator starts behind the last PASID; each input must get the same numbers. */
 	do {
 		pasid = iommu_alloc_global_pasid(&dev->pdev.dev);
 		iommu_free_global_pasid(pasid);
@@ -424,7 +424,7 @@ static void rewind_pasids(struct vendor_dev *dev)
 static void set_up(void)
 {
 	iommus[0] = vendor_iommu_new(0);
-	iommus[0]->serves_lone = true;
+	iommus[0]->serves_single = true;
 	iommus[1] = vendor_iommu_new(VENDOR_NO_DRAIN);
 	for (unsigned int i = 0; i < NR_DEVS; i++) {
 		devs[i] = (struct dev_state){

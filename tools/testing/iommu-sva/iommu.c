@@ -120,13 +120,13 @@ void sim_detach_handle(struct iommu_group *group, ioasid_t pasid)
 	erase(group, pasid);
 }
 
-/* Nobody holds the handle for the caller: what it finds may be gone when it looks again. */
+/* The caller gets no reference to the handle: it may be freed before the caller uses it. */
 struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
 						    unsigned int type)
 {
 	struct sim_attachment *at = *find(group, pasid);
 
-	/* A domain may have been attached without one. */
+	/* A domain may have been attached without a handle. */
 	if (!at || !at->handle)
 		return ERR_PTR(-ENOENT);
 	if (type && at->handle->domain->type != type)

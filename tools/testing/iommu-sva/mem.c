@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that knows what has not been given back, IDs, and the kernel log.
+ * Memory that records what has not been freed, IDs, and the kernel log.
  */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "sim.h"
 
-#define MAX_LIVE	4096
+#define MAX_LIVE	16384
 
 static struct live {
 	void *p;

@@ -3,9 +3,11 @@
  * Address spaces: VMAs, a page table of two levels, MMU notifiers, exit.
  *
  * Each entry of the top-level table covers 512 GiB and points to a struct sim_table, which is freed
- * when its last page goes, after the notifiers have been told. Who still walks it afterwards meets
- * the sanitizer.
+ * when its last page goes, after the notifiers have been called. The sanitizer reports a walk after
+ * that.
  */
+#include <linux/iommu.h>
+
 #include "sim.h"
 
 #define TABLE_PAGES	128
@@ -43,6 +45,40 @@ enum sim_walk sim_walk(pgdval_t entry, unsigned long addr)
 	return SIM_WALK_NO_PAGE;
 }
 
+bool sim_has_la57;
+
+/* As page-table isolation has it, with a bit that the core has to drop. */
+static void fill_slot(struct mm_struct *mm, void *slot, void *table)
+{
+	pgd_t *pgd = slot;
+
+	lockdep_assert_held(&mm->page_table_lock);
+	SIM_CHECK(!pgd->pgd);
+	WRITE_ONCE(*pgd, __pgd((pgdval_t)table | _PAGE_PRESENT | _PAGE_NX));
+}
+
+void pgd_populate(struct mm_struct *mm, void *slot, void *table)
+{
+	if (sim_has_la57)
+		fill_slot(mm, slot, table);
+}
+
+void p4d_populate(struct mm_struct *mm, void *slot, void *table)
+{
+	fill_slot(mm, slot, table);
+}
+
+/* As __p4d_alloc() with five levels, and __pud_alloc() with four */
+static void put_table(struct mm_struct *mm, pgd_t *slot, void *table)
+{
+	if (iommu_sva_populate(mm, slot, table))
+		return;
+	if (sim_has_la57)
+		pgd_populate(mm, slot, table);
+	else
+		p4d_populate(mm, slot, table);
+}
+
 static void map_page(struct mm_struct *mm, unsigned long addr, bool write)
 {
 	pgd_t *pgd = &mm->pgd[pgd_index(addr)];
@@ -50,11 +86,8 @@ static void map_page(struct mm_struct *mm, unsigned long addr, bool write)
 
 	addr &= ~(PAGE_SIZE - 1);
 	spin_lock(&mm->page_table_lock);
-	if (!(pgd->pgd & _PAGE_PRESENT)) {
-		table = sim_alloc_sure(sizeof(union table_page), __func__);
-		/* As page-table isolation has it, with a bit that the core has to drop. */
-		*pgd = __pgd((pgdval_t)table | _PAGE_PRESENT | _PAGE_NX);
-	}
+	if (!(pgd->pgd & _PAGE_PRESENT))
+		put_table(mm, pgd, sim_alloc_sure(sizeof(union table_page), __func__));
 	table = table_of(pgd->pgd);
 	switch (sim_walk(pgd->pgd, addr)) {
 	case SIM_WALK_WRITE:
@@ -72,7 +105,7 @@ static void map_page(struct mm_struct *mm, unsigned long addr, bool write)
 	spin_unlock(&mm->page_table_lock);
 }
 
-/* Empty tables are taken out before the notifiers are told and freed afterwards. */
+/* Unmapping unlinks empty tables before it calls the notifiers, and frees them afterwards. */
 static void unmap_pages(struct mm_struct *mm, unsigned long start, unsigned long end,
 			bool free_tables)
 {
@@ -114,6 +147,15 @@ void mmap_read_lock(struct mm_struct *mm)
 	sim_lock(&mm->mmap_lock.l, true);
 }
 
+/* A thread that is killed while it waits gets the lock all the same, as it may in the kernel. */
+int mmap_read_lock_killable(struct mm_struct *mm)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	mmap_read_lock(mm);
+	return 0;
+}
+
 void mmap_read_unlock(struct mm_struct *mm)
 {
 	sim_unlock(&mm->mmap_lock.l);
@@ -152,11 +194,13 @@ struct vm_area_struct *expand_stack(struct mm_struct *mm, unsigned long addr)
 {
 	struct vm_area_struct *vma;
 
+	if (!(current->flags & PF_KTHREAD) && current->mm != mm)
+		sim_fail("a stack grows by the limits of another process");
 	mmap_read_unlock(mm);
 	mmap_write_lock(mm);
 	vma = find_vma(mm, addr);
 	addr &= ~(PAGE_SIZE - 1);
-	/* By the limits of whoever calls, who is capable of everything. */
+	/* By the limits of the calling task, which has all capabilities. */
 	if (vma && vma->vm_start > addr && vma->vm_flags & VM_GROWSDOWN &&
 	    vma->vm_end - addr <= rlimit(RLIMIT_STACK) &&
 	    size_of_mm(mm) + vma->vm_start - addr <= rlimit(RLIMIT_AS))
@@ -219,7 +263,7 @@ static void unmap_vma(struct mm_struct *mm, struct vm_area_struct **at)
 {
 	struct vm_area_struct *vma = *at;
 
-	/* Waits for faults that are served under the VMA's lock. */
+	/* Waits for faults that tasks serve under the VMA's lock. */
 	sim_lock(&vma->vm_lock->lock.l, false);
 	*at = vma->next;
 	sim_unlock(&vma->vm_lock->lock.l);
@@ -246,10 +290,24 @@ void sim_zap(struct mm_struct *mm, unsigned long start, unsigned long end)
 	mmap_read_unlock(mm);
 }
 
+void sim_flush(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	spin_lock(&mm->pte_lock);
+	sim_invalidate(mm, start, end);
+	spin_unlock(&mm->pte_lock);
+}
+
 void sim_touch(struct mm_struct *mm, unsigned long addr, bool write)
 {
-	struct vm_area_struct *vma;
+	struct vm_area_struct *vma = lock_vma_under_rcu(mm, addr);
 
+	if (vma) {
+		/* Not one of those that tests count */
+		mm->vma_locks--;
+		map_page(mm, addr, write);
+		vma_end_read(vma);
+		return;
+	}
 	mmap_read_lock(mm);
 	vma = find_vma(mm, addr);
 	SIM_CHECK(vma && vma->vm_start <= addr);
@@ -369,7 +427,7 @@ void sim_invalidate(struct mm_struct *mm, unsigned long start, unsigned long end
 {
 	struct list_head *at;
 
-	lockdep_assert_held(&mm->page_table_lock);
+	SIM_CHECK(lockdep_is_held(&mm->page_table_lock) || lockdep_is_held(&mm->pte_lock));
 	if (!mm->notifiers)
 		return;
 	sim_srcu_read_lock();
@@ -401,7 +459,7 @@ static void release_notifiers(struct mm_struct *mm)
 		struct mmu_notifier *mn = list_entry(at, struct mmu_notifier, node);
 
 		sim_point("notifier");
-		/* Only as atomic as its implementer promises: it neither sleeps nor allocates. */
+		/* The callback must neither sleep nor allocate. */
 		mn->ops->release(mn, mm);
 	}
 	spin_lock(&mm->notifier_lock);
@@ -591,11 +649,14 @@ struct mm_struct *sim_mm_new(void)
 	mm->pgd = sim_alloc_sure(PAGE_SIZE, __func__);
 	mm->task = sim_alloc_sure(sizeof(*mm->task), __func__);
 	sim_default_limits(mm->task);
+	strscpy(mm->task->name, "process", sizeof(mm->task->name));
+	mm->task->pid = 100;
 	mm->owner = mm->task;
 	init_rwsem(&mm->mmap_lock);
 	spin_lock_init(&mm->notifier_lock);
 	spin_lock_init(&mm->page_table_lock);
-	/* What nobody but this CPU may ever walk: a walk there ends at an address of no table. */
+	spin_lock_init(&mm->pte_lock);
+	/* Only this CPU may walk the kernel half: a walk there ends at an address of no table. */
 	for (unsigned int i = PTRS_PER_PGD / 2; i < PTRS_PER_PGD; i++)
 		mm->pgd[i] = __pgd((0x1000UL * i) | _PAGE_PRESENT);
 	return mm;

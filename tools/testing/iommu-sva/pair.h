@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests begin with that need two devices behind one IOMMU, bound to one process. Each has it
- * for itself.
+ * Fixture of tests with two devices behind one IOMMU, bound to one process. Each test file has one
+ * of its own.
  */
 #ifndef _IOMMU_SVA_HARNESS_PAIR_H
 #define _IOMMU_SVA_HARNESS_PAIR_H

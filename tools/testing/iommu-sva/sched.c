@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tasks, locks, RCU, work and waiting: one thread, many coroutines, and a policy that says which
- * one runs.
+ * Tasks, RCU, work and waiting: one thread, many coroutines, and a policy that says which one runs.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,8 +25,7 @@
 #endif
 
 #define STACK_SIZE	(256UL << 10)
-#define MAX_TASKS	64
-#define MAX_CLASSES	64
+#define MAX_TASKS	1024
 
 enum co_state { CO_FREE, CO_READY, CO_BLOCKED, CO_SETTLING };
 
@@ -53,21 +51,20 @@ struct co {
 struct sim_policy sim_policy;
 
 static struct co cos[MAX_TASKS];
+/* So many have been used, the test's own among them. */
+static unsigned int nr_cos = 1;
 static struct co *self = &cos[0];
 static struct co *came_from;
 struct task_struct *current = &cos[0].t;
 
 static u64 now;
-static bool rcu_held, newest_first;
+static bool rcu_held;
 static struct rcu_head *callbacks;
 static struct work_struct *works;
 static struct workqueue_struct system_works;
 struct workqueue_struct *system_wq = &system_works;
 unsigned long jiffies;
-
-static const char *classes[MAX_CLASSES];
-static u64 taken_inside[MAX_CLASSES];
-static unsigned int nr_classes;
+u64 sim_ticks;
 
 static unsigned int warnings_expected, warnings_seen;
 
@@ -75,7 +72,7 @@ static unsigned int warnings_expected, warnings_seen;
 
 static void show_tasks(void)
 {
-	for (unsigned int i = 0; i < MAX_TASKS; i++) {
+	for (unsigned int i = 0; i < nr_cos; i++) {
 		struct co *co = &cos[i];
 
 		if (co->state == CO_FREE)
@@ -103,11 +100,10 @@ void sim_fail(const char *fmt, ...)
 	abort();
 }
 
-bool sim_warn(bool condition, const char *what)
+void sim_warn(const char *what)
 {
-	if (condition && warnings_seen++ == warnings_expected)
+	if (warnings_seen++ == warnings_expected)
 		sim_fail("warning: %s", what);
-	return condition;
 }
 
 void sim_expect_warnings(unsigned int n)
@@ -154,24 +150,36 @@ static void switch_to(struct co *next)
 	__sanitizer_finish_switch_fiber(prev->fake_stack, NULL, NULL);
 }
 
+struct sighand_struct sim_sighand = {
+	.siglock = { .l = { .class = "siglock", .kind = SIM_SPINLOCK } },
+};
+
+bool sim_cpusets;
+
 void sim_default_limits(struct task_struct *task)
 {
 	task->signal = &task->own_signal;
+	task->mems_allowed.bits = SIM_NODES;
+	task->flags = PF_KTHREAD;
 	for (unsigned int i = 0; i < RLIM_NLIMITS; i++)
 		task->signal->rlim[i].rlim_cur = RLIM_INFINITY;
 	task->signal->rlim[RLIMIT_STACK].rlim_cur = 16 * PAGE_SIZE;
 }
 
+static struct co *co_find_free(void)
+{
+	for (struct co *co = &cos[1]; co < &cos[nr_cos]; co++)
+		if (co->state == CO_FREE && co != self)
+			return co;
+	if (nr_cos == MAX_TASKS)
+		sim_fail("too many tasks");
+	return &cos[nr_cos++];
+}
+
 static struct co *co_new(const char *name, void (*fn)(void *arg), void *arg)
 {
-	struct co *co;
+	struct co *co = co_find_free();
 	void *stack;
-
-	for (co = &cos[1]; co < &cos[MAX_TASKS]; co++)
-		if (co->state == CO_FREE && co != self)
-			break;
-	if (co == &cos[MAX_TASKS])
-		sim_fail("too many tasks");
 
 	memset(&co->t, 0, sizeof(co->t));
 	snprintf(co->t.name, sizeof(co->t.name), "%s", name);
@@ -185,7 +193,7 @@ static struct co *co_new(const char *name, void (*fn)(void *arg), void *arg)
 	if (co->stack)
 		return co;
 
-	/* The first page stays out of reach: whoever overflows the stack meets it. */
+	/* The first page stays out of reach: a task that overflows its stack faults there. */
 	stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (stack == MAP_FAILED || mprotect(stack, PAGE_SIZE, PROT_NONE))
@@ -211,7 +219,7 @@ static bool co_can_run(const struct co *co)
 /* One work item never runs twice at the same time. */
 static bool work_can_run(const struct work_struct *work)
 {
-	for (unsigned int i = 0; i < MAX_TASKS; i++)
+	for (unsigned int i = 0; i < nr_cos; i++)
 		if (cos[i].state != CO_FREE && cos[i].t.work == work)
 			return false;
 	return !work->wq->max_active || work->wq->running < work->wq->max_active;
@@ -269,15 +277,15 @@ static struct co *start_callback(struct rcu_head *head)
 
 static bool stands_before(const struct co *a, const struct co *b)
 {
-	return newest_first && !a->preempted ? a->since > b->since : a->since < b->since;
+	return sim_policy.newest_first && !a->preempted ? a->since > b->since : a->since < b->since;
 }
 
-/* Tasks by the time since when they stand in line. */
+/* Tasks by the time since which they wait. */
 static unsigned int list_tasks(struct co **list, bool preempted)
 {
 	unsigned int n = 0, at;
 
-	for (unsigned int i = 0; i < MAX_TASKS; i++) {
+	for (unsigned int i = 0; i < nr_cos; i++) {
 		struct co *co = &cos[i];
 
 		if (co->preempted != preempted || !co_can_run(co))
@@ -303,10 +311,10 @@ static struct co *pick(void)
 		n += sim_rcu_ripe(head);
 
 	if (!n) {
-		for (unsigned int i = 0; i < MAX_TASKS; i++)
+		for (unsigned int i = 0; i < nr_cos; i++)
 			if (cos[i].state == CO_SETTLING)
 				return &cos[i];
-		sim_fail("deadlock: nobody can run");
+		sim_fail("deadlock: no task can run");
 	}
 
 	which = n > 1 && sim_policy.choose ? sim_policy.choose(n) : 0;
@@ -327,7 +335,7 @@ static void schedule(void)
 	struct co *me = self, *next;
 
 	if (me->t.nosched)
-		sim_fail("%s waits where nobody else may run", me->t.name);
+		sim_fail("%s waits where no other task may run", me->t.name);
 	next = pick();
 	next->preempted = false;
 	switch_to(next);
@@ -361,7 +369,8 @@ void sim_spawn(const char *name, void (*fn)(void *arg), void *arg)
 	co_new(name, fn, arg);
 }
 
-static void block(bool (*condition)(void *arg), void *arg, const char *what)
+/* The same in atomic context, too: for spinlocks. */
+void sim_block_atomic(bool (*condition)(void *arg), void *arg, const char *what)
 {
 	if (condition(arg))
 		return;
@@ -376,7 +385,7 @@ static void block(bool (*condition)(void *arg), void *arg, const char *what)
 void sim_block(bool (*condition)(void *arg), void *arg, const char *what)
 {
 	sim_might_sleep(what);
-	block(condition, arg, what);
+	sim_block_atomic(condition, arg, what);
 }
 
 void sim_settle(void)
@@ -401,7 +410,7 @@ unsigned int sim_nr_tasks(void)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 1; i < MAX_TASKS; i++)
+	for (unsigned int i = 1; i < nr_cos; i++)
 		n += cos[i].state != CO_FREE;
 	return n;
 }
@@ -428,119 +437,6 @@ void cond_resched(void)
 {
 	sim_might_sleep("cond_resched");
 	sim_point("cond_resched");
-}
-
-/* Locks */
-
-bool sim_cpu_is_wanted;
-
-static unsigned int class_of(const struct sim_lock *lock)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr_classes; i++)
-		if (classes[i] == lock->class)
-			return i;
-	if (nr_classes == MAX_CLASSES)
-		sim_fail("too many lock classes");
-	classes[nr_classes] = lock->class;
-	return nr_classes++;
-}
-
-static bool is_inside(unsigned int inner, unsigned int outer)
-{
-	u64 seen = 0, todo = 1ULL << outer;
-
-	while (todo) {
-		unsigned int class = (unsigned int)__builtin_ctzll(todo);
-
-		if (class == inner)
-			return true;
-		seen |= 1ULL << class;
-		todo = (todo | taken_inside[class]) & ~seen;
-	}
-	return false;
-}
-
-static void check_order(const struct sim_lock *lock)
-{
-	unsigned int inner = class_of(lock);
-
-	for (unsigned int i = 0; i < current->nr_held; i++) {
-		unsigned int outer = class_of(current->held[i]);
-
-		if (is_inside(outer, inner))
-			sim_fail("lock order: %s inside %s, and elsewhere the other way round",
-				 lock->class, current->held[i]->class);
-		taken_inside[outer] |= 1ULL << inner;
-	}
-}
-
-static bool can_own(void *arg)
-{
-	struct sim_lock *lock = arg;
-
-	return !lock->owner && !lock->readers;
-}
-
-static bool can_read(void *arg)
-{
-	return !((struct sim_lock *)arg)->owner;
-}
-
-bool sim_lock_is_held(const struct sim_lock *lock)
-{
-	for (unsigned int i = 0; i < current->nr_held; i++)
-		if (current->held[i] == lock)
-			return true;
-	return false;
-}
-
-void sim_lock(struct sim_lock *lock, bool shared)
-{
-	if (!lock->class)
-		sim_fail("a lock is used before its initialisation");
-	if (lock->kind != SIM_SPINLOCK)
-		sim_might_sleep(lock->class);
-	if (sim_lock_is_held(lock))
-		sim_fail("%s taken twice", lock->class);
-	check_order(lock);
-	sim_point(lock->class);
-	lock->waiters++;
-	block(shared ? can_read : can_own, lock, lock->class);
-	lock->waiters--;
-	if (shared)
-		lock->readers++;
-	else
-		lock->owner = current;
-	if (current->nr_held == SIM_HELD_MAX)
-		sim_fail("too many locks held");
-	current->held[current->nr_held++] = lock;
-	current->spinning += lock->kind == SIM_SPINLOCK;
-}
-
-void sim_unlock(struct sim_lock *lock)
-{
-	enum sim_lock_kind kind = lock->kind;
-	unsigned int i;
-
-	for (i = 0; i < current->nr_held; i++)
-		if (current->held[i] == lock)
-			break;
-	if (i == current->nr_held)
-		sim_fail("%s released, but not held", lock->class);
-	current->nr_held--;
-	for (; i < current->nr_held; i++)
-		current->held[i] = current->held[i + 1];
-	current->spinning -= kind == SIM_SPINLOCK;
-	if (lock->owner)
-		lock->owner = NULL;
-	else
-		lock->readers--;
-	sim_point("unlock");
-	/* A mutex must not go away before mutex_unlock() has returned. */
-	if (kind == SIM_MUTEX && lock->kind != kind)
-		sim_fail("a mutex changes while it is released");
 }
 
 /* RCU */
@@ -577,7 +473,7 @@ void sim_srcu_read_unlock(void)
 
 static bool no_reader_since(u64 since, bool srcu)
 {
-	for (unsigned int i = 0; i < MAX_TASKS; i++) {
+	for (unsigned int i = 0; i < nr_cos; i++) {
 		const struct task_struct *t = &cos[i].t;
 
 		if (cos[i].state == CO_FREE)
@@ -708,6 +604,21 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
 	return true;
 }
 
+static bool work_is_done(void *arg)
+{
+	const struct work_struct *work = arg;
+
+	for (unsigned int i = 0; i < MAX_TASKS; i++)
+		if (cos[i].state != CO_FREE && cos[i].t.work == work)
+			return false;
+	return !work->pending;
+}
+
+void flush_work(struct work_struct *work)
+{
+	sim_block(work_is_done, work, "flush_work");
+}
+
 static void rcu_work_ripe(struct rcu_head *head)
 {
 	struct rcu_work *rwork = container_of(head, struct rcu_work, rcu);
@@ -776,13 +687,13 @@ static bool work_is_idle(void *arg)
 
 	if (work->pending)
 		return false;
-	for (unsigned int i = 0; i < MAX_TASKS; i++)
+	for (unsigned int i = 0; i < nr_cos; i++)
 		if (cos[i].state != CO_FREE && cos[i].t.work == work)
 			return false;
 	return true;
 }
 
-/* A work that is pending runs once more before this returns: the kernel would take it back. */
+/* Runs a pending work once more before it returns: the kernel would cancel it. */
 bool cancel_delayed_work_sync(struct delayed_work *dwork)
 {
 	bool was = false;
@@ -826,7 +737,7 @@ static void check_wait_queue(const wait_queue_head_t *wq)
 bool wq_has_sleeper(wait_queue_head_t *wq)
 {
 	check_wait_queue(wq);
-	for (unsigned int i = 0; i < MAX_TASKS; i++)
+	for (unsigned int i = 0; i < nr_cos; i++)
 		if (cos[i].state != CO_FREE && cos[i].wq == wq)
 			return true;
 	return false;
@@ -835,7 +746,7 @@ bool wq_has_sleeper(wait_queue_head_t *wq)
 void wake_up_all(wait_queue_head_t *wq)
 {
 	check_wait_queue(wq);
-	for (unsigned int i = 0; i < MAX_TASKS; i++)
+	for (unsigned int i = 0; i < nr_cos; i++)
 		if (cos[i].wq == wq)
 			cos[i].woken = true;
 	sim_point("wake_up");
@@ -870,7 +781,7 @@ static bool is_within(const void *p, const char *from, const char *to)
 	return (const char *)p >= from && (const char *)p < to;
 }
 
-/* What must not be freed */
+/* Memory that must not be freed */
 void sim_mem_check_free(const void *p, size_t size)
 {
 	const char *from = p, *to = from + size;
@@ -881,7 +792,7 @@ void sim_mem_check_free(const void *p, size_t size)
 	for (struct rcu_head *head = callbacks; head; head = head->next)
 		if (is_within(head, from, to))
 			sim_fail("memory freed with a queued RCU callback in it");
-	for (unsigned int i = 0; i < MAX_TASKS; i++) {
+	for (unsigned int i = 0; i < nr_cos; i++) {
 		struct co *co = &cos[i];
 
 		if (co->state == CO_FREE)
@@ -897,7 +808,7 @@ void sim_mem_check_free(const void *p, size_t size)
 	}
 }
 
-/* From clean to clean */
+/* Clean state at the beginning and at the end */
 
 u64 sim_run;
 
@@ -907,12 +818,12 @@ void sim_begin(void)
 	snprintf(cos[0].t.name, sizeof(cos[0].t.name), "test");
 	cos[0].state = CO_READY;
 	sim_default_limits(&cos[0].t);
-	nr_classes = 0;
-	memset(taken_inside, 0, sizeof(taken_inside));
+	sim_locks_reset();
 	now = 0;
 	rcu_held = false;
 	warnings_expected = 0;
 	warnings_seen = 0;
+	sim_cpusets = false;
 	sim_mem_reset();
 }
 
@@ -927,70 +838,4 @@ void sim_end(void)
 	if (warnings_seen != warnings_expected)
 		sim_fail("%u warnings were expected, %u came", warnings_expected, warnings_seen);
 	sim_mem_check_empty();
-}
-
-/* Schedules */
-
-static unsigned int points_left;
-static bool point_reached;
-
-static bool preempt_once(const char *what)
-{
-	(void)what;
-	if (point_reached || points_left--)
-		return false;
-	point_reached = true;
-	return true;
-}
-
-static void explore(void (*scenario)(void))
-{
-	for (unsigned int at = 0; ; at++) {
-		points_left = at;
-		point_reached = false;
-		sim_policy = (struct sim_policy){ .preempt = preempt_once };
-		sim_begin();
-		scenario();
-		sim_policy = (struct sim_policy){};
-		sim_end();
-		if (!point_reached)
-			return;
-	}
-}
-
-void sim_explore(void (*scenario)(void))
-{
-	explore(scenario);
-	newest_first = true;
-	explore(scenario);
-	newest_first = false;
-}
-
-static u64 random_state;
-
-unsigned int sim_random(unsigned int n)
-{
-	if (!random_state)
-		return 0;
-	random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (unsigned int)(random_state >> 33) % n;
-}
-
-static bool preempt_sometimes(const char *what)
-{
-	(void)what;
-	return !sim_random(8);
-}
-
-void sim_shake(void (*scenario)(void), unsigned int rounds)
-{
-	for (unsigned int round = 1; round <= rounds; round++) {
-		random_state = round * 0x9e3779b97f4a7c15ULL;
-		sim_policy = (struct sim_policy){ preempt_sometimes, sim_random };
-		sim_begin();
-		scenario();
-		random_state = 0;
-		sim_policy = (struct sim_policy){};
-		sim_end();
-	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The suite's frame. Each test runs in a process of its own, begins with nothing and must leave
+ * What all tests share. Each test runs in a process of its own, begins with nothing and must leave
  * nothing; the first violation ends it.
  */
 #ifndef _IOMMU_SVA_HARNESS_TEST_H
@@ -9,7 +9,7 @@
 #include "vendor.h"
 
 enum test_kind {
-	/* once, nobody is preempted */
+	/* once, without preemption */
 	TEST_PLAIN,
 	/* again for each point, with a preemption there */
 	TEST_EXPLORE,
@@ -52,7 +52,7 @@ void test_register(struct test *test);
 #define PAGE(n)		(BASE + (n) * PAGE_SIZE)
 /* First address of the nth slot of the top-level table */
 #define SLOT(n)		((unsigned long)(n) << PGDIR_SHIFT)
-/* What test_dev() grants, and what the queue has beyond that */
+/* Credits that test_dev() grants, and slots that the queue has beyond them */
 #define CREDITS		4
 #define SPARE		32
 
@@ -66,7 +66,7 @@ struct vendor_dev *test_dev_beside(struct vendor_dev *dev);
 struct iommu_sva *test_bind(struct vendor_dev *dev, struct mm_struct *mm);
 /* The bind must fail with @error. */
 void test_no_bind(struct vendor_dev *dev, struct mm_struct *mm, int error);
-/* Lets all run, then: was it answered, and with @code? */
+/* Lets all run, then checks that it was answered with @code. */
 void test_answered(struct vendor_request *request, u32 code);
 void test_all_answered(struct vendor_request **requests, unsigned int nr, u32 code);
 void test_unanswered(struct vendor_request *request);
@@ -77,6 +77,11 @@ void test_unanswered(struct vendor_request *request);
  */
 vm_fault_t test_fault_at_door(struct vm_area_struct *vma, unsigned long addr, unsigned int flags);
 void test_shut(struct mm_struct *mm, struct sim_door *door);
+
+/* Called at the begin of each basic block of the core (-fsanitize-coverage=trace-pc). */
+void __sanitizer_cov_trace_pc(void);
+/* How often that was */
+extern u64 nr_blocks;
 
 static inline struct device *dev_of(struct vendor_dev *dev)
 {

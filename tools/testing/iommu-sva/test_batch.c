@@ -3,6 +3,7 @@
  * Batches: groups that are served and answered together, and requests for the same page.
  */
 #include <iopf.h>
+#include <iopf-service.h>
 
 #include "pair.h"
 
@@ -37,7 +38,7 @@ TEST(batch_is_no_longer_than_it_may)
 		r[i] = vendor_send(dev, pasid, i, PAGE(i / 3), 1 + i % 3, true);
 	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
 	SIM_EQ(dev->submissions, 2);
-	/* Two batches; the lane that was started for the second comes too late. */
+	/* Two batches; the worker that was started for the second finds nothing left to serve. */
 	SIM_EQ(mm->gets - gets, 3);
 	tear_down();
 }
@@ -132,7 +133,7 @@ TEST(group_of_many_pages_stands_for_no_other)
 	tear_down();
 }
 
-/* The first one goes, while it is in work or before; those that hung on it do not. */
+/* The first request goes, while it is served or before; those that wait for its page do not. */
 TEST(drain_leaves_those_who_want_the_same_page)
 {
 	struct vendor_request *first, *rest[4];
@@ -282,7 +283,7 @@ TEST(lock_of_a_vma_whose_faults_may_wait_is_not_kept)
 	mm->fault = known_to_wait;
 	locks = mm->vma_locks;
 	serve_pages(4);
-	/* Before the first one the lane lets it go, and answers nothing. */
+	/* Before the first one the worker drops the VMA's lock, and answers nothing. */
 	SIM_EQ(mm->vma_locks - locks, 4 * 2);
 	tear_down();
 }
@@ -360,7 +361,7 @@ TEST(writer_of_a_vma_waits_for_one_request_of_a_batch)
 	tear_down();
 }
 
-/* Served and not answered yet: a drain answers it, and the lane does not. */
+/* Served and not answered yet: a drain answers it, and the worker does not. */
 static vm_fault_t drain_meanwhile(struct vm_area_struct *vma, unsigned long addr,
 				  unsigned int flags)
 {
@@ -422,7 +423,7 @@ TEST(batch_of_a_device_that_is_on_no_queue)
 	test_answered(r, INVALID);
 }
 
-/* The field of such a request holds a number that is bound all the same. */
+/* The PASID field of a request without PASID holds a number that is bound. */
 TEST(request_without_pasid_is_not_served_from_the_one_before)
 {
 	struct vendor_request *r[3];
@@ -454,7 +455,7 @@ TEST(vma_of_the_request_before_serves_nothing_outside)
 
 static struct sim_door door;
 
-/* The second page comes from swap, the third one's memory is not to be had. */
+/* The second page comes from swap; for the third one there is no memory. */
 static vm_fault_t swap_then_wait(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
 {
 	if (addr == PAGE(2))
@@ -508,7 +509,7 @@ TEST(answers_do_not_wait_for_mmap_lock)
 	SIM_CHECK(busy);
 	mm->fault = munmap_comes;
 	mm->fault_is_quick = true;
-	/* The second one is for no mapping, which takes mmap_lock to tell. */
+	/* The second one is for no mapping: to find that out takes mmap_lock. */
 	r[0] = vendor_ask(dev, pasid, 0, PAGE(0));
 	r[1] = vendor_ask(dev, pasid, 1, SLOT(1));
 	test_answered(r[0], SUCCESS);
@@ -537,7 +538,7 @@ static vm_fault_t note_page(struct vm_area_struct *vma, unsigned long addr, unsi
 	return sim_fault_map(vma, addr, flags);
 }
 
-/* In front of what has come later */
+/* In front of requests that came later */
 TEST(next_one_for_a_page_takes_the_place_of_the_first)
 {
 	struct vendor_request *r[3];
@@ -586,7 +587,7 @@ TEST(requests_for_one_page_are_answered_in_the_order_of_their_arrival)
 	tear_down();
 }
 
-/* The next one for the page of a request that fails is not served after one that came later. */
+/* If a request fails, the next one for its page is served before requests that came later. */
 TEST(requests_for_a_page_that_fails_keep_their_place)
 {
 	struct vendor_request *r[5];
@@ -614,7 +615,7 @@ static vm_fault_t drain_comes(struct vm_area_struct *vma, unsigned long addr, un
 	return sim_fault_map(vma, addr, flags);
 }
 
-TEST(group_that_a_drain_takes_from_its_lane_has_no_next_page)
+TEST(group_that_a_drain_takes_from_its_worker_has_no_next_page)
 {
 	struct vendor_request *r;
 
@@ -641,7 +642,7 @@ TEST(drain_of_more_than_a_batch_answers_all)
 	tear_down();
 }
 
-/* A group that hangs on another one does not wait in line, even if the last one in its slot did. */
+/* A group that waits for another's page is not in line, even if the last one in its slot was. */
 TEST(drain_of_those_who_hang_on_another_leaves_the_line_as_it_is)
 {
 	struct vendor_request *first, *r[2];
@@ -654,7 +655,7 @@ TEST(drain_of_those_who_hang_on_another_leaves_the_line_as_it_is)
 		vendor_ask(dev, pasid, i, PAGE(0));
 	iopf_drain_pasid(dev_of(dev), pasid);
 	test_answered(first, SUCCESS);
-	/* There is work for one lane. */
+	/* There is work for one worker. */
 	gets = mm->gets;
 	for (u32 i = 0; i < 2; i++)
 		r[i] = vendor_ask(dev, pasid, i, PAGE(i));

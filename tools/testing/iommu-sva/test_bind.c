@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bind and unbind: who shares what, and what is refused.
+ * Bind and unbind: which binds share a bond or a domain, and which are refused.
  */
 #include "test.h"
 
@@ -36,6 +36,36 @@ TEST(binds_of_one_pair_share_a_bond)
 	test_answered(vendor_ask(dev, pasid, 0, BASE), SUCCESS);
 	iommu_sva_unbind_device(sva);
 	SIM_CHECK(!vendor_domain_of(dev, pasid));
+	mmput(mm);
+}
+
+static unsigned int nr_mutexes;
+
+static bool count_mutexes(const char *what)
+{
+	nr_mutexes += strstr(what, "&io_mm->lock") || strstr(what, "&mm->mmap_lock");
+	return false;
+}
+
+TEST(sharing_a_bond_takes_neither_mutex_nor_memory)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+	unsigned int allocs;
+
+	sim_policy.preempt = count_mutexes;
+	sva = test_bind(dev, mm);
+	SIM_CHECK(nr_mutexes);
+	nr_mutexes = 0;
+	allocs = sim_nr_allocs();
+	SIM_CHECK(test_bind(dev, mm) == sva);
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(sim_nr_allocs(), allocs);
+	SIM_EQ(nr_mutexes, 0);
+	iommu_sva_unbind_device(sva);
+	SIM_CHECK(nr_mutexes);
+	sim_policy.preempt = NULL;
 	mmput(mm);
 }
 
@@ -108,7 +138,7 @@ TEST(iommus_that_can_share_have_one_domain)
 	mmput(mm);
 }
 
-/* A vendor's attach must not even be asked about another vendor's domain. */
+/* The core must not offer a vendor's attach another vendor's domain. */
 TEST(drivers_never_share_a_domain)
 {
 	struct vendor_dev *a = test_dev();
@@ -158,6 +188,20 @@ TEST(device_behind_no_iommu_is_refused)
 	dev->param.iommu_dev = NULL;
 	test_no_bind(dev, mm, -ENODEV);
 	dev->param.iommu_dev = &dev->iommu->iommu;
+	mmput(mm);
+}
+
+/* Its IOMMU would not look at the PASID table of this kernel. */
+TEST(device_is_refused_while_its_attach_is_deferred)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+
+	dev->param.attach_deferred = 1;
+	test_no_bind(dev, mm, -EBUSY);
+	SIM_EQ(sim_nr_logged(), 0);
+	dev->param.attach_deferred = 0;
+	iommu_sva_unbind_device(test_bind(dev, mm));
 	mmput(mm);
 }
 
@@ -235,19 +279,39 @@ TEST(driver_without_domain_alloc_is_refused)
 	mmput(mm);
 }
 
-/* What the core's root lacks is learned from page requests. */
-TEST(device_without_page_requests_is_refused_where_the_core_keeps_the_root)
+/* No feature has been enabled on it. */
+TEST(device_without_page_requests_uses_what_is_there)
 {
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 4);
 	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
 
-	if (IS_ENABLED(CONFIG_X86_64)) {
-		test_no_bind(dev, mm, -EOPNOTSUPP);
-		SIM_EQ(sim_nr_logged(), 1);
-	} else {
-		iommu_sva_unbind_device(test_bind(dev, mm));
-	}
+	SIM_CHECK(!vendor_dma(dev, 1, PAGE(1), false));
+	sim_touch(mm, PAGE(1), true);
+	SIM_CHECK(vendor_dma(dev, 1, PAGE(1), true));
+	sim_mmap(mm, SLOT(5), 1, VM_READ | VM_WRITE);
+	sim_touch(mm, SLOT(5), true);
+	SIM_CHECK(vendor_dma(dev, 1, SLOT(5), true));
+	sim_munmap(mm, SLOT(5));
+	SIM_CHECK(!vendor_dma(dev, 1, SLOT(5), false));
+	SIM_EQ(mm->faults, 0);
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(sim_nr_logged(), 0);
 	mmput(mm);
+}
+
+TEST(exit_and_unbind_need_no_page_requests)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 4);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	sim_touch(mm, PAGE(1), true);
+	SIM_CHECK(vendor_dma(dev, 1, PAGE(1), true));
+	mmput(mm);
+	SIM_CHECK(!vendor_dma(dev, 1, PAGE(1), true));
+	iommu_sva_unbind_device(sva);
+	SIM_EQ(sim_nr_logged(), 0);
 }
 
 TEST(error_of_attach_comes_through_and_leaves_nothing)
@@ -298,8 +362,8 @@ TEST(only_einval_makes_bind_try_another_domain)
 	b->attach_error = -ENODEV;
 	before = sim_nr_allocs();
 	test_no_bind(b, mm, -ENODEV);
-	/* The bond and the attachment; no domain */
-	SIM_EQ(sim_nr_allocs() - before, 2);
+	/* The bond, the use of the ATC, the statistics, and the attachment; no domain */
+	SIM_EQ(sim_nr_allocs() - before, 4);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
@@ -367,7 +431,7 @@ static void count_drain(struct vendor_dev *dev, ioasid_t pasid)
 	nr_drains++;
 }
 
-/* It sends nothing with a PASID: no reason to drain it. */
+/* The device sends nothing with a PASID, so it needs no drain. */
 TEST(member_without_pasids_is_no_obstacle)
 {
 	struct vendor_dev *a = test_dev(), *b = vendor_dev_new(a->iommu, 0, 0);
@@ -402,7 +466,7 @@ TEST(mm_may_be_bound_again)
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm();
 
-	/* With the notifier of the time before still on its way out, and without it. */
+	/* While the notifier of the last bond is still being freed, and after that. */
 	for (unsigned int i = 0; i < 4; i++) {
 		struct iommu_sva *sva;
 
@@ -437,7 +501,7 @@ static void fail_to_bind(struct vendor_dev *dev, struct mm_struct *mm, int error
 	vendor_hooks.attaching = NULL;
 }
 
-/* What the failed bond leaves behind must name it to nobody: not to a lane, nor to a listener. */
+/* No worker and no listener may find the failed bond by what it leaves behind. */
 TEST(request_for_a_bond_that_fails_is_refused_before_the_bond_goes)
 {
 	struct mm_struct *mm = test_mm();
@@ -477,9 +541,7 @@ TEST(partial_for_a_bond_that_fails_is_forgotten)
 	narrow->attach_error = 0;
 	vendor_hooks.attaching = NULL;
 	sva = test_bind(narrow, next);
-	/*
-	 * With the page below BASE, which only the failed bind has asked for, it would be refused.
-	 */
+	/* With the page below BASE, for which only the failed bind asked, it would be refused. */
 	test_answered(vendor_ask(narrow, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
@@ -507,7 +569,7 @@ TEST(request_of_a_member_is_refused_when_another_one_fails)
 	mmput(mm);
 }
 
-/* "Not mine" of one domain, and then an error of the device's own: both domains are named. */
+/* -EINVAL for one domain, then an error of the device: a request meets each of the domains. */
 TEST(request_for_each_domain_that_fails_is_refused)
 {
 	struct vendor_dev *first = test_dev(), *dev = test_dev();
@@ -528,7 +590,7 @@ TEST(request_for_each_domain_that_fails_is_refused)
 	mmput(mm);
 }
 
-/* The number is somebody else's on that device: his requests are none of the failed bind's. */
+/* Another owner has the number on that device: the failed bind leaves its requests alone. */
 TEST(bind_that_finds_its_pasid_taken_leaves_the_owner_s_requests_alone)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev();
@@ -559,7 +621,7 @@ static void ask_while_binding(void *arg)
 {
 	ioasid_t pasid = (ioasid_t)(unsigned long)arg;
 
-	/* With an address of nobody's: the listeners of the bond are to be told. */
+	/* With an address outside any VMA: the core has to tell the listeners of the bond. */
 	for (u32 i = 0; i < 2; i++)
 		vendor_ask(eager, pasid, i, BASE - PAGE_SIZE);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each request is counted once when it comes and once for what becomes of it.
+ * The core counts each request once when it comes and once for its result.
  */
 #include "test.h"
 
@@ -153,12 +153,12 @@ TEST(requests_around_a_reset_are_counted)
 	iopf_quiesce_device(dev_of(dev));
 	vendor_hooks.draining = NULL;
 	SIM_EQ(refused->error, -ESHUTDOWN);
-	expect_counts(1, IOPF_DRAINED, 1, IOPF_FORGOTTEN);
+	expect_counts(1, IOPF_DRAINED, 1, IOPF_STALE);
 	r = vendor_ask(dev, 1, 1, BASE);
 	SIM_EQ(r->error, 0);
 	/* By the device, since it is in its reset */
 	r->forgotten = true;
-	expect_counts(2, IOPF_FORGOTTEN, 1, IOPF_FAILED);
+	expect_counts(2, IOPF_STALE, 1, IOPF_FAILED);
 	iopf_resume_device(dev_of(dev));
 	iommu_sva_unbind_device(sva);
 	mmput(mm);

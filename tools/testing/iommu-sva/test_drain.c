@@ -76,6 +76,44 @@ TEST(drain_answers_in_the_place_of_a_fault_that_takes_for_ever)
 	mmput(mm);
 }
 
+/* A device that is told to stop gets its answers; what else uses the PASID asks again. */
+TEST(answer_unserved_ends_the_wait_of_a_device_that_stops)
+{
+	struct vendor_dev *dev = test_dev(), *beside = test_dev_beside(dev);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *bonds[] = { test_bind(dev, mm), test_bind(beside, mm) };
+	struct vendor_request *stuck, *waits, *other, *again;
+	struct sim_door door;
+
+	test_shut(mm, &door);
+	stuck = vendor_ask(dev, 1, 0, BASE);
+	test_unanswered(stuck);
+	waits = vendor_ask(dev, 1, 1, BASE);
+	other = vendor_ask(beside, 1, 0, BASE);
+	vendor_send(dev, 1, 2, BASE, READ, false);
+	iopf_answer_unserved(dev_of(dev), 2);
+	SIM_EQ(stuck->answers, 0);
+	iopf_answer_unserved(dev_of(dev), 1);
+	SIM_EQ(stuck->answers, 1);
+	SIM_EQ(stuck->code, SUCCESS);
+	SIM_EQ(waits->answers, 1);
+	SIM_EQ(waits->code, SUCCESS);
+	test_unanswered(other);
+
+	/* Its indices are free, the group that has begun goes on, and the bond serves it. */
+	again = vendor_ask(dev, 1, 0, BASE);
+	test_unanswered(again);
+	waits = vendor_ask(dev, 1, 2, BASE);
+	door.shut = false;
+	test_answered(again, SUCCESS);
+	test_answered(waits, SUCCESS);
+	test_answered(other, SUCCESS);
+	SIM_EQ(stuck->answers, 1);
+	for (unsigned int i = 0; i < 2; i++)
+		iommu_sva_unbind_device(bonds[i]);
+	mmput(mm);
+}
+
 TEST(drain_in_the_middle_of_a_group)
 {
 	struct vendor_dev *dev = test_dev();
@@ -93,7 +131,7 @@ TEST(drain_in_the_middle_of_a_group)
 	SIM_EQ(r->answers, 1);
 	door.shut = false;
 	sim_settle();
-	/* The first page was tried with its VMA's lock; nobody wants it with mmap_lock. */
+	/* The first page was tried with its VMA's lock; no retry with mmap_lock follows a drain. */
 	SIM_EQ(mm->faults, 1);
 	for (u32 i = 0; i < 2 * (CREDITS + SPARE); i++)
 		test_answered(vendor_ask(dev, 1, i, BASE), SUCCESS);
@@ -133,7 +171,7 @@ static void call_flush(void *arg)
 	call->done = true;
 }
 
-/* What a worker is just sending has left when the drain returns. */
+/* A response that a worker is just sending has left when the drain returns. */
 TEST(drain_waits_for_answers_on_their_way)
 {
 	struct vendor_dev *dev = test_dev();
@@ -172,7 +210,7 @@ TEST(drain_does_not_wait_for_answers_of_others)
 	slow_response = r;
 	sim_settle();
 	SIM_EQ(response_door.waiting, 1);
-	/* Deadlock, if it did */
+	/* A drain that waited would deadlock. */
 	iopf_drain_pasid(dev_of(a), 1);
 	iopf_drain_pasid(dev_of(b), 2);
 	iopf_drain_pasid(dev_of(b), 1);
@@ -216,7 +254,7 @@ static int keep(struct iopf_group *group)
 	return 0;
 }
 
-/* The handler comes too late to answer; and what it gives back stays until the answer has left. */
+/* The handler is too late to answer; the group it frees stays until the response has left. */
 TEST(handler_is_done_while_a_drain_answers_in_its_place)
 {
 	struct vendor_dev *dev = test_dev();
@@ -261,7 +299,7 @@ static void drain_under_work(void *arg)
 	call_drain(arg);
 }
 
-/* Last of all a worker looks whether the group is still its own. */
+/* Before it answers a worker checks that the group is still its own. */
 static bool stop_worker(const char *what)
 {
 	return current->work && !strcmp(what, "READ_ONCE");
@@ -332,7 +370,7 @@ TEST(unbind_with_a_fault_that_takes_for_ever)
 		SIM_EQ(r[i]->code, INVALID);
 	}
 	SIM_CHECK(door.waiting);
-	/* What the workers hold stays until they are done: the notifier, the io_mm, the mm. */
+	/* The workers' references keep the notifier, the io_mm and the mm until they are done. */
 	SIM_CHECK(sim_mm_is_watched(mm));
 	door.shut = false;
 	sim_settle();
@@ -354,7 +392,7 @@ TEST(rebind_while_workers_of_the_old_bond_are_stuck)
 	iommu_sva_unbind_device(sva);
 	sva = test_bind(dev, mm);
 	SIM_EQ(iommu_sva_get_pasid(sva), 2);
-	/* Three lanes are left for it. */
+	/* Three workers are left for it. */
 	mm->fault = NULL;
 	r = vendor_ask(dev, 2, 0, BASE);
 	test_answered(r, SUCCESS);
@@ -403,7 +441,7 @@ TEST(unbind_takes_what_is_still_in_the_hardware_s_queue)
 		SIM_EQ(r[i]->answers, 1);
 		SIM_EQ(r[i]->error, 0);
 	}
-	/* It was not the device's mistake. */
+	/* The drain does not count as a mistake of the device. */
 	SIM_EQ(sim_nr_logged(), 0);
 	mmput(mm);
 }
@@ -524,7 +562,7 @@ TEST(flush_waits_for_groups_that_are_served)
 	sim_spawn("flush", call_flush, &call);
 	sim_settle();
 	SIM_CHECK(!call.done);
-	/* One that comes later is not waited for. */
+	/* The flush does not wait for one that comes later. */
 	later = vendor_ask(dev, 1, 1, BASE);
 	sim_settle();
 	iopf_drain_pasid(dev_of(dev), 2);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The process exits: before, while and after its device does what.
+ * The process exits: before, during and after the actions of its device.
  */
 #include "test.h"
 
@@ -76,7 +76,7 @@ TEST(fault_that_is_queued_at_exit_is_refused)
 	iommu_sva_unbind_device(sva);
 }
 
-/* The worker's mm_users keep the tables until it is done; the end of the process is elsewhere. */
+/* The worker's mm_users keep the tables until it is done, although the process has ended. */
 TEST(exit_waits_for_the_fault_in_work_and_runs_elsewhere)
 {
 	struct vendor_dev *dev = test_dev();
@@ -94,7 +94,7 @@ TEST(exit_waits_for_the_fault_in_work_and_runs_elsewhere)
 	SIM_CHECK(!mm->exited);
 	door.shut = false;
 	test_answered(r, INVALID);
-	/* It was the only user that was left, so nobody wanted the page. */
+	/* It was the only user that was left, so no thread needed the page. */
 	SIM_EQ(mm->faults, 1);
 	SIM_CHECK(mm->exited);
 	mmdrop(mm);
@@ -183,7 +183,7 @@ TEST(exit_in_the_middle_of_unbind)
 	iommu_sva_unbind_device(test_bind(dev, exit_at_detach));
 }
 
-/* The invalidation of an mm that is being reclaimed must not fill the root of the dead. */
+/* An invalidation by reclaim must not fill the root of an mm that has exited. */
 TEST(root_stays_empty_after_exit)
 {
 	struct vendor_dev *dev = test_dev();
@@ -207,7 +207,7 @@ TEST(root_stays_empty_after_exit)
 
 /*
  * A fault that never ends keeps mm_users, and so does a debugger: that is no reason to go on
- * serving a process which nobody executes any more.
+ * serving a process that has no thread any more.
  */
 static struct vendor_request *ask_page(struct vendor_dev *dev, unsigned int n)
 {
@@ -249,7 +249,7 @@ TEST(process_that_has_exited_is_not_served_beside_a_stuck_fault)
 	iommu_sva_unbind_device(sva);
 }
 
-/* Each of them would find that the other one still has the mm. */
+/* Each worker would find that the other one still holds the mm. */
 TEST(overlapping_faults_do_not_keep_a_process_that_has_exited)
 {
 	struct vendor_dev *dev = test_dev();
@@ -274,7 +274,7 @@ TEST(overlapping_faults_do_not_keep_a_process_that_has_exited)
 	iommu_sva_unbind_device(sva);
 }
 
-/* What was handed over before the exit, and not looked at yet */
+/* A request that was handed over before the exit, and not served yet */
 TEST(group_that_waits_at_the_exit_is_refused_beside_a_stuck_fault)
 {
 	struct vendor_dev *dev = test_dev();
@@ -307,7 +307,7 @@ TEST(debugger_does_not_have_a_process_served_that_has_exited)
 
 	SIM_CHECK(mmget_not_zero(mm));
 	mmput(mm);
-	/* Without memory groups nobody can tell a debugger from a thread. */
+	/* Without memory groups the core cannot tell a debugger from a thread. */
 	test_answered(ask_page(dev, 0), IS_ENABLED(CONFIG_MEMCG) ? INVALID : SUCCESS);
 	sim_mmput_other(mm);
 	iommu_sva_unbind_device(sva);
@@ -337,4 +337,100 @@ TEST(killed_process_is_not_served_though_a_thread_is_stuck)
 	}
 	mmput(mm);
 	iommu_sva_unbind_device(sva);
+}
+
+static bool has_been_killed(void *task)
+{
+	return fatal_signal_pending(task);
+}
+
+/* A charge to a full memory group goes on until there is room, or the thread has been killed. */
+static vm_fault_t fault_without_room(struct vm_area_struct *vma, unsigned long addr,
+				     unsigned int flags)
+{
+	sim_block(has_been_killed, current, "room in the memory group");
+	return VM_FAULT_OOM;
+}
+
+static vm_fault_t fault_of_a_thread_that_lives(struct vm_area_struct *vma, unsigned long addr,
+					       unsigned int flags)
+{
+	SIM_CHECK(!fatal_signal_pending(current));
+	sim_fault_map(vma, addr, flags);
+	return 0;
+}
+
+/* Else the OOM killer, which waits for its victim's memory, kills one process after another. */
+TEST(fault_that_waits_for_memory_ends_with_the_victim_of_the_oom_killer)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm(), *other = test_mm(), *unbound = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm), *bond = test_bind(dev, other);
+	struct vendor_request *r[2];
+
+	mm->fault = fault_without_room;
+	r[0] = ask_page(dev, 0);
+	r[1] = ask_page(dev, 1);
+	test_unanswered(r[0]);
+	iommu_sva_oom_victim(unbound);
+	iommu_sva_oom_victim(other);
+	test_unanswered(r[0]);
+	iommu_sva_oom_victim(mm);
+	test_answered(r[0], INVALID);
+	test_answered(r[1], INVALID);
+	SIM_EQ(counted(dev, IOPF_EXITED), 2);
+	SIM_EQ(mm->mm_users.counter, 1);
+
+	/* The worker's next process is not the victim. */
+	other->fault = fault_of_a_thread_that_lives;
+	test_answered(vendor_ask(dev, iommu_sva_get_pasid(bond), 3, PAGE(0)), SUCCESS);
+	mmput(mm);
+	iommu_sva_unbind_device(sva);
+	iommu_sva_unbind_device(bond);
+	mmput(other);
+	mmput(unbound);
+}
+
+static struct iommu_sva *bond_of_own_fault;
+static struct task_struct *caller;
+static int error_of_own_fault;
+
+static void report_own_fault(void *flags)
+{
+	caller = current;
+	current->flags = flags ? PF_KTHREAD : 0;
+	error_of_own_fault = iommu_sva_handle_fault(bond_of_own_fault, PAGE(0), READ);
+	/* A kernel thread goes on to serve others. */
+	SIM_CHECK(!flags || !fatal_signal_pending(current));
+}
+
+static void have_own_fault_reported(void *flags)
+{
+	error_of_own_fault = 1;
+	sim_spawn("caller", report_own_fault, flags);
+	sim_settle();
+	SIM_EQ(error_of_own_fault, 1);
+}
+
+/* A thread of another process is not to blame. */
+TEST(own_fault_of_a_kernel_thread_ends_with_the_victim_of_the_oom_killer)
+{
+	struct mm_struct *mm = test_mm();
+
+	bond_of_own_fault = test_bind(test_dev(), mm);
+	mm->fault = fault_without_room;
+	have_own_fault_reported(mm);
+	iommu_sva_oom_victim(mm);
+	sim_settle();
+	SIM_EQ(error_of_own_fault, -EINTR);
+
+	have_own_fault_reported(NULL);
+	iommu_sva_oom_victim(mm);
+	sim_settle();
+	SIM_EQ(error_of_own_fault, 1);
+	caller->killed = true;
+	sim_settle();
+	SIM_EQ(error_of_own_fault, -EINTR);
+	iommu_sva_unbind_device(bond_of_own_fault);
+	mmput(mm);
 }

@@ -43,7 +43,7 @@ TEST(partials_are_served_before_the_last_page_and_answered_with_it)
 	SIM_EQ(nr_faulted, 4);
 	for (unsigned int i = 0; i < 4; i++)
 		SIM_EQ(faulted[i], PAGE(i));
-	/* They went with it. */
+	/* The partials went with it. */
 	test_answered(vendor_ask(dev, 1, 7, PAGE(4)), SUCCESS);
 	SIM_EQ(nr_faulted, 5);
 	iommu_sva_unbind_device(sva);
@@ -65,7 +65,7 @@ TEST(group_with_one_bad_page_is_refused)
 	mmput(mm);
 }
 
-/* The key is (device, PASID, group index), all of it. */
+/* The key is the whole of (device, PASID, group index). */
 TEST(partials_meet_their_own_last_page_only)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
@@ -73,7 +73,7 @@ TEST(partials_meet_their_own_last_page_only)
 	struct iommu_sva *bonds[] = { test_bind(a, mm), test_bind(b, mm), test_bind(a, other) };
 	u32 pasid = iommu_sva_get_pasid(bonds[0]), their = iommu_sva_get_pasid(bonds[2]);
 
-	/* Bad, so that whoever has it is refused. */
+	/* A bad page, so that the group that has it is refused. */
 	vendor_send(a, pasid, 3, SLOT(1), READ, false);
 	test_answered(vendor_ask(a, their, 3, BASE), SUCCESS);
 	test_answered(vendor_ask(b, pasid, 3, BASE), SUCCESS);
@@ -256,7 +256,7 @@ TEST(slots_are_as_many_as_the_device_s_credits)
 
 	check_slots(vendor_dev_new(iommu, 16, 1), 1 + SPARE);
 	check_slots(vendor_dev_new(iommu, 16, 100), 100 + SPARE);
-	/* A virtual function has its physical function's capability. */
+	/* A virtual function uses its physical function's capability. */
 	virtual->pdev.physfn = &function->pdev;
 	check_slots(virtual, 9 + SPARE);
 	check_slots(mute, 256 + SPARE);
@@ -266,7 +266,7 @@ TEST(slots_are_as_many_as_the_device_s_credits)
 	check_slots(none, 1 + SPARE);
 }
 
-/* A device whose faults are stalled has what the IOMMU can hold, more than anybody is granted. */
+/* A device that stalls has as many slots as the IOMMU holds stalls: more than any grant. */
 TEST(slots_are_as_many_as_the_driver_says)
 {
 	struct vendor_iommu *iommu = vendor_iommu_new(0);
@@ -294,8 +294,8 @@ TEST(absurd_credits_are_bounded)
 }
 
 /*
- * A device that keeps to its credits. Whoever answers it stands still when the answers have left:
- * the device has them and asks again, and the slots are not back.
+ * A device that keeps to its credits. The task that answers it stops when the responses have left:
+ * the device has them and asks again, and the slots are not free yet.
  */
 #define HONEST	64
 #define FAR	(BASE + 0x1000000)
@@ -407,7 +407,7 @@ static void drain_all(void *arg)
 	iopf_drain_pasid(dev_of(drained), (ioasid_t)(unsigned long)arg);
 }
 
-/* Drains send answers, too, and there may be one for each process. */
+/* Drains send responses, too, and one may run for each process. */
 TEST(honest_device_is_not_refused_while_drains_answer)
 {
 	struct mm_struct *mm[] = { wide_mm(BASE), wide_mm(FAR), wide_mm(BASE) };
@@ -422,7 +422,7 @@ TEST(honest_device_is_not_refused_while_drains_answer)
 		sva[i] = test_bind(drained, mm[i]);
 	test_shut(mm[0], &door);
 	ask_for_two(drained, sva, r);
-	/* The lane of the second process, and the drain of the first */
+	/* The worker of the second process, and the drain of the first */
 	sim_settle();
 	sim_spawn("drain", drain_all, (void *)(unsigned long)iommu_sva_get_pasid(sva[0]));
 	sim_settle();
@@ -460,12 +460,28 @@ TEST(devices_of_a_ring_share_its_credits)
 		sum += got;
 	}
 	SIM_CHECK(sum + 3 <= 2048 - 2048 / 8);
-	/* Whoever asks again has given back what it had; and so has one that has left. */
+	/* A device that asks again has returned its credits; so has one that was removed. */
 	SIM_EQ(iopf_grant_credits(dev_of(modest), 2048), 3);
 	SIM_EQ(iopf_grant_credits(dev_of(greedy[3]), 2048), before);
 	vendor_disable(greedy[0]);
 	SIM_CHECK(iopf_grant_credits(dev_of(greedy[3]), 2048) > before);
 	SIM_EQ(iopf_grant_credits(dev_of(greedy[2]), 16), 8);
+}
+
+/* Its requests are those that its physical function may have outstanding. */
+TEST(virtual_function_takes_no_credits_from_others)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(0);
+	struct vendor_dev *physical = vendor_dev_new(iommu, 16, 4096);
+	struct vendor_dev *virtual = vendor_dev_new(iommu, 16, 4096);
+	u32 alone;
+
+	virtual->pdev.physfn = &physical->pdev;
+	vendor_enable(physical);
+	vendor_enable(virtual);
+	alone = iopf_grant_credits(dev_of(physical), 2048);
+	SIM_EQ(iopf_grant_credits(dev_of(virtual), 2048), 0);
+	SIM_EQ(iopf_grant_credits(dev_of(physical), 2048), alone);
 }
 
 TEST(request_with_a_pasid_that_is_not_bound)
@@ -482,7 +498,7 @@ TEST(request_with_a_pasid_that_is_not_bound)
 	r = vendor_send(dev, 9, 0, BASE, READ, false);
 	SIM_EQ(r->error, -EINVAL);
 	test_unanswered(r);
-	/* Without any PASID: nobody is attached to that. */
+	/* Without any PASID: no domain is attached to that. */
 	r = vendor_ask(dev, IOMMU_PASID_INVALID, 0, BASE);
 	SIM_EQ(r->error, -EINVAL);
 	test_answered(r, INVALID);
@@ -674,7 +690,7 @@ TEST(group_that_is_freed_without_an_answer_warns)
 	r = vendor_ask(h.dev, 5, 0, BASE);
 	sim_expect_warnings(1);
 	iopf_free_group(caught[0]);
-	/* The ledger is the test's: nobody answers any more. */
+	/* The core does not answer it any more: the test closes its entry in the ledger. */
 	r->answers = 1;
 	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
 }
@@ -709,7 +725,7 @@ TEST(group_outlives_its_device_s_place_on_the_queue)
 	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
 }
 
-/* A group that its handler has taken out of the device's hands is not answered by a drain. */
+/* A drain does not answer a group that its handler has removed from the device's list. */
 TEST(group_that_is_dequeued_is_its_handler_s_alone)
 {
 	struct handler h = { .dev = test_dev() };
@@ -769,7 +785,7 @@ TEST(request_without_pasid_goes_to_the_device_s_domain)
 	iopf_group_response(caught[0], SUCCESS);
 	iopf_free_group(caught[0]);
 	test_answered(r, SUCCESS);
-	/* But not one with a PASID that nobody has */
+	/* But not one with a PASID that is not attached */
 	r = vendor_ask(h.dev, 5, 0, BASE);
 	SIM_EQ(r->error, -EINVAL);
 	SIM_EQ(nr_caught, 1);
@@ -831,7 +847,7 @@ TEST(answer_of_a_handler_after_a_reset_counts_as_forgotten)
 	vendor_begin_reset(h.dev);
 	iopf_group_response(caught[0], SUCCESS);
 	SIM_EQ(r->answers, 0);
-	SIM_EQ(counted(h.dev, IOPF_FORGOTTEN), 1);
+	SIM_EQ(counted(h.dev, IOPF_STALE), 1);
 	SIM_EQ(counted(h.dev, IOPF_SERVED), 0);
 	iopf_free_group(caught[0]);
 	vendor_end_reset(h.dev);

@@ -17,7 +17,7 @@ static void set_up(unsigned int limit)
 	sva = test_bind(dev, mm);
 	pasid = iommu_sva_get_pasid(sva);
 	test_shut(mm, &door);
-	SIM_EQ(iopf_set_time_limit(dev_of(dev), limit), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), limit), 0);
 }
 
 static void tear_down(void)
@@ -105,7 +105,7 @@ TEST(limit_comes_to_groups_that_are_pending)
 	r = vendor_ask(dev, pasid, 0, BASE);
 	sim_settle();
 	sim_advance(50);
-	SIM_EQ(iopf_set_time_limit(dev_of(dev), 100), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 100), 0);
 	sim_advance(49);
 	test_unanswered(r);
 	sim_advance(1);
@@ -121,7 +121,7 @@ TEST(limit_is_lowered)
 	r = vendor_ask(dev, pasid, 0, BASE);
 	sim_settle();
 	sim_advance(50);
-	SIM_EQ(iopf_set_time_limit(dev_of(dev), 50), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 50), 0);
 	test_answered(r, INVALID);
 	tear_down();
 }
@@ -133,7 +133,7 @@ TEST(limit_is_raised)
 	set_up(50);
 	r = vendor_ask(dev, pasid, 0, BASE);
 	sim_settle();
-	SIM_EQ(iopf_set_time_limit(dev_of(dev), 100), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 100), 0);
 	sim_advance(60);
 	test_unanswered(r);
 	sim_advance(40);
@@ -148,14 +148,14 @@ TEST(limit_is_switched_off)
 	set_up(50);
 	r = vendor_ask(dev, pasid, 0, BASE);
 	sim_settle();
-	SIM_EQ(iopf_set_time_limit(dev_of(dev), 0), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 0), 0);
 	sim_advance(1000);
 	test_unanswered(r);
 	tear_down();
 	SIM_EQ(r->code, SUCCESS);
 }
 
-/* The watch is set for the next group when the first has been served in time. */
+/* The timer is set for the next group when the first has been served in time. */
 TEST(limit_watches_group_after_group)
 {
 	struct vendor_request *r;
@@ -195,18 +195,18 @@ TEST(limit_of_a_device_on_no_queue_is_enodev)
 {
 	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
 
-	SIM_EQ(iopf_set_time_limit(dev_of(plain), 10), -ENODEV);
+	SIM_EQ(iopf_set_timeout(dev_of(plain), 10), -ENODEV);
 	plain->pdev.dev.iommu = NULL;
-	SIM_EQ(iopf_set_time_limit(dev_of(plain), 10), -ENODEV);
+	SIM_EQ(iopf_set_timeout(dev_of(plain), 10), -ENODEV);
 	plain->pdev.dev.iommu = &plain->param;
 }
 
 static void set_limit_too_late(struct vendor_request *request, u32 code)
 {
-	SIM_EQ(iopf_set_time_limit(&request->dev->pdev.dev, 10), -ENODEV);
+	SIM_EQ(iopf_set_timeout(&request->dev->pdev.dev, 10), -ENODEV);
 }
 
-/* Found still, but with its last answers on their way: a watch would outlive it. */
+/* The device is still found while it is being removed: a timer that is set now would outlive it. */
 TEST(limit_of_a_device_that_is_leaving_is_enodev)
 {
 	struct vendor_request *r;
@@ -265,7 +265,7 @@ TEST(timeout_is_told_once)
 	SIM_EQ(nr_heard, 1);
 	SIM_EQ(heard.reason, IOMMU_SVA_FAULT_TIMEOUT);
 	SIM_EQ(heard.addr, PAGE(3));
-	/* The late result is a failure; nobody is interested. */
+	/* The late result is a failure; the core drops it. */
 	mm->fault = NULL;
 	sim_munmap(mm, BASE);
 	door.shut = false;
@@ -298,7 +298,7 @@ static void each_is_answered_once(void)
 		SIM_EQ(asked[i]->answers, 1);
 }
 
-/* The limit ends while somebody else, too, answers or ends the bond. */
+/* The limit ends while another task, too, answers or ends the bond. */
 static void limit_against(const char *name, void (*fn)(void *arg))
 {
 	set_up(100);
@@ -373,8 +373,8 @@ EXPLORE(limit_against_reset)
 
 static void change_limit(void *arg)
 {
-	iopf_set_time_limit(dev_of(dev), 0);
-	iopf_set_time_limit(dev_of(dev), 200);
+	iopf_set_timeout(dev_of(dev), 0);
+	iopf_set_timeout(dev_of(dev), 200);
 }
 
 EXPLORE(limit_against_another_limit)
@@ -391,7 +391,7 @@ EXPLORE(limit_against_another_limit)
 
 static bool limit_is_over;
 
-/* Between the device's list and the service's there is a look at the process. */
+/* Ends the limit at the check of the process, before the service has the group. */
 static bool time_passes(const char *what)
 {
 	if (limit_is_over || list_empty(&dev->param.fault_param->faults) ||
@@ -416,4 +416,49 @@ TEST(limit_comes_before_the_service_has_the_group)
 	SIM_EQ(counted(IOPF_TIMED_OUT), 1);
 	SIM_EQ(mm->faults, 0);
 	tear_down();
+}
+
+static struct sim_door wire;
+
+static void respond_through_wire(struct vendor_request *request, u32 code)
+{
+	sim_pass(&wire);
+}
+
+/*
+ * The response is on its way, and the reporter has let go of the group: a device that has the
+ * response uses as many credits again as the group had pages.
+ */
+TEST(large_group_that_is_over_leaves_room_for_another)
+{
+	struct vendor_request *r, *next;
+	unsigned int pages = SPARE + CREDITS, i;
+
+	dev = vendor_dev_new(vendor_iommu_new(0), 16, pages);
+	vendor_enable(dev);
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	test_shut(mm, &door);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 100), 0);
+	wire.shut = true;
+	vendor_hooks.responding = respond_through_wire;
+	limit_is_over = false;
+	for (i = 1; i < pages; i++)
+		vendor_send(dev, pasid, 0, BASE, IOMMU_FAULT_PERM_READ, false);
+	sim_policy.preempt = time_passes;
+	r = vendor_ask(dev, pasid, 0, BASE);
+	sim_policy.preempt = NULL;
+	sim_settle();
+	SIM_CHECK(limit_is_over);
+	SIM_EQ(wire.waiting, 1);
+	for (i = 1; i < pages; i++)
+		vendor_send(dev, pasid, 1, BASE, IOMMU_FAULT_PERM_READ, false);
+	next = vendor_ask(dev, pasid, 1, BASE);
+	SIM_EQ(counted(IOPF_LOST), 0);
+	SIM_EQ(counted(IOPF_OVERRUN), 0);
+	wire.shut = false;
+	test_answered(r, INVALID);
+	tear_down();
+	SIM_EQ(next->code, SUCCESS);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Listeners: told of what could not be served, and of the exit; once each, and not after unlisten.
+ * Listeners: the core tells them of faults that it could not serve, and of the exit; once each, and
+ * not after unlisten.
  */
 #include "test.h"
 
@@ -114,7 +115,7 @@ static vm_fault_t exit_meanwhile(struct vm_area_struct *vma, unsigned long addr,
 	return VM_FAULT_RETRY;
 }
 
-/* The fault has come to nothing, which is nobody's mistake: only the exit is told. */
+/* The process exits before its fault is served: listeners are told of the exit only. */
 TEST(fault_of_a_process_that_goes_meanwhile_is_not_told)
 {
 	struct ear *ear;
@@ -241,7 +242,7 @@ static void do_listen(void *arg)
 		ear->deaf = true;
 }
 
-/* Told of the exit, or refused; it may be both, but never neither. */
+/* The listener is told of the exit, or the request is refused, or both; never neither. */
 EXPLORE(listen_against_exit)
 {
 	set_up();
@@ -295,7 +296,7 @@ static void end_bond(void *arg)
 	iommu_sva_unbind_device(sva);
 }
 
-/* The bond goes while a worker wants to tell its listeners. */
+/* The bond goes while a worker is about to tell its listeners. */
 EXPLORE(fault_against_unbind_with_a_listener)
 {
 	struct vendor_request *r;
@@ -349,4 +350,47 @@ EXPLORE(listeners_come_and_go_under_faults)
 	kfree(ear);
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
+}
+
+/* The IOMMU has refused DMA: of a device that asks for pages, and of one that can't. */
+static void hear_of_aborts(struct vendor_dev *of)
+{
+	struct ear *ear;
+
+	dev = of;
+	mm = test_mm();
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	ear = listen(sva);
+	iommu_sva_report_abort(dev_of(dev), pasid, PAGE(3));
+	expect_told(ear, 1, IOMMU_SVA_FAULT_ABORTED, PAGE(3), 0);
+	/* Another process's */
+	iommu_sva_report_abort(dev_of(dev), pasid + 1, PAGE(4));
+	SIM_EQ(ear->told, 1);
+	mmput(mm);
+	expect_told(ear, 2, IOMMU_SVA_FAULT_EXITED, 0, 0);
+	iommu_sva_report_abort(dev_of(dev), pasid, PAGE(5));
+	SIM_EQ(ear->told, 2);
+	unlisten(sva, ear);
+	kfree(ear);
+	iommu_sva_unbind_device(sva);
+}
+
+TEST(aborts_are_told_and_are_no_strays)
+{
+	u64 counts[IOPF_NR_COUNTS];
+
+	hear_of_aborts(test_dev());
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	/* That of the other PASID was. */
+	SIM_EQ(counts[IOPF_STRAY], 1);
+	iommu_sva_report_abort(dev_of(dev), pasid, PAGE(5));
+	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
+	SIM_EQ(counts[IOPF_STRAY], 2);
+}
+
+TEST(aborts_of_a_device_without_page_requests_are_told)
+{
+	hear_of_aborts(vendor_dev_new(vendor_iommu_new(0), 16, 0));
+	SIM_EQ(sim_nr_logged(), 0);
 }

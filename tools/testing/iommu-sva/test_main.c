@@ -112,7 +112,7 @@ vm_fault_t test_fault_at_door(struct vm_area_struct *vma, unsigned long addr, un
 {
 	struct mm_struct *mm = vma->vm_mm;
 
-	/* Whoever waits for something gives the locks up first, as a page-cache read does. */
+	/* A fault that blocks drops its locks first, as a read into the page cache does. */
 	if (((struct sim_door *)mm->fault_data)->shut) {
 		sim_fault_unlocked(vma, flags, 0);
 		sim_pass(mm->fault_data);
@@ -163,12 +163,12 @@ static void show(FILE *said)
 
 	rewind(said);
 	for (unsigned int n = 0; n < 60 && fgets(line, sizeof(line), said); n++)
-		/* It is told of each switch. */
+		/* The sanitizer is told of each switch. */
 		if (!strstr(line, "ASan doesn't fully support"))
 			printf("# %s", line);
 }
 
-/* An endless loop is a failure like any other; a machine that is slow is none. */
+/* An endless loop is a failure; a slow machine is none. */
 static void limit_cpu_time(void)
 {
 	struct rlimit limit;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PASID numbers: who gets which, when they come back.
+ * PASID numbers: which process gets which, and when they come back.
  */
 #include "test.h"
 
@@ -80,7 +80,7 @@ TEST(exhausted_pasids_are_enospc_and_unbind_makes_room)
 	mmput(extra);
 }
 
-/* A wide device ahead in the numbers must not send a narrow one to what it has just freed. */
+/* A narrow device goes round its own numbers, also if a wide one is far ahead of them. */
 TEST(narrow_device_goes_round_its_own_numbers)
 {
 	struct vendor_dev *narrow = vendor_dev_new(vendor_iommu_new(0), 8, 4);
@@ -223,7 +223,7 @@ TEST(pasid_is_kept_while_another_bond_is)
 }
 
 #ifdef CONFIG_X86
-/* Tasks may hold it in an MSR. */
+/* Tasks may hold the PASID in an MSR. */
 TEST(with_enqcmd_the_pasid_stays_with_the_mm)
 {
 	struct vendor_dev *dev = test_dev(), *narrow = vendor_dev_new(dev->iommu, 2, 4);

@@ -47,7 +47,7 @@ static void unbind(void *arg)
 	iommu_sva_unbind_device(arg);
 }
 
-/* Before works there are always tasks; this one comes between a worker's steps. */
+/* Tasks always run before works; this one comes between a worker's steps. */
 static unsigned int gets;
 
 static bool is_at_work(void *arg)
@@ -71,7 +71,7 @@ static void drain(void *arg)
 	unsigned int before = nr_requests;
 
 	iopf_drain_pasid(dev_of(dev), pasid);
-	/* What had been reported by then is answered. */
+	/* The requests that had been reported by then are answered. */
 	for (unsigned int i = 0; i < before; i++)
 		SIM_EQ(requests[i]->answers, 1);
 }
@@ -133,7 +133,7 @@ EXPLORE(unbind_against_the_interrupt_thread)
 	for (u32 i = 0; i < 3; i++)
 		requests[nr_requests++] = vendor_post(dev, pasid, i, PAGE(i), READ, true);
 	iommu_sva_unbind_device(sva);
-	/* The device had stopped; nothing was too late. */
+	/* The device had stopped: no request came too late. */
 	for (u32 i = 0; i < 3; i++) {
 		SIM_EQ(requests[i]->answers, 1);
 		SIM_EQ(requests[i]->error, 0);
@@ -298,6 +298,21 @@ EXPLORE(exit_looks_at_no_device_after_its_unbind)
 	sim_settle();
 }
 
+static void abort_dma(void *arg)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		iommu_sva_report_abort(dev_of(dev), pasid, PAGE(i));
+}
+
+EXPLORE(unbind_against_aborts)
+{
+	set_up();
+	sim_spawn("abort", abort_dma, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	mmput(mm);
+}
+
 EXPLORE(exit_against_bind)
 {
 	set_up();
@@ -308,7 +323,7 @@ EXPLORE(exit_against_bind)
 	iommu_sva_unbind_device(sva);
 }
 
-/* The last user goes while somebody binds, with a lock that closing a file would take too. */
+/* The last user goes while a task binds, with a lock that closing a file would take too. */
 static struct mutex caller_lock;
 
 static void bind_under_lock(void *arg)
@@ -335,6 +350,20 @@ EXPLORE(bind_against_unbind_of_the_same_pair)
 	beside = dev;
 	sim_spawn("bind", bind_beside, NULL);
 	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
+/* One of the binds shares the bond, or finds it ending, or makes the next one. */
+EXPLORE(binds_against_unbinds_of_a_shared_bond)
+{
+	set_up();
+	SIM_CHECK(test_bind(dev, mm) == sva);
+	beside = dev;
+	sim_spawn("bind", bind_beside, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_spawn("unbind too", unbind, sva);
 	sim_settle();
 	SIM_CHECK(!mm->iommu_mm);
 	mmput(mm);
@@ -395,7 +424,7 @@ EXPLORE(pasids_under_bind_against_bind)
 static void unmap(void *arg)
 {
 	sim_munmap(mm, BASE);
-	vendor_check_forgotten(mm, BASE, PAGE(PAGES));
+	vendor_check_stale(mm, BASE, PAGE(PAGES));
 }
 
 static void touch_by_dma(void *arg)
@@ -405,7 +434,7 @@ static void touch_by_dma(void *arg)
 	vendor_dma(dev, pasid, PAGE(2), false);
 }
 
-/* Of what was unmapped, in the root or elsewhere */
+/* Entries of memory that was unmapped, in the root or elsewhere */
 static void nothing_is_left(void)
 {
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
@@ -431,7 +460,7 @@ static void unmap_under_work(void *arg)
 	unmap(NULL);
 }
 
-/* The table goes while the worker copies the slot that points to it. */
+/* The table is freed while the worker copies the slot that points to it. */
 EXPLORE(munmap_against_the_copy_of_a_new_slot)
 {
 	set_up();
@@ -451,6 +480,168 @@ static void unmap_beside_a_bind(void)
 	nothing_is_left();
 	tear_down();
 }
+
+#ifdef CONFIG_X86_64
+/* What a thread finds in the mm's top level a device finds in its own, at any time. */
+static bool look_at_root(const char *what)
+{
+	pgd_t *root = vendor_root(dev, pasid);
+
+	for (unsigned int i = 0; root && mm->mm_users.counter && i < PTRS_PER_PGD / 2; i++)
+		if (mm->pgd[i].pgd)
+			SIM_EQ(root[i].pgd, mm->pgd[i].pgd & ~_PAGE_NX);
+	return explorer(what);
+}
+
+static void set_up_slots(void)
+{
+	set_up();
+	for (unsigned int i = 1; i <= 3; i++)
+		sim_mmap(mm, SLOT(i), 1, VM_READ | VM_WRITE);
+	explorer = sim_policy.preempt;
+	sim_policy.preempt = look_at_root;
+}
+
+static void fill_slots(void *arg)
+{
+	for (unsigned int i = 1; i <= 3; i++) {
+		sim_touch(mm, SLOT(i), true);
+		sim_point("slot filled");
+	}
+}
+
+/* Of all that there is, as when much was unmapped */
+static void flush_all(void *arg)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		sim_flush(mm, 0, ULONG_MAX);
+}
+
+EXPLORE(slot_that_is_filled_against_a_flush)
+{
+	set_up_slots();
+	sim_spawn("fill", fill_slots, NULL);
+	sim_spawn("flush", flush_all, NULL);
+	sim_settle();
+	for (unsigned int i = 1; i <= 3; i++)
+		SIM_CHECK(vendor_dma(dev, pasid, SLOT(i), true));
+	tear_down();
+}
+
+/* Two threads: one fills it, one finds it filled and goes to the device with that. */
+static void hand_over(void *arg)
+{
+	for (unsigned int i = 1; i <= 3; i++) {
+		if (mm->pgd[i].pgd) {
+			sim_touch(mm, SLOT(i), true);
+			SIM_CHECK(vendor_dma(dev, pasid, SLOT(i), true));
+		}
+		sim_point("next slot");
+	}
+}
+
+EXPLORE(slot_that_is_filled_against_a_thread_that_finds_it_filled)
+{
+	set_up_slots();
+	sim_spawn("fill", fill_slots, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		sim_spawn("hand over", hand_over, NULL);
+	sim_settle();
+	tear_down();
+}
+
+static void bind_again(void *arg)
+{
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	for (unsigned int i = 1; i <= 3; i++)
+		if (mm->pgd[i].pgd)
+			SIM_CHECK(vendor_root(dev, pasid)[i].pgd);
+}
+
+EXPLORE(slot_that_is_filled_against_a_bind)
+{
+	set_up_slots();
+	iommu_sva_unbind_device(sva);
+	sim_spawn("fill", fill_slots, NULL);
+	sim_spawn("bind", bind_again, NULL);
+	sim_settle();
+	for (unsigned int i = 1; i <= 3; i++)
+		SIM_CHECK(vendor_dma(dev, pasid, SLOT(i), true));
+	tear_down();
+}
+
+/* Who fills a slot has found an io_mm that goes. */
+EXPLORE(slot_that_is_filled_against_the_last_unbind)
+{
+	set_up_slots();
+	sim_spawn("fill", fill_slots, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	mmput(mm);
+}
+
+EXPLORE(slot_that_is_filled_against_the_last_unbind_with_enqcmd)
+{
+	sim_has_enqcmd = true;
+	set_up_slots();
+	sim_spawn("fill", fill_slots, NULL);
+	sim_spawn("unbind", unbind, sva);
+	sim_settle();
+	mmput(mm);
+}
+
+static void unmap_slots(void *arg)
+{
+	for (unsigned int i = 1; i <= 3; i++)
+		sim_munmap(mm, SLOT(i));
+}
+
+EXPLORE(slot_that_is_filled_against_its_unmapping)
+{
+	set_up_slots();
+	fill_slots(NULL);
+	sim_munmap(mm, SLOT(3));
+	sim_spawn("munmap", unmap_slots, NULL);
+	sim_spawn("flush", flush_all, NULL);
+	sim_mmap(mm, SLOT(4), 1, VM_READ | VM_WRITE);
+	sim_touch(mm, SLOT(4), true);
+	sim_settle();
+	for (unsigned int i = 1; i <= 3; i++)
+		SIM_CHECK(!vendor_root(dev, pasid)[i].pgd);
+	tear_down();
+}
+
+/* Slots that come and go; each thread has its own, and hands over what it has touched. */
+static void come_and_go(void *arg)
+{
+	unsigned long n = (unsigned long)arg;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned long addr = SLOT(8 * n + sim_random(8));
+
+		sim_mmap(mm, addr, 1, VM_READ | VM_WRITE);
+		sim_touch(mm, addr, true);
+		sim_point("hand-over");
+		SIM_CHECK(vendor_dma(dev, pasid, addr, sim_random(2)));
+		if (!sim_random(3))
+			sim_flush(mm, 0, ULONG_MAX);
+		sim_munmap(mm, addr);
+		SIM_CHECK(!vendor_dma(dev, pasid, addr, false));
+	}
+}
+
+SHAKE(slots_that_come_and_go_under_hand_overs)
+{
+	set_up();
+	explorer = sim_policy.preempt;
+	sim_policy.preempt = look_at_root;
+	for (unsigned long n = 1; n <= 4; n++)
+		sim_spawn("thread", come_and_go, (void *)n);
+	sim_settle();
+	tear_down();
+}
+#endif
 
 /* The same while a bind copies it: nothing that the bind holds keeps the table. */
 EXPLORE(munmap_against_a_bind_that_copies_a_new_slot)
@@ -571,7 +762,7 @@ static void storm_process(void *arg)
 		switch (sim_random(4)) {
 		case 0:
 			sim_munmap(of, BASE);
-			vendor_check_forgotten(of, BASE, PAGE(PAGES));
+			vendor_check_stale(of, BASE, PAGE(PAGES));
 			sim_mmap(of, BASE, PAGES, VM_READ | VM_WRITE);
 			break;
 		case 1:

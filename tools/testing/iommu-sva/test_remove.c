@@ -132,7 +132,7 @@ TEST(request_of_a_device_on_no_queue_is_refused)
 	test_answered(r, INVALID);
 }
 
-/* What is no page request gets no page response. */
+/* Only page requests get page responses. */
 TEST(other_events_are_not_answered)
 {
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 16, 4);
@@ -214,7 +214,7 @@ static void call_free(void *arg)
 	call->done = true;
 }
 
-/* What they still do is between them and their process: it has been answered. */
+/* Workers may go on serving faults of the process: the groups have been answered. */
 TEST(queue_does_not_wait_for_a_fault_that_never_ends)
 {
 	struct vendor_dev *dev = test_dev();

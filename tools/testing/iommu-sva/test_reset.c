@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Resets: everything is answered before, dropped in between, and forgotten afterwards. The ledger
- * fails a test in which an answer meets a device that has forgotten the question.
+ * Resets: the core answers everything before, drops everything in between, and has no request left
+ * afterwards. The ledger fails a test in which a device gets a response to a request from before.
  */
+#include <iopf.h>
+
 #include "test.h"
 
 static struct vendor_dev *dev;
@@ -87,7 +89,7 @@ TEST(request_in_a_reset_is_dropped)
 	SIM_EQ(r->error, 0);
 	test_unanswered(r);
 	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
-	SIM_EQ(counts[IOPF_FORGOTTEN], 1);
+	SIM_EQ(counts[IOPF_STALE], 1);
 	vendor_begin_reset(dev);
 	vendor_end_reset(dev);
 	iopf_resume_device(dev_of(dev));
@@ -124,7 +126,7 @@ static void ask_in_drain(struct vendor_dev *of, ioasid_t of_pasid)
 	refused = vendor_ask(dev, pasid, 5, PAGE(0));
 }
 
-/* It is too late for it, and too early to be dropped. */
+/* The request is too late to be served, and too early to be dropped. */
 TEST(request_while_stopping_is_refused)
 {
 	set_up();
@@ -146,12 +148,14 @@ TEST(resume_has_the_atc_emptied_once)
 	sim_touch(mm, PAGE(1), true);
 	reset_device(NULL);
 	SIM_EQ(dev->flushes, 1);
+	SIM_EQ(dev->awaits, 1);
 	iopf_resume_device(dev_of(dev));
 	SIM_EQ(dev->flushes, 1);
+	SIM_EQ(dev->awaits, 1);
 	tear_down();
 }
 
-/* Translations that the device fetches before resume, while nobody tells it of invalidations */
+/* Translations that the device fetches before resume, while it gets no invalidations */
 TEST(early_translations_do_not_outlive_resume)
 {
 	set_up();
@@ -177,7 +181,7 @@ static void unmap_in_drain(struct vendor_dev *of, ioasid_t of_pasid)
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 }
 
-/* It has not been reset yet, and uses what it has cached. */
+/* The device has not been reset yet, and uses its cached translations. */
 TEST(device_that_is_stopping_is_told_of_invalidations)
 {
 	set_up();
@@ -220,19 +224,64 @@ TEST(reset_with_a_driver_that_does_not_drain)
 	tear_down();
 }
 
-TEST(device_that_leaves_its_queue_in_a_reset_comes_back_without_one)
+/* It answers no more than before, whoever has given up. */
+TEST(device_that_leaves_its_queue_in_a_reset_stays_in_it)
 {
 	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
 	iopf_quiesce_device(dev_of(dev));
 	vendor_begin_reset(dev);
 	vendor_disable(dev);
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	sim_munmap(mm, PAGE(1));
 	vendor_end_reset(dev);
-	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
 	iopf_resume_device(dev_of(dev));
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
 	vendor_start(dev);
 	vendor_enable(dev);
 	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
 	tear_down();
+}
+
+/* A reset has failed, and the driver is probed again. */
+TEST(device_that_joins_its_queue_again_in_a_reset_is_still_in_it)
+{
+	struct vendor_request *r;
+
+	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	iopf_quiesce_device(dev_of(dev));
+	vendor_disable(dev);
+	vendor_enable(dev);
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	r = vendor_ask(dev, pasid, 0, PAGE(0));
+	test_unanswered(r);
+	vendor_begin_reset(dev);
+	sim_munmap(mm, PAGE(1));
+	vendor_end_reset(dev);
+	SIM_EQ(dev->flushes, 0);
+	iopf_resume_device(dev_of(dev));
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
+	vendor_start(dev);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+TEST(device_that_joins_a_queue_while_it_sleeps_is_told_nothing)
+{
+	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
+	struct device *d = dev_of(plain);
+
+	iopf_pause(d, IOPF_PAUSE_SLEEP);
+	SIM_CHECK(!iopf_device_in_reset(d));
+	vendor_enable(plain);
+	SIM_CHECK(iopf_device_in_reset(d));
+	iopf_unpause(d, IOPF_PAUSE_SLEEP);
+	SIM_CHECK(!iopf_device_in_reset(d));
+	SIM_EQ(plain->flushes, 1);
 }
 
 /* The device's driver has quiesced it and calls the PCI core, which does so, too. */
@@ -250,7 +299,7 @@ TEST(inner_reset_does_not_end_the_outer_one)
 	iopf_resume_device(dev_of(dev));
 	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
 	SIM_EQ(dev->flushes, 0);
-	/* Still in the outer one: dropped, and told of nothing. */
+	/* Still in the outer reset: requests are dropped, and no invalidations sent. */
 	r = vendor_ask(dev, pasid, 0, PAGE(1));
 	test_unanswered(r);
 	vendor_begin_reset(dev);
@@ -259,7 +308,7 @@ TEST(inner_reset_does_not_end_the_outer_one)
 	iopf_resume_device(dev_of(dev));
 	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
 	SIM_EQ(dev->flushes, 1);
-	/* One resume too many is nobody's. */
+	/* One resume too many has no effect. */
 	iopf_resume_device(dev_of(dev));
 	vendor_start(dev);
 	SIM_EQ(dev->flushes, 1);
@@ -295,7 +344,7 @@ TEST(answer_from_before_the_reset_comes_to_nothing)
 	iopf_free_group(kept[0]);
 	SIM_EQ(r[0]->answers + r[1]->answers, 0);
 	SIM_EQ(iopf_read_counts(dev_of(dev), counts), 0);
-	SIM_EQ(counts[IOPF_FORGOTTEN], 1);
+	SIM_EQ(counts[IOPF_STALE], 1);
 	iopf_group_response(kept[1], SUCCESS);
 	iopf_free_group(kept[1]);
 	SIM_EQ(r[1]->answers, 1);
@@ -344,7 +393,7 @@ static void answer_kept(void *arg)
 	iopf_free_group(kept[0]);
 }
 
-/* It is either on its way, and the reset waits, or comes to nothing. */
+/* Either the response is in flight and the reset waits for it, or it is dropped. */
 EXPLORE(reset_against_the_answer_of_a_handler)
 {
 	set_up();
@@ -377,7 +426,7 @@ EXPLORE(reset_against_unbind)
 	mmput(mm);
 }
 
-/* Neither is reset before all is answered, nor runs before both are through. */
+/* Neither device is reset before all is answered, nor runs before both resets are done. */
 static void reset_beside(void *arg)
 {
 	iopf_quiesce_device(dev_of(dev));
@@ -397,6 +446,28 @@ EXPLORE(two_resets_at_once)
 	sim_spawn("other reset", reset_beside, NULL);
 	all_settled();
 	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+static void leave_and_join(void *arg)
+{
+	vendor_disable(dev);
+	vendor_enable(dev);
+}
+
+/* At no point of its way does the device get an answer, or an invalidation, in the reset. */
+EXPLORE(reset_against_a_queue_that_is_left_and_joined)
+{
+	set_up();
+	ask_some(NULL);
+	sim_touch(mm, PAGE(4), true);
+	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("driver", leave_and_join, NULL);
+	sim_munmap(mm, PAGE(4));
+	all_settled();
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
 	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
 	tear_down();
 }
@@ -448,7 +519,7 @@ static void fetch_and_unmap(void *arg)
 	sim_munmap(mm, BASE);
 }
 
-/* What the device fetches from then on is as any translation. */
+/* From then on a translation that the device fetches is like any other. */
 EXPLORE(munmap_against_resume_with_an_emptied_atc)
 {
 	set_up();
@@ -520,4 +591,201 @@ SHAKE(storm_with_resets)
 			sim_zap(mm, PAGE(0), PAGE(4));
 	}
 	tear_down();
+}
+
+/* The PCI core */
+
+TEST(pause_is_said_by_several_and_over_at_once)
+{
+	set_up();
+	iopf_pause(dev_of(dev), IOPF_PAUSE_RESET);
+	iopf_pause(dev_of(dev), IOPF_PAUSE_RESET);
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_RESET);
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_RESET);
+	SIM_EQ(dev->flushes, 1);
+	vendor_start(dev);
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+TEST(pause_within_a_driver_s_reset_does_not_end_it)
+{
+	set_up();
+	iopf_quiesce_device(dev_of(dev));
+	iopf_pause(dev_of(dev), IOPF_PAUSE_RESET);
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_RESET);
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 0);
+	iopf_resume_device(dev_of(dev));
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	SIM_EQ(dev->flushes, 1);
+	vendor_start(dev);
+	tear_down();
+}
+
+static void no_drain(struct vendor_dev *of, ioasid_t of_pasid)
+{
+	sim_fail("a drain waits for an interrupt that may be off");
+}
+
+TEST(device_that_sleeps_is_not_told_of_invalidations)
+{
+	struct vendor_request *r;
+	struct sim_door door;
+
+	set_up();
+	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
+	test_shut(mm, &door);
+	r = vendor_ask(dev, pasid, 1, PAGE(2));
+	sim_settle();
+	vendor_hooks.draining = no_drain;
+	iopf_pause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	vendor_begin_reset(dev);
+	sim_munmap(mm, BASE);
+	vendor_end_reset(dev);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	vendor_hooks.draining = NULL;
+	SIM_EQ(dev->flushes, 1);
+	vendor_start(dev);
+	door.shut = false;
+	test_unanswered(r);
+	tear_down();
+}
+
+static void sleep_and_wake(void)
+{
+	iopf_pause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	vendor_start(dev);
+}
+
+/* A fault that outlasts the sleep, when its file server has been frozen, say */
+TEST(drain_does_not_answer_what_a_sleep_made_the_device_forget)
+{
+	struct vendor_request *old, *again;
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	old = vendor_ask(dev, pasid, 1, PAGE(2));
+	sim_settle();
+	sleep_and_wake();
+	again = vendor_ask(dev, pasid, 1, PAGE(3));
+	iopf_drain_pasid(dev_of(dev), pasid);
+	SIM_EQ(old->answers, 0);
+	SIM_EQ(again->answers, 1);
+	door.shut = false;
+	test_unanswered(old);
+	test_answered(vendor_ask(dev, pasid, 1, PAGE(3)), SUCCESS);
+	tear_down();
+}
+
+TEST(time_limit_does_not_answer_what_a_sleep_made_the_device_forget)
+{
+	struct vendor_request *old;
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	SIM_EQ(iopf_set_timeout(dev_of(dev), 1000), 0);
+	old = vendor_ask(dev, pasid, 1, PAGE(2));
+	sim_settle();
+	sleep_and_wake();
+	sim_advance(1000);
+	test_unanswered(old);
+	door.shut = false;
+	test_unanswered(old);
+	tear_down();
+}
+
+TEST(partial_from_before_a_sleep_belongs_to_no_later_group)
+{
+	set_up();
+	vendor_send(dev, pasid, 1, SLOT(1), READ, false);
+	sleep_and_wake();
+	test_answered(vendor_ask(dev, pasid, 1, PAGE(0)), SUCCESS);
+	tear_down();
+}
+
+static bool flushed;
+
+static void flush(void *arg)
+{
+	SIM_EQ(iopf_queue_flush_dev(dev_of(dev)), 0);
+	flushed = true;
+}
+
+TEST(flush_does_not_wait_for_what_a_sleep_made_the_device_forget)
+{
+	struct sim_door door;
+
+	set_up();
+	flushed = false;
+	test_shut(mm, &door);
+	vendor_ask(dev, pasid, 1, PAGE(2));
+	sim_settle();
+	sim_spawn("flush", flush, NULL);
+	sim_settle();
+	SIM_CHECK(!flushed);
+	sleep_and_wake();
+	sim_settle();
+	SIM_CHECK(flushed);
+	door.shut = false;
+	tear_down();
+}
+
+static void sleep_a_little(void *arg)
+{
+	sleep_and_wake();
+}
+
+EXPLORE(sleep_against_service)
+{
+	set_up();
+	ask_some(NULL);
+	sim_spawn("sleep", sleep_a_little, NULL);
+	all_settled();
+	for (u32 i = 0; i < 3; i++)
+		test_answered(vendor_ask(dev, pasid, i, PAGE(i)), SUCCESS);
+	tear_down();
+}
+
+/* A reset of a device that sleeps: what is still in the ring must not be taken for new. */
+TEST(restored_device_is_drained_if_it_was_reset)
+{
+	set_up();
+	drains = 0;
+	vendor_hooks.draining = ask_in_drain;
+	iopf_pause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	iopf_pause(dev_of(dev), IOPF_PAUSE_RESET);
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	SIM_EQ(drains, 0);
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_SLEEP);
+	SIM_CHECK(iopf_device_in_reset(dev_of(dev)));
+	iopf_unpause(dev_of(dev), IOPF_PAUSE_RESET);
+	SIM_EQ(drains, 1);
+	SIM_CHECK(!iopf_device_in_reset(dev_of(dev)));
+	vendor_hooks.draining = NULL;
+	vendor_start(dev);
+	tear_down();
+}
+
+TEST(pause_without_a_queue_does_nothing)
+{
+	struct vendor_dev *plain = vendor_dev_new(vendor_iommu_new(0), 16, 4);
+
+	iopf_pause(dev_of(plain), IOPF_PAUSE_RESET);
+	SIM_CHECK(!iopf_device_in_reset(dev_of(plain)));
+	iopf_unpause(dev_of(plain), IOPF_PAUSE_RESET);
+	SIM_EQ(plain->flushes, 0);
 }

@@ -20,7 +20,7 @@ static struct served start(void)
 
 static void stop(struct served *s)
 {
-	/* Whatever happened, the process and its memory group are nobody's any more. */
+	/* The workers have put their references to the process and its memory group. */
 	sim_settle();
 	SIM_EQ(s->mm->mm_users.counter, 1);
 	SIM_EQ(s->mm->memcg_refs, 0);
@@ -77,6 +77,26 @@ TEST(access_goes_into_the_flags)
 	stop(&s);
 }
 
+/* A device that is told that the page is there, and does not get it, would ask for ever. */
+TEST(what_the_iommu_cannot_grant_is_refused)
+{
+	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(VENDOR_NO_EXECUTE), 16, CREDITS);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+	u32 pasid;
+
+	vendor_enable(dev);
+	sim_mmap(mm, SLOT(1), 8, VM_READ | VM_WRITE | VM_EXEC);
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	test_answered(vendor_send(dev, pasid, 0, SLOT(1), READ | EXEC, true), INVALID);
+	test_answered(vendor_send(dev, pasid, 0, SLOT(1), EXEC, true), INVALID);
+	SIM_EQ(mm->faults, 0);
+	test_answered(vendor_send(dev, pasid, 0, SLOT(1), READ | WRITE, true), SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 TEST(vma_grants_or_refuses)
 {
 	static const struct {
@@ -94,7 +114,7 @@ TEST(vma_grants_or_refuses)
 		{ VM_READ | VM_EXEC, READ | EXEC, true },
 		{ VM_READ | VM_EXEC, WRITE | EXEC, false },
 		{ VM_EXEC, EXEC, true },
-		/* PROT_NONE is nobody's, whatever is asked for */
+		/* PROT_NONE forbids each kind of access. */
 		{ 0, READ, false },
 		{ 0, WRITE, false },
 		{ 0, EXEC, false },
@@ -154,7 +174,7 @@ TEST(end_of_user_space_is_exclusive)
 	stop(&s);
 }
 
-/* They are in the mm's tables as read-only to all but the CPU's own pushes. */
+/* The mm's tables have shadow stacks as read-only for all but the CPU's own pushes. */
 TEST(shadow_stack_can_be_read_and_not_written)
 {
 	struct served s = start();
@@ -255,6 +275,57 @@ TEST(worker_is_slowed_down_for_the_process_that_it_serves)
 			SIM_EQ(answer(&s, PAGE(i), READ | WRITE), SUCCESS);
 		SIM_EQ(sim_throttled, 3);
 	}
+	stop(&s);
+}
+
+/* Where the last fault has had its memory from, and who has served it */
+static struct {
+	struct task_struct *task;
+	const struct mempolicy *policy;
+	nodemask_t nodes, mems;
+} allocated;
+
+static vm_fault_t note_nodes(struct vm_area_struct *vma, unsigned long addr, unsigned int flags)
+{
+	allocated.task = current;
+	allocated.policy = current->mempolicy;
+	allocated.mems = current->mems_allowed;
+	allocated.nodes.bits = allocated.policy ? allocated.policy->nodes.bits : 0;
+	return sim_fault_map(vma, addr, flags);
+}
+
+static void expect_own_nodes(const struct task_struct *task)
+{
+	SIM_CHECK(!task->mempolicy);
+	SIM_EQ(task->mems_allowed.bits, SIM_NODES);
+}
+
+TEST(worker_allocates_where_the_process_would)
+{
+	struct mempolicy policy = { .nodes = { 2 } };
+	struct served s = start();
+
+	if (!IS_ENABLED(CONFIG_NUMA)) {
+		stop(&s);
+		return;
+	}
+	s.mm->fault = note_nodes;
+	s.mm->fault_is_quick = true;
+	s.mm->owner->mempolicy = &policy;
+	SIM_EQ(answer(&s, PAGE(0), READ | WRITE), SUCCESS);
+	SIM_EQ(allocated.nodes.bits, 2);
+	SIM_EQ(allocated.mems.bits, SIM_NODES);
+	expect_own_nodes(allocated.task);
+	/* The worker's cpuset may change, and with that the policy that it has. */
+	SIM_CHECK(allocated.policy != &policy);
+
+	sim_cpusets = true;
+	s.mm->owner->mempolicy = NULL;
+	s.mm->owner->mems_allowed.bits = 6;
+	SIM_EQ(answer(&s, PAGE(1), READ | WRITE), SUCCESS);
+	SIM_CHECK(!allocated.policy);
+	SIM_EQ(allocated.mems.bits, 6);
+	expect_own_nodes(allocated.task);
 	stop(&s);
 }
 
@@ -479,7 +550,7 @@ static vm_fault_t oom_then_nosy_fault(struct vm_area_struct *vma, unsigned long 
 	return sim_fault_map(vma, addr, flags);
 }
 
-/* State of cgroup v1 that stays on a worker meets the next process. */
+/* State of cgroup v1 that stays on a worker would affect the next process. */
 TEST(worker_keeps_no_memcg_state)
 {
 	struct served s = start();

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Services: lanes, their number and their order.
+ * Services: workers, their number and their order.
  */
+#include <stdio.h>
+
 #include <iopf.h>
+#include <iopf-service.h>
 
 #include "test.h"
 
-TEST(faults_of_one_process_hold_so_many_lanes_and_no_more)
+TEST(faults_of_one_process_hold_so_many_workers_and_no_more)
 {
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm();
 	struct iommu_sva *sva = test_bind(dev, mm);
-	struct vendor_request *r[4 * IOPF_LANES];
+	struct vendor_request *r[4 * IOPF_MAX_WORKERS];
 	struct sim_door door;
 
 	test_shut(mm, &door);
 	for (u32 i = 0; i < ARRAY_SIZE(r); i++) {
 		r[i] = vendor_ask(dev, 1, i, PAGE(i));
 		sim_settle();
-		SIM_EQ(door.waiting, min(i + 1, IOPF_LANES));
+		SIM_EQ(door.waiting, min(i + 1, IOPF_MAX_WORKERS));
 	}
 	door.shut = false;
 	test_all_answered(r, ARRAY_SIZE(r), SUCCESS);
@@ -26,23 +29,23 @@ TEST(faults_of_one_process_hold_so_many_lanes_and_no_more)
 	mmput(mm);
 }
 
-TEST(lanes_go_to_rest_and_come_back)
+TEST(workers_go_to_rest_and_come_back)
 {
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm();
 	struct iommu_sva *sva = test_bind(dev, mm);
 
 	for (unsigned int round = 0; round < 5; round++) {
-		struct vendor_request *r[IOPF_LANES];
+		struct vendor_request *r[IOPF_MAX_WORKERS];
 		struct sim_door door;
 
 		test_shut(mm, &door);
-		for (u32 i = 0; i < IOPF_LANES; i++)
+		for (u32 i = 0; i < IOPF_MAX_WORKERS; i++)
 			r[i] = vendor_ask(dev, 1, i, PAGE(i));
 		sim_settle();
-		SIM_EQ(door.waiting, IOPF_LANES);
+		SIM_EQ(door.waiting, IOPF_MAX_WORKERS);
 		door.shut = false;
-		test_all_answered(r, IOPF_LANES, SUCCESS);
+		test_all_answered(r, IOPF_MAX_WORKERS, SUCCESS);
 		SIM_EQ(sim_nr_tasks(), 0);
 	}
 	iommu_sva_unbind_device(sva);
@@ -60,7 +63,7 @@ static void note_answer(struct vendor_request *request, u32 code)
 	order[of][nr_order[of]++ % ARRAY_SIZE(order[of])] = request->id;
 }
 
-/* Each device gets its answers in the order of its questions. */
+/* Each device gets its responses in the order of its requests. */
 TEST(groups_are_taken_in_the_order_of_their_arrival)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
@@ -131,8 +134,8 @@ TEST(flood_gives_way_to_a_process_that_asks_rarely)
 	mmput(other);
 }
 
-/* All lanes of one queue's process are held, another queue's device shares them: same mm. */
-TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
+/* All workers of one queue's process are held, another queue's device shares them: same mm. */
+TEST(devices_of_several_queues_share_the_workers_of_their_mm)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev();
 	struct mm_struct *mm = test_mm();
@@ -146,7 +149,7 @@ TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
 		rb[i] = vendor_ask(b, 1, i, PAGE(2 * i + 1));
 	}
 	sim_settle();
-	SIM_EQ(door.waiting, IOPF_LANES);
+	SIM_EQ(door.waiting, IOPF_MAX_WORKERS);
 	door.shut = false;
 	for (u32 i = 0; i < 3; i++) {
 		test_answered(ra[i], SUCCESS);
@@ -157,7 +160,7 @@ TEST(devices_of_several_queues_share_the_lanes_of_their_mm)
 	mmput(mm);
 }
 
-TEST(group_that_is_drained_before_a_lane_takes_it)
+TEST(group_that_is_drained_before_a_worker_takes_it)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
 	struct mm_struct *mm = test_mm();
@@ -191,7 +194,7 @@ TEST(work_with_nothing_to_do_ends)
 
 	for (u32 i = 0; i < 10; i++) {
 		vendor_ask(dev, 1, i, BASE);
-		/* The lane's work is queued, its group is gone. */
+		/* The worker's work is queued, its group is gone. */
 		iopf_drain_pasid(dev_of(dev), 1);
 	}
 	sim_settle();
@@ -206,7 +209,7 @@ static bool tick(const char *what)
 	return false;
 }
 
-/* No fault of it may take long; there are many, and the CPU is slow. */
+/* None of its faults may block; there are many, and the CPU is slow. */
 TEST(batch_that_takes_long_is_answered_as_it_goes)
 {
 	struct vendor_dev *dev = test_dev();
@@ -224,7 +227,7 @@ TEST(batch_that_takes_long_is_answered_as_it_goes)
 	mmput(mm);
 }
 
-TEST(lane_outlives_the_queue_that_has_started_it)
+TEST(worker_outlives_the_queue_that_has_started_it)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev();
 	struct mm_struct *mm = test_mm();
@@ -240,7 +243,7 @@ TEST(lane_outlives_the_queue_that_has_started_it)
 	mmput(mm);
 }
 
-/* A process of which a lane is at work does not wait for a CPU to be served. */
+/* A process that a worker is serving does not wait for a CPU. */
 TEST(flood_does_not_give_way_to_a_process_that_is_at_work)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);
@@ -276,10 +279,10 @@ TEST(flood_does_not_give_way_to_a_process_that_is_at_work)
 #define MANY	130
 
 /*
- * A reference to the mm is a batch, or a lane that has come too late: the first one does it all
- * here. One CPU of four is left to others.
+ * Each reference to the mm is a batch, or a worker that has found nothing to serve: the first
+ * worker serves all here. One CPU of four is left to others.
  */
-TEST(lanes_are_as_many_as_there_are_batches_and_cpus)
+TEST(workers_are_as_many_as_there_are_batches_and_cpus)
 {
 	static const struct {
 		unsigned int requests, batches, late;
@@ -309,13 +312,13 @@ TEST(lanes_are_as_many_as_there_are_batches_and_cpus)
 	mmput(mm);
 }
 
-/* Processes that do nothing but hang, more than a workqueue has room for the lanes of */
-#define HANGING		(2 * WQ_MAX_ACTIVE / IOPF_LANES)
+/* Processes whose faults never end, more than a workqueue has room for their workers */
+#define HANGING		(2 * WQ_MAX_ACTIVE / IOPF_MAX_WORKERS)
 
 struct hanging {
 	struct mm_struct *mm;
 	struct iommu_sva *sva;
-	struct vendor_request *r[IOPF_LANES];
+	struct vendor_request *r[IOPF_MAX_WORKERS];
 };
 
 static void hang(struct hanging *h, struct vendor_dev *dev, struct sim_door *door)
@@ -324,7 +327,7 @@ static void hang(struct hanging *h, struct vendor_dev *dev, struct sim_door *doo
 	h->sva = test_bind(dev, h->mm);
 	h->mm->fault = test_fault_at_door;
 	h->mm->fault_data = door;
-	for (u32 i = 0; i < IOPF_LANES; i++) {
+	for (u32 i = 0; i < IOPF_MAX_WORKERS; i++) {
 		h->r[i] = vendor_ask(dev, iommu_sva_get_pasid(h->sva), i, PAGE(i));
 		sim_settle();
 	}
@@ -349,7 +352,7 @@ TEST(stranger_is_served_whoever_hangs)
 	vendor_enable(bad);
 	for (unsigned int i = 0; i < HANGING; i++)
 		hang(&hanging[i], bad, &door);
-	SIM_EQ(door.waiting, HANGING * IOPF_LANES);
+	SIM_EQ(door.waiting, HANGING * IOPF_MAX_WORKERS);
 	/* One that was there before, and one that comes now. */
 	test_answered(vendor_ask(beside, iommu_sva_get_pasid(sva), 0, BASE), SUCCESS);
 	iommu_sva_unbind_device(sva);
@@ -357,11 +360,99 @@ TEST(stranger_is_served_whoever_hangs)
 	sva = test_bind(dev, mm);
 	test_answered(vendor_ask(dev, iommu_sva_get_pasid(sva), 0, PAGE(1)), SUCCESS);
 	SIM_EQ(mm->faults - before, 1);
-	/* All of that is given back, whatever still hangs. */
+	/* All of that is freed, although faults still hang. */
 	for (unsigned int i = 0; i < HANGING; i++)
 		end_hanging(&hanging[i]);
 	door.shut = false;
 	sim_settle();
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+/* Processes with four endless faults each, and how much more a stranger's request may cost then */
+#define ENDLESS		200
+#define PER_DEVICE	50
+#define MORE_PERCENT	20
+
+u64 nr_blocks;
+
+void __sanitizer_cov_trace_pc(void)
+{
+	nr_blocks++;
+}
+
+struct work {
+	u64 blocks;
+	unsigned int points;
+};
+
+static struct work work;
+
+static bool count_point(const char *what)
+{
+	work.points++;
+	return false;
+}
+
+/* From the report to the answer: a request that a worker serves, then one for the reporter */
+static struct work stranger_asks(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr)
+{
+	struct vendor_request *single;
+	u64 before = nr_blocks;
+
+	work = (struct work){};
+	sim_policy.preempt = count_point;
+	test_answered(vendor_ask(dev, pasid, 0, addr), SUCCESS);
+	single = vendor_prepare(dev, pasid, 1, addr + PAGE_SIZE);
+	SIM_CHECK(vendor_send_single(single));
+	SIM_EQ(single->answers, 1);
+	sim_policy.preempt = NULL;
+	work.blocks = nr_blocks - before;
+	return work;
+}
+
+static void cost_is_the_same(struct work alone, struct work beside)
+{
+	printf("# stranger's requests: %llu blocks, %u lock and atomic operations alone; "
+	       "%llu, %u beside %u endless faults\n", (unsigned long long)alone.blocks,
+	       alone.points, (unsigned long long)beside.blocks, beside.points,
+	       ENDLESS * IOPF_MAX_WORKERS);
+	fflush(stdout);
+	SIM_CHECK(alone.blocks && alone.points);
+	SIM_CHECK(100 * beside.blocks <= (100 + MORE_PERCENT) * alone.blocks);
+	SIM_CHECK(100 * beside.points <= (100 + MORE_PERCENT) * alone.points);
+}
+
+TEST(stranger_is_served_at_the_same_work_beside_endless_faults)
+{
+	struct vendor_dev *dev = test_dev();
+	struct vendor_dev *bad = NULL;
+	struct sim_door door = { .shut = true };
+	struct hanging endless[ENDLESS];
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	ioasid_t pasid = iommu_sva_get_pasid(sva);
+	struct work alone;
+
+	/* What the first request of all makes is there for the second. */
+	stranger_asks(dev, pasid, PAGE(0));
+	alone = stranger_asks(dev, pasid, PAGE(2));
+	for (unsigned int i = 0; i < ENDLESS; i++) {
+		if (i % PER_DEVICE == 0) {
+			bad = vendor_dev_new(dev->iommu, 2 * ENDLESS,
+					     IOPF_MAX_WORKERS * PER_DEVICE);
+			vendor_enable(bad);
+		}
+		hang(&endless[i], bad, &door);
+	}
+	SIM_EQ(door.waiting, ENDLESS * IOPF_MAX_WORKERS);
+	cost_is_the_same(alone, stranger_asks(dev, pasid, PAGE(4)));
+	door.shut = false;
+	sim_settle();
+	for (unsigned int i = 0; i < ENDLESS; i++) {
+		test_all_answered(endless[i].r, IOPF_MAX_WORKERS, SUCCESS);
+		end_hanging(&endless[i]);
+	}
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
@@ -376,12 +467,12 @@ TEST(time_limit_ends_what_hangs_whoever_else_does)
 	vendor_enable(bad);
 	for (unsigned int i = 0; i < HANGING; i++)
 		hang(&hanging[i], bad, &door);
-	SIM_EQ(iopf_set_time_limit(dev_of(bad), 100), 0);
+	SIM_EQ(iopf_set_timeout(dev_of(bad), 100), 0);
 	sim_settle();
 	sim_advance(100);
 	sim_settle();
 	for (unsigned int i = 0; i < HANGING; i++)
-		test_all_answered(hanging[i].r, IOPF_LANES, INVALID);
+		test_all_answered(hanging[i].r, IOPF_MAX_WORKERS, INVALID);
 	door.shut = false;
 	sim_settle();
 	for (unsigned int i = 0; i < HANGING; i++)
@@ -389,7 +480,8 @@ TEST(time_limit_ends_what_hangs_whoever_else_does)
 }
 
 /*
- * Workqueues are made for processes that are, not for those that have been; and go with the last.
+ * The core makes workqueues for processes that exist, not for earlier ones, and frees them with the
+ * last.
  */
 TEST(processes_after_each_other_need_one_workqueue)
 {
@@ -401,7 +493,7 @@ TEST(processes_after_each_other_need_one_workqueue)
 		unsigned int before = sim_nr_allocs();
 
 		iommu_sva_unbind_device(test_bind(dev, mm));
-		/* The first one's are two more: the workqueue, and what names it. */
+		/* The first process takes two more: the workqueue, and its struct iopf_wq. */
 		if (i)
 			SIM_EQ(sim_nr_allocs() - before, allocs);
 		else

@@ -107,7 +107,7 @@ TEST(dma_is_a_stray_only_without_a_bond)
 	mmput(mm);
 }
 
-/* As a driver does that has a PASID for the kernel's own DMA */
+/* As a driver that has a PASID for the kernel's own DMA */
 TEST(pasid_attached_without_a_handle_is_no_stray)
 {
 	struct vendor_dev *dev = test_dev();
@@ -130,7 +130,7 @@ TEST(stray_of_a_device_on_no_queue_is_not_noted)
 	SIM_EQ(sim_nr_logged(), 0);
 }
 
-/* The field says nothing then. */
+/* The field has no meaning then. */
 TEST(request_without_pasid_puts_none_in_quarantine)
 {
 	struct vendor_dev *dev = test_dev();
@@ -166,7 +166,7 @@ TEST(ninth_stray_pasid_makes_the_device_unfit)
 	mmput(mm);
 }
 
-/* What is over makes room for what comes. */
+/* Expired strays make room for new ones. */
 TEST(room_for_strays_is_used_again)
 {
 	struct vendor_dev *dev = test_dev();
@@ -264,7 +264,7 @@ TEST(stray_pasid_may_be_bound_elsewhere)
 
 	stray(other, 1);
 	test_answered(vendor_ask(dev, 1, 0, BASE), SUCCESS);
-	/* And the same process there: it has its PASID already. */
+	/* And the same process on that device: it has its PASID already. */
 	iommu_sva_unbind_device(test_bind(other, mm));
 	iommu_sva_unbind_device(sva);
 	SIM_CHECK(!can_be_had(other, 1));
@@ -291,7 +291,7 @@ TEST(strays_of_others_do_not_take_all_numbers_of_a_narrow_device)
 	sva = test_bind(dev, mm);
 	pasid = iommu_sva_get_pasid(sva);
 	test_answered(vendor_ask(dev, pasid, 0, BASE), SUCCESS);
-	/* Who still uses it as somebody else's must not get at the memory of this process. */
+	/* A device that uses it as another process's must not reach the memory of this one. */
 	SIM_CHECK(pasid < PER_DEVICE);
 	test_no_bind(a, mm, -EBUSY);
 	stray(a, pasid);
@@ -333,7 +333,7 @@ TEST(strays_of_a_group_s_member_are_the_group_s)
 	/* One of those that only the stranger uses */
 	SIM_CHECK(iommu_sva_get_pasid(sva) > PER_DEVICE);
 	iommu_sva_unbind_device(sva);
-	/* Of those that a member uses, what somebody else was given is not the group's either. */
+	/* The group does not get a PASID that a member uses, even if another device has it. */
 	sva = test_bind(apart, mm);
 	for (u32 pasid = iommu_sva_get_pasid(sva); pasid > PER_DEVICE; ) {
 		iommu_sva_unbind_device(sva);
@@ -408,7 +408,7 @@ TEST(pasid_comes_back_after_all_others)
 		SIM_EQ(pasid, last % 63 + 1);
 		last = pasid;
 		iommu_sva_unbind_device(sva);
-		/* Memory that waits for RCU is not to pile up. */
+		/* Memory that waits for RCU must not pile up. */
 		if (i % 64 == 0)
 			sim_settle();
 	}
@@ -428,7 +428,7 @@ static void go_astray(void *arg)
 	astray = 3;
 }
 
-/* Whoever is given one of them was given it before the stray. */
+/* A PASID that is allocated was allocated before its stray. */
 static ioasid_t allocate_one(void)
 {
 	ioasid_t before = astray, pasid = iommu_alloc_global_pasid(dev_of(dev));
@@ -476,7 +476,7 @@ EXPLORE(stray_against_removal)
 	sim_settle();
 	SIM_EQ(r->answers, 1);
 	vendor_disable(dev);
-	/* Nothing is left that names a device which may be gone. */
+	/* No entry is left that names a device which may be gone. */
 	SIM_CHECK(can_be_had(dev, 2) && can_be_had(dev, 3));
 }
 
@@ -485,7 +485,7 @@ static void remove(void *arg)
 	vendor_disable(dev);
 }
 
-/* Reported by who has found it on its queue just before. */
+/* A thread that has just found the device on its queue reports the stray. */
 EXPLORE(stray_against_removal_for_good)
 {
 	dev = test_dev();

@@ -110,7 +110,7 @@ bool vendor_dma(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr, bool
 	return true;
 }
 
-void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned long end)
+void vendor_check_stale(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	for (struct vendor_iommu *iommu = iommus; iommu; iommu = iommu->next) {
 		for (struct vendor_dev *dev = iommu->devs; dev; dev = dev->next) {
@@ -118,8 +118,8 @@ void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned 
 				struct vendor_cached *c = &dev->cached[i];
 				struct vendor_domain *domain = vendor_domain_of(dev, c->pasid);
 
-				/* It is told when it is out of its reset. */
-				if (iopf_device_in_reset(&dev->pdev.dev))
+				/* The device gets a flush after its reset, or does not obey. */
+				if (iopf_device_in_reset(&dev->pdev.dev) || dev->keeps_atc)
 					continue;
 				if (c->table && c->page && domain && domain->domain.mm == mm &&
 				    iommu->iommu.ops->sva_ops && c->addr >= start && c->addr < end)
@@ -130,8 +130,8 @@ void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned 
 }
 
 /*
- * An invalidation for the device; without an answer to it the IOMMU stops. One RCU read-side
- * section with the question whether there is a reset.
+ * An invalidation for the device; without its completion the IOMMU stops. Sent in the RCU read-side
+ * section that has checked for a reset.
  */
 static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long start,
 			   unsigned long last)
@@ -144,7 +144,18 @@ static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long
 	dev->invalidating--;
 	if (dev->in_reset)
 		sim_fail("an ATC invalidation for a device that is in a reset");
-	forget(dev, pasid, start, last);
+	if (dev->keeps_atc)
+		iopf_atc_unconfirmed(&dev->pdev.dev, pasid);
+	else
+		forget(dev, pasid, start, last);
+}
+
+static void vendor_await_errors(struct device *dev)
+{
+	sim_might_sleep("await_errors");
+	/* What is read now must not be taken for new. */
+	SIM_CHECK(iopf_device_in_reset(dev));
+	to_dev(dev)->awaits++;
 }
 
 static void vendor_flush_atc(struct device *dev)
@@ -154,11 +165,14 @@ static void vendor_flush_atc(struct device *dev)
 	sim_might_sleep("flush_atc");
 	SIM_CHECK(!vdev->in_reset);
 	vdev->flushes++;
-	memset(vdev->cached, 0, sizeof(vdev->cached));
+	if (vdev->keeps_atc)
+		iopf_atc_unconfirmed(dev, IOMMU_PASID_INVALID);
+	else
+		memset(vdev->cached, 0, sizeof(vdev->cached));
 	sim_point("flush_atc");
 }
 
-/* The root: half of it is nobody's business, the other one is as the mm's. */
+/* The root: the kernel half must be empty, the user half is as the mm's. */
 
 static void check_kernel_half(const pgd_t *root)
 {
@@ -176,6 +190,10 @@ static void check_root(struct vendor_domain *domain, const pgd_t *root, unsigned
 	const pgd_t *pgd = domain->domain.mm->pgd;
 
 	check_kernel_half(root);
+	/* Another task is just changing a slot, and announces one that goes. */
+	if (sim_has_owner(&domain->domain.mm->page_table_lock) &&
+	    !lockdep_is_held(&domain->domain.mm->page_table_lock))
+		return;
 	/* The last user is gone: the core may have emptied the root already. */
 	if (!root || !domain->domain.mm->mm_users.counter || start >= TASK_SIZE_MAX)
 		return;
@@ -238,7 +256,7 @@ static void vendor_release(struct iommu_domain *d)
 	sim_point("release");
 }
 
-/* An invalidation that comes just now must reach the domain. This one mends no slot of the root. */
+/* An invalidation that comes now must reach the domain. This one updates no slot of the root. */
 static void check_reached(struct vendor_domain *domain)
 {
 	struct mm_struct *mm = domain->domain.mm;
@@ -246,10 +264,8 @@ static void check_reached(struct vendor_domain *domain)
 
 	if (!dev_iommu_ops(&domain->iommu->devs->pdev.dev)->sva_ops)
 		return;
-	spin_lock(&mm->page_table_lock);
-	sim_invalidate(mm, TASK_SIZE_MAX, TASK_SIZE_MAX + PAGE_SIZE);
-	spin_unlock(&mm->page_table_lock);
-	/* After the process's exit there is nobody to tell. */
+	sim_flush(mm, TASK_SIZE_MAX, TASK_SIZE_MAX + PAGE_SIZE);
+	/* After the process's exit no domain has to be told. */
 	if (domain->invalidated == before && sim_mm_is_watched(mm) && mm->mm_users.counter)
 		sim_fail("a device translates through a domain that no invalidation reaches");
 }
@@ -265,7 +281,7 @@ static int vendor_set_dev_pasid(struct iommu_domain *d, struct device *dev, ioas
 		vendor_hooks.attaching(vdev, pasid);
 	if (vdev->attach_error)
 		return vdev->attach_error;
-	/* "Not mine": the driver's other instance has another page-table format, say. */
+	/* -EINVAL: the driver's other instance has another page-table format, for instance. */
 	if (domain->iommu != vdev->iommu && !(vdev->iommu->quirks & VENDOR_SHARES_DOMAINS))
 		return -EINVAL;
 	SIM_CHECK(!find_entry(vdev, pasid));
@@ -318,7 +334,7 @@ static struct iommu_domain *vendor_alloc_sva(struct device *dev, struct mm_struc
 	return vendor_domain_new(to_dev(dev)->iommu) ?: ERR_PTR(-ENOMEM);
 }
 
-/* The old call does not say for which device; there is one IOMMU then. */
+/* The old call does not name a device; there is one IOMMU then. */
 static struct iommu_domain *vendor_alloc(unsigned int type)
 {
 	SIM_EQ(type, IOMMU_DOMAIN_SVA);
@@ -395,7 +411,7 @@ static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid
 	r->addr = addr;
 	r->grpid = grpid;
 	r->perm = perm;
-	/* Without the flag the field says nothing, so that it may well name somebody. */
+	/* Without the flag the field has no meaning, so it may well be the PASID of a process. */
 	r->pasid = 1;
 	if (pasid != IOMMU_PASID_INVALID) {
 		r->pasid = pasid;
@@ -405,7 +421,7 @@ static struct vendor_request *new_request(struct vendor_dev *dev, ioasid_t pasid
 		r->flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 	r->next = dev->requests;
 	dev->requests = r;
-	/* What is not sent is nobody's business. */
+	/* A request that is not sent expects no report and no response. */
 	r->forgotten = dev->stopped;
 	r->reported = dev->stopped;
 	return r;
@@ -435,7 +451,7 @@ static void report(struct vendor_request *r)
 	r->error = r->dev->shut ? -ENODEV : 0;
 	r->error = iommu_report_device_fault(&r->dev->pdev.dev, &evt);
 	r->reported = true;
-	/* The event was on a stack; whoever kept it is found out. */
+	/* The event was on a stack: a core that has kept a pointer to it reads this. */
 	memset(&evt, 0xa5, sizeof(evt));
 }
 
@@ -462,24 +478,24 @@ void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsign
 	memset(evts, 0xa5, sizeof(evts));
 }
 
-static struct iopf_lane *report_lone(struct vendor_request *r)
+static struct iopf_worker *report_single(struct vendor_request *r)
 {
 	struct iopf_fault evt = event_of(r);
-	struct iopf_lane *lane;
+	struct iopf_worker *worker;
 
 	r->error = r->dev->shut ? -ENODEV : 0;
-	lane = iopf_report_lone(&r->dev->pdev.dev, &evt);
+	worker = iopf_report_single(&r->dev->pdev.dev, &evt);
 	r->reported = true;
 	memset(&evt, 0xa5, sizeof(evt));
-	return lane;
+	return worker;
 }
 
-bool vendor_send_lone(struct vendor_request *r)
+bool vendor_send_single(struct vendor_request *r)
 {
-	struct iopf_lane *lane = report_lone(r);
+	struct iopf_worker *worker = report_single(r);
 
-	iopf_serve_lone(lane);
-	return lane;
+	iopf_serve_inline(worker);
+	return worker;
 }
 
 struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
@@ -492,7 +508,7 @@ static void interrupt_thread(void *arg)
 {
 	struct vendor_iommu *iommu = arg;
 	struct vendor_request *r;
-	struct iopf_lane *lane;
+	struct iopf_worker *worker;
 
 	while (iommu->ring || iommu->overflow) {
 		if (iommu->overflow) {
@@ -501,16 +517,16 @@ static void interrupt_thread(void *arg)
 			continue;
 		}
 		r = iommu->ring;
-		lane = NULL;
+		worker = NULL;
 		if (r->stop_marker)
 			r->reported = true;
-		else if (iommu->serves_lone && !r->next_in_ring)
-			lane = report_lone(r);
+		else if (iommu->serves_single && !r->next_in_ring)
+			worker = report_single(r);
 		else
 			report(r);
 		iommu->ring = r->next_in_ring;
 		sim_point("interrupt thread");
-		iopf_serve_lone(lane);
+		iopf_serve_inline(worker);
 	}
 	iommu->reporting = false;
 }
@@ -646,10 +662,12 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 	iommu->quirks = quirks;
 	iommu->sva_ops = (struct iommu_sva_ops){
 		.walks_io_mm_root = !(quirks & VENDOR_WALKS_PGD),
+		.no_execute = quirks & VENDOR_NO_EXECUTE,
 		.invalidate_range = vendor_invalidate_range,
 		.release = vendor_release,
 		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
 		.page_responses = vendor_page_responses,
+		.await_errors = vendor_await_errors,
 		.flush_atc = vendor_flush_atc,
 		.max_requests = vendor_max_requests,
 	};
@@ -678,7 +696,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 	}
 	iommu->queue = iopf_queue_alloc("vendor");
 	SIM_CHECK(iommu->queue);
-	sim_invalidated = vendor_check_forgotten;
+	sim_invalidated = vendor_check_stale;
 	for (at = &iommus; *at; at = &(*at)->next)
 		;
 	*at = iommu;
@@ -699,6 +717,7 @@ struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u3
 	dev->param.iommu_dev = &iommu->iommu;
 	dev->param.max_pasids = max_pasids;
 	mutex_init(&dev->param.lock);
+	mutex_init(&dev->param.reset_lock);
 	mutex_init(&dev->alone.mutex);
 	dev->alone.devices[0] = &dev->pdev.dev;
 	for (at = &iommu->devs; *at; at = &(*at)->next)
@@ -725,7 +744,7 @@ void vendor_enable(struct vendor_dev *dev)
 	dev->shut = false;
 }
 
-/* As the kernel's drivers do: no new requests, empty the ring, leave the queue. */
+/* As the kernel's drivers do: stop new requests, empty the ring, leave the queue. */
 void vendor_disable(struct vendor_dev *dev)
 {
 	dev->on_queue = false;
@@ -755,10 +774,11 @@ static void end_dev(struct vendor_dev *dev)
 		if (dev->entries[i].domain)
 			sim_fail("PASID %u is still attached", dev->entries[i].pasid);
 	for (unsigned int i = 0; i < VENDOR_CACHED; i++)
-		if (dev->cached[i].table)
+		if (dev->cached[i].table && !dev->keeps_atc)
 			sim_fail("a translation outlives its PASID entry");
 	SIM_CHECK(!dev->alone.attachments);
 	SIM_CHECK(!dev->param.fault_param);
+	iopf_atc_forget(&dev->pdev.dev);
 	end_requests(dev);
 	kfree(dev);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A vendor's IOMMU driver and hardware, made up. Devices cache translations and use them until they
- * are invalidated; every request and every answer is in a ledger. What a real driver or device
- * would suffer from is a violation.
+ * An invented vendor's IOMMU driver and hardware. Devices cache translations and use them until the
+ * driver invalidates them; a ledger has every request and every response. Anything that would harm
+ * a real driver or device is a violation.
  */
 #ifndef _IOMMU_SVA_HARNESS_VENDOR_H
 #define _IOMMU_SVA_HARNESS_VENDOR_H
@@ -14,7 +14,7 @@
 #define VENDOR_CACHED	64
 #define VENDOR_PASIDS	96
 
-/* How a driver is unlike the usual one */
+/* How a driver differs from the usual one */
 enum vendor_quirk {
 	/* No sva_ops: it has an MMU notifier of its own. */
 	VENDOR_NO_SVA_OPS = 1 << 0,
@@ -32,16 +32,18 @@ enum vendor_quirk {
 	VENDOR_SHARES_DOMAINS = 1 << 6,
 	/* the PASID table is the guest's */
 	VENDOR_USER_TABLE = 1 << 7,
+	/* grants no execute permission */
+	VENDOR_NO_EXECUTE = 1 << 8,
 };
 
 struct vendor_dev;
 
 /**
  * struct vendor_iommu - one IOMMU instance
- * @ring: requests that the hardware has queued and nobody has reported yet, in order
- * @reporting: the interrupt thread is at it
- * @overflow: the ring has overflowed since it last looked
- * @serves_lone: it serves a request itself that is alone in the ring
+ * @ring: requests that the hardware has queued and the driver has not reported yet, in order
+ * @reporting: the interrupt thread is reading the ring
+ * @overflow: the ring has overflowed since the thread last looked
+ * @serves_single: the thread itself serves a request that is alone in the ring
  */
 struct vendor_iommu {
 	struct iommu_device iommu;
@@ -51,7 +53,7 @@ struct vendor_iommu {
 	unsigned int quirks;
 	struct vendor_request *ring;
 	struct vendor_dev *devs;
-	bool reporting, overflow, serves_lone;
+	bool reporting, overflow, serves_single;
 	struct vendor_iommu *next;
 };
 
@@ -59,8 +61,8 @@ struct vendor_iommu {
  * struct vendor_request - an entry of the ledger
  * @reported: iommu_report_device_fault() was called, and returned @error
  * @stop_marker: it is none, but a PASID Stop Marker
- * @answering: the answer is on its way
- * @forgotten: a reset has made the device forget it: no answer may come any more
+ * @answering: the response is in flight
+ * @forgotten: a reset has made the device forget it: no response may come any more
  * @answers: how often it was answered
  */
 struct vendor_request {
@@ -94,13 +96,15 @@ struct vendor_cached {
  * @alone: its group, if it shares none
  * @requests: all it ever sent, latest first
  * @shut: iopf_queue_remove_device() has returned: no answers
- * @in_reset: it does nothing, and no invalidation may be sent to it
- * @invalidating: ATC invalidations that are on their way to it
+ * @in_reset: it does nothing, and the driver may send it no invalidation
+ * @invalidating: ATC invalidations that are in flight to it
+ * @keeps_atc: it does not complete ATC invalidations, and goes on using what it has cached
  * @stopped: it has not been started since the reset, and sends no page requests
  * @submissions: page_responses() for it
- * @flushes: how often it was told to forget all translations
+ * @flushes: how often the driver has invalidated its whole ATC
+ * @awaits: how often the driver has waited for errors from before a reset
  * @attach_error: what set_dev_pasid() returns
- * @max_requests: what the driver says how many requests it may have outstanding; 0: it does not
+ * @max_requests: how many requests it may have outstanding, by the driver; 0: the driver does not
  * know
  */
 struct vendor_dev {
@@ -109,10 +113,11 @@ struct vendor_dev {
 	struct vendor_iommu *iommu;
 	struct iommu_group alone;
 	struct vendor_request *requests;
-	bool on_queue, shut, in_reset, stopped;
+	bool on_queue, shut, in_reset, keeps_atc, stopped;
 	unsigned int invalidating;
 	unsigned int submissions;
 	unsigned int flushes;
+	unsigned int awaits;
 	int attach_error;
 	u32 max_requests;
 	struct vendor_entry entries[VENDOR_PASIDS];
@@ -144,7 +149,7 @@ struct vendor_hooks {
 
 extern struct vendor_hooks vendor_hooks;
 
-/* Where all drivers are. Devices do not hold it: what a test sees is what the core holds. */
+/* The module of all drivers. Devices do not hold it: a test sees the core's references only. */
 extern struct module vendor_module;
 
 struct vendor_iommu *vendor_iommu_new(unsigned int quirks);
@@ -157,22 +162,22 @@ void vendor_enable(struct vendor_dev *dev);
 void vendor_disable(struct vendor_dev *dev);
 
 /*
- * A function-level reset; iopf_quiesce_device() has returned before. Its end is not the end of what
- * software has to do: after iopf_resume_device() the device's driver starts it again.
+ * A function-level reset; iopf_quiesce_device() has returned before. After its end software calls
+ * iopf_resume_device(), and then the device's driver starts the device again.
  */
 void vendor_begin_reset(struct vendor_dev *dev);
 void vendor_end_reset(struct vendor_dev *dev);
 void vendor_start(struct vendor_dev *dev);
 
-/* Sends a page request and has it reported at once. A device that is stopped does not even send. */
+/* Sends a page request and reports it at once. A device that is stopped does not send. */
 struct vendor_request *vendor_send(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
 /* A last page that is reported with others of @dev, up to 8 at once. */
 struct vendor_request *vendor_prepare(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				      unsigned long addr);
 void vendor_send_batch(struct vendor_dev *dev, struct vendor_request **r, unsigned int nr);
-/* Reports what vendor_prepare() has made as lone. True if the caller was given it to serve. */
-bool vendor_send_lone(struct vendor_request *r);
+/* Reports what vendor_prepare() has made as single. True if the caller has to serve it. */
+bool vendor_send_single(struct vendor_request *r);
 /* Only puts it into the hardware's ring; an interrupt thread will take it. */
 struct vendor_request *vendor_post(struct vendor_dev *dev, ioasid_t pasid, u32 grpid,
 				   unsigned long addr, u32 perm, bool last);
@@ -200,9 +205,9 @@ bool vendor_dma(struct vendor_dev *dev, ioasid_t pasid, unsigned long addr, bool
 pgd_t *vendor_root(struct vendor_dev *dev, ioasid_t pasid);
 struct vendor_domain *vendor_domain_of(struct vendor_dev *dev, ioasid_t pasid);
 /* Nothing of [@start, @end) is cached by any device that is attached to @mm. */
-void vendor_check_forgotten(struct mm_struct *mm, unsigned long start, unsigned long end);
+void vendor_check_stale(struct mm_struct *mm, unsigned long start, unsigned long end);
 
-/* Takes all away that vendor_*_new() made, after a look at the ledger. */
+/* Frees all that vendor_*_new() made, after a check of the ledger. */
 void vendor_end(void);
 
 #endif /* _IOMMU_SVA_HARNESS_VENDOR_H */

@@ -9,35 +9,35 @@
 #define KEY	((void *)8)
 #define OTHER	((void *)16)
 
-static struct sva_streams *streams;
+static struct sva_seqs *seqs;
 
 static void begin(void)
 {
-	streams = sim_alloc_sure(sizeof(*streams), __func__);
-	memset(streams, 0, sizeof(*streams));
-	sva_streams_init(streams);
+	seqs = sim_alloc_sure(sizeof(*seqs), __func__);
+	memset(seqs, 0, sizeof(*seqs));
+	sva_seqs_init(seqs);
 }
 
 static void end(void)
 {
-	kfree(streams);
+	kfree(seqs);
 }
 
 /* A request whose window, if it gets one, is mapped at once. Returns the size of that. */
 static unsigned int ask_as(const void *key, u32 kind, unsigned long page, unsigned int max)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 	unsigned int size;
 
-	if (!sva_streams_concern(streams, page))
+	if (!sva_seqs_concern(seqs, page))
 		return 0;
-	stream = sva_stream_find(streams, key, kind, page);
-	if (!stream)
+	seq = sva_seq_find(seqs, key, kind, page);
+	if (!seq)
 		return 0;
-	size = sva_stream_open(streams, stream, page, 0, 0, max);
+	size = sva_seq_open(seqs, seq, page, 0, 0, max);
 	for (unsigned int i = 0; i < size; i++)
-		__set_bit(i, stream->ahead);
-	sva_stream_close(streams, stream, page + 1 + size);
+		__set_bit(i, seq->ahead);
+	sva_seq_close(seqs, seq, page + 1 + size);
 	return size;
 }
 
@@ -50,14 +50,14 @@ static unsigned int ask(unsigned long page)
  * Opens the next window, of @size pages, of the stream that goes on at @page; of its last one so
  * many pages were used and unused. It is left to be closed.
  */
-static struct sva_stream *open_at(unsigned long page, unsigned int used, unsigned int unused,
-				  unsigned int size)
+static struct sva_seq *open_at(unsigned long page, unsigned int used, unsigned int unused,
+			       unsigned int size)
 {
-	struct sva_stream *stream = sva_stream_find(streams, KEY, 0, page);
+	struct sva_seq *seq = sva_seq_find(seqs, KEY, 0, page);
 
-	SIM_CHECK(stream);
-	SIM_EQ(sva_stream_open(streams, stream, page, used, unused, 512), size);
-	return stream;
+	SIM_CHECK(seq);
+	SIM_EQ(sva_seq_open(seqs, seq, page, used, unused, 512), size);
+	return seq;
 }
 
 TEST(stream_of_a_gibibyte_makes_few_requests)
@@ -84,7 +84,7 @@ TEST(windows_double_up_to_their_limit)
 		page += 1 + min(want, 20U);
 	}
 	SIM_EQ(ask_as(KEY, 0, page, 20), 20);
-	/* A limit that has become smaller holds at once, and so does one below the least window. */
+	/* A smaller limit takes effect at once, also one below the least window. */
 	SIM_EQ(ask_as(KEY, 0, page + 21, 3), 3);
 	end();
 }
@@ -101,11 +101,11 @@ TEST(random_requests_make_no_stream)
 	}
 	for (unsigned int i = 100; i; i--)
 		SIM_EQ(ask(0x9003 + i), 0);
-	SIM_EQ(streams->nr, 0);
+	SIM_EQ(seqs->nr, 0);
 	end();
 }
 
-/* What was under way, or has overtaken another request, neither widens the window nor ends it. */
+/* Requests under way, or that overtook another, neither widen the window nor end it. */
 TEST(only_the_page_behind_a_window_makes_it_grow)
 {
 	begin();
@@ -123,36 +123,36 @@ TEST(only_the_page_behind_a_window_makes_it_grow)
 
 TEST(page_asked_for_is_used)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	begin();
 	ask(100);
 	ask(101);
 	SIM_EQ(ask(103), 0);
 	SIM_EQ(ask(103), 0);
-	stream = sva_stream_find(streams, KEY, 0, 106);
-	SIM_EQ(stream->asked, 1);
-	SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 3);
+	seq = sva_seq_find(seqs, KEY, 0, 106);
+	SIM_EQ(seq->asked, 1);
+	SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), 3);
 	/* One page that was asked for outweighs one that was not used. */
-	SIM_EQ(sva_stream_open(streams, stream, 106, 0, 1, 512), 8);
-	SIM_EQ(stream->asked, 0);
-	sva_stream_close(streams, stream, 115);
+	SIM_EQ(sva_seq_open(seqs, seq, 106, 0, 1, 512), 8);
+	SIM_EQ(seq->asked, 0);
+	sva_seq_close(seqs, seq, 115);
 	end();
 }
 
 TEST(several_streams_at_once)
 {
-	unsigned long at[SVA_STREAMS];
+	unsigned long at[SVA_SEQS];
 
 	begin();
-	for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+	for (unsigned int i = 0; i < SVA_SEQS; i++) {
 		at[i] = 0x10000UL * (i + 1);
 		SIM_EQ(ask(at[i]++), 0);
 		SIM_EQ(ask(at[i]), 4);
 		at[i] += 5;
 	}
 	for (unsigned int round = 0; round < 20; round++) {
-		for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+		for (unsigned int i = 0; i < SVA_SEQS; i++) {
 			unsigned int size = ask(at[i]);
 
 			SIM_EQ(size, min(8U << min(round, 6U), 512U));
@@ -164,11 +164,11 @@ TEST(several_streams_at_once)
 	end();
 }
 
-/* The window that the first stream has left behind lies in the way of the second. */
+/* The window that the first stream has left behind overlaps the way of the second. */
 TEST(memory_that_is_used_again_is_streamed_again)
 {
 	begin();
-	for (unsigned int i = 0; i < 3 * SVA_STREAMS; i++) {
+	for (unsigned int i = 0; i < 3 * SVA_SEQS; i++) {
 		unsigned long page = 100, requests = 0;
 
 		while (page < 356) {
@@ -183,7 +183,7 @@ TEST(memory_that_is_used_again_is_streamed_again)
 TEST(oldest_stream_makes_room)
 {
 	begin();
-	for (unsigned int i = 0; i <= SVA_STREAMS; i++) {
+	for (unsigned int i = 0; i <= SVA_SEQS; i++) {
 		ask(0x10000UL * (i + 1));
 		SIM_EQ(ask(0x10000UL * (i + 1) + 1), 4);
 	}
@@ -205,7 +205,7 @@ TEST(streams_are_told_apart)
 	end();
 }
 
-/* The last page of a block of 64 KiB: where it was awaited, and what is awaited now, are apart. */
+/* The last page of a block of 64 KiB: the page expected next is in another block. */
 TEST(request_makes_one_stream_begin)
 {
 	begin();
@@ -218,7 +218,7 @@ TEST(request_makes_one_stream_begin)
 
 TEST(unused_windows_shrink_until_there_is_no_stream)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 	unsigned long page = 1;
 
 	begin();
@@ -228,32 +228,32 @@ TEST(unused_windows_shrink_until_there_is_no_stream)
 		page += 1 + size;
 	}
 	for (unsigned int size = 64; size >= 4; size /= 4) {
-		stream = open_at(page, 10, 11, size);
+		seq = open_at(page, 10, 11, size);
 		page += 1 + size;
-		sva_stream_close(streams, stream, page);
+		sva_seq_close(seqs, seq, page);
 	}
-	stream = open_at(page, 1, 2, 0);
-	sva_stream_close(streams, stream, page + 1);
-	SIM_CHECK(!stream->key);
+	seq = open_at(page, 1, 2, 0);
+	sva_seq_close(seqs, seq, page + 1);
+	SIM_CHECK(!seq->key);
 	SIM_EQ(ask(page + 1), 0);
 	end();
 }
 
-/* Whose window is being mapped is nobody else's, and goes on behind what is asked for meanwhile. */
+/* A stream whose window is being mapped is not taken over, and goes on behind newer requests. */
 TEST(stream_in_work_is_left_alone)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	begin();
 	ask(100);
-	SIM_CHECK(sva_streams_concern(streams, 101));
-	stream = open_at(101, 0, 0, 4);
-	__set_bit(0, stream->ahead);
+	SIM_CHECK(sva_seqs_concern(seqs, 101));
+	seq = open_at(101, 0, 0, 4);
+	__set_bit(0, seq->ahead);
 	SIM_EQ(ask(102), 0);
 	SIM_EQ(ask(106), 0);
 	SIM_EQ(ask(107), 0);
-	SIM_CHECK(test_bit(0, stream->ahead));
-	sva_stream_close(streams, stream, 106);
+	SIM_CHECK(test_bit(0, seq->ahead));
+	sva_seq_close(seqs, seq, 106);
 	SIM_EQ(ask(108), 8);
 	end();
 }
@@ -263,25 +263,25 @@ TEST(window_that_was_cut_short_goes_on_where_it_ended)
 	begin();
 	ask(100);
 	SIM_EQ(ask(101), 4);
-	sva_stream_close(streams, open_at(106, 4, 0, 8), 110);
+	sva_seq_close(seqs, open_at(106, 4, 0, 8), 110);
 	SIM_EQ(ask(110), 16);
 	/* Nothing at all could be mapped: no stream. */
-	sva_stream_close(streams, open_at(127, 4, 0, 32), 128);
+	sva_seq_close(seqs, open_at(127, 4, 0, 32), 128);
 	SIM_EQ(ask(128), 0);
 	end();
 }
 
 TEST(stream_forgotten_in_work_comes_to_nothing)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	begin();
 	ask(100);
-	stream = open_at(101, 0, 0, 4);
-	sva_stream_forget(streams, stream);
-	sva_stream_close(streams, stream, 106);
+	seq = open_at(101, 0, 0, 4);
+	sva_seq_forget(seqs, seq);
+	sva_seq_close(seqs, seq, 106);
 	SIM_EQ(ask(106), 0);
-	SIM_CHECK(!stream->busy);
+	SIM_CHECK(!seq->busy);
 	end();
 }
 
@@ -299,7 +299,7 @@ TEST(requests_a_fault_apart_are_a_stream)
 TEST(requests_just_too_far_apart_are_no_stream)
 {
 	begin();
-	/* Further than a fault maps; and as far as that, but not where one would begin */
+	/* Further away than a fault maps; and as far, but not at the start of a run */
 	SIM_EQ(ask(0x13f), 0);
 	SIM_EQ(ask(0x150), 0);
 	SIM_EQ(ask(0x203), 0);
@@ -319,29 +319,29 @@ TEST(first_page_of_memory_follows_nothing)
 static void expect_near(unsigned long first, unsigned long end)
 {
 	for (unsigned long page = first; page < end; page++)
-		SIM_CHECK(sva_streams_concern(streams, page));
-	SIM_CHECK(!first || !sva_streams_concern(streams, first - 1));
-	SIM_CHECK(!sva_streams_concern(streams, end));
+		SIM_CHECK(sva_seqs_concern(seqs, page));
+	SIM_CHECK(!first || !sva_seqs_concern(seqs, first - 1));
+	SIM_CHECK(!sva_seqs_concern(seqs, end));
 }
 
 TEST(neighbourhood_of_a_window_is_known_without_the_lock)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	begin();
 	ask(100);
 	SIM_EQ(ask(101), 4);
-	expect_near(102 - SVA_STREAM_NEAR, 106 + SVA_STREAM_NEAR);
-	/* The device gets through while the next window is being mapped. */
-	stream = open_at(106, 0, 0, 8);
-	expect_near(107 - SVA_STREAM_NEAR, 115 + SVA_STREAM_NEAR);
+	expect_near(102 - SVA_SEQ_NEAR, 106 + SVA_SEQ_NEAR);
+	/* The device reaches the end while the next window is being mapped. */
+	seq = open_at(106, 0, 0, 8);
+	expect_near(107 - SVA_SEQ_NEAR, 115 + SVA_SEQ_NEAR);
 	for (unsigned long page = 115; page < 118; page++)
 		SIM_EQ(ask(page), 0);
-	expect_near(107 - SVA_STREAM_NEAR, 118 + SVA_STREAM_NEAR);
-	sva_stream_close(streams, stream, 115);
-	expect_near(107 - SVA_STREAM_NEAR, 118 + SVA_STREAM_NEAR);
-	sva_stream_forget(streams, stream);
-	SIM_CHECK(!sva_streams_concern(streams, 115));
+	expect_near(107 - SVA_SEQ_NEAR, 118 + SVA_SEQ_NEAR);
+	sva_seq_close(seqs, seq, 115);
+	expect_near(107 - SVA_SEQ_NEAR, 118 + SVA_SEQ_NEAR);
+	sva_seq_forget(seqs, seq);
+	SIM_CHECK(!sva_seqs_concern(seqs, 115));
 	end();
 }
 
@@ -350,11 +350,11 @@ TEST(neighbourhood_of_the_first_pages)
 	begin();
 	ask(0);
 	SIM_EQ(ask(1), 4);
-	expect_near(0, 6 + SVA_STREAM_NEAR);
+	expect_near(0, 6 + SVA_SEQ_NEAR);
 	end();
 }
 
-/* What is near to a window begins no other one; what is further away does. */
+/* Requests near a window begin no other one; those further away do. */
 TEST(neighbourhood_of_a_window_ends_where_it_ends)
 {
 	static const struct {
@@ -363,17 +363,17 @@ TEST(neighbourhood_of_a_window_ends_where_it_ends)
 	} cases[] = { { 92, 4 }, { 93, 0 }, { 112, 0 }, { 113, 4 } };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct sva_stream *stream;
+		struct sva_seq *seq;
 
 		begin();
 		SIM_EQ(ask(100), 0);
 		SIM_EQ(ask(101), 4);
 		/* As if it had been asked for before the stream began */
-		*streams->hints = 0;
-		for (unsigned int k = 0; k < ARRAY_SIZE(streams->hints); k++)
-			streams->hints[k] = cases[i].before + 1;
-		stream = sva_stream_find(streams, KEY, 0, cases[i].before + 1);
-		SIM_EQ(!!stream, !!cases[i].size);
+		*seqs->hints = 0;
+		for (unsigned int k = 0; k < ARRAY_SIZE(seqs->hints); k++)
+			seqs->hints[k] = cases[i].before + 1;
+		seq = sva_seq_find(seqs, KEY, 0, cases[i].before + 1);
+		SIM_EQ(!!seq, !!cases[i].size);
 		end();
 	}
 }
@@ -382,7 +382,7 @@ TEST(neighbourhood_of_a_window_ends_where_it_ends)
 TEST(page_near_a_large_window_is_not_looked_up_beyond_its_bitmap)
 {
 	const void *odd = (void *)17;
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 	unsigned long page = 101;
 
 	begin();
@@ -393,13 +393,13 @@ TEST(page_near_a_large_window_is_not_looked_up_beyond_its_bitmap)
 	}
 	ask_as(odd, 0, 0x90000, 512);
 	SIM_EQ(ask_as(odd, 0, 0x90001, 512), 4);
-	SIM_CHECK(streams->streams[1].key == odd);
+	SIM_CHECK(seqs->seqs[1].key == odd);
 	SIM_EQ(ask_as(KEY, 0, page, SVA_WINDOW_MAX - 4), SVA_WINDOW_MAX - 4);
-	stream = &streams->streams[0];
+	seq = &seqs->seqs[0];
 	for (unsigned int i = 0; i < 4; i++)
-		SIM_EQ(ask(stream->first + SVA_WINDOW_MAX + i), 0);
-	SIM_CHECK(streams->streams[1].key == odd);
-	SIM_EQ(stream->asked, 0);
+		SIM_EQ(ask(seq->first + SVA_WINDOW_MAX + i), 0);
+	SIM_CHECK(seqs->seqs[1].key == odd);
+	SIM_EQ(seq->asked, 0);
 	end();
 }
 
@@ -422,7 +422,7 @@ TEST(window_is_never_larger_than_its_bitmap)
 
 static void begin_all(void)
 {
-	for (unsigned int i = 0; i < SVA_STREAMS; i++) {
+	for (unsigned int i = 0; i < SVA_SEQS; i++) {
 		ask(STREAM(i));
 		SIM_EQ(ask(STREAM(i) + 1), 4);
 	}
@@ -431,10 +431,10 @@ static void begin_all(void)
 TEST(oldest_stream_makes_room_when_ticks_wrap_around)
 {
 	begin();
-	streams->ticks = -(SVA_STREAMS / 2);
+	seqs->ticks = -(SVA_SEQS / 2);
 	begin_all();
-	ask(STREAM(SVA_STREAMS));
-	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
+	ask(STREAM(SVA_SEQS));
+	SIM_EQ(ask(STREAM(SVA_SEQS) + 1), 4);
 	SIM_EQ(ask(BEHIND(0)), 0);
 	SIM_EQ(ask(BEHIND(1)), 8);
 	end();
@@ -445,8 +445,8 @@ TEST(stream_that_goes_on_is_not_the_oldest)
 	begin();
 	begin_all();
 	SIM_EQ(ask(BEHIND(0)), 8);
-	ask(STREAM(SVA_STREAMS));
-	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
+	ask(STREAM(SVA_SEQS));
+	SIM_EQ(ask(STREAM(SVA_SEQS) + 1), 4);
 	SIM_EQ(ask(BEHIND(0) + 9), 16);
 	SIM_EQ(ask(BEHIND(1)), 0);
 	end();
@@ -456,36 +456,36 @@ TEST(forgotten_stream_makes_room_for_the_next)
 {
 	begin();
 	begin_all();
-	sva_stream_forget(streams, &streams->streams[SVA_STREAMS - 1]);
-	ask(STREAM(SVA_STREAMS));
-	SIM_EQ(ask(STREAM(SVA_STREAMS) + 1), 4);
-	for (unsigned int i = 0; i < SVA_STREAMS - 1; i++)
+	sva_seq_forget(seqs, &seqs->seqs[SVA_SEQS - 1]);
+	ask(STREAM(SVA_SEQS));
+	SIM_EQ(ask(STREAM(SVA_SEQS) + 1), 4);
+	for (unsigned int i = 0; i < SVA_SEQS - 1; i++)
 		SIM_EQ(ask(BEHIND(i)), 8);
 	end();
 }
 
 TEST(stream_in_work_makes_no_room)
 {
-	struct sva_stream *busy[SVA_STREAMS];
+	struct sva_seq *busy[SVA_SEQS];
 
 	begin();
 	begin_all();
-	for (unsigned int i = 0; i < SVA_STREAMS; i++)
+	for (unsigned int i = 0; i < SVA_SEQS; i++)
 		busy[i] = open_at(BEHIND(i), 0, 0, 8);
-	ask(STREAM(SVA_STREAMS));
-	SIM_CHECK(!sva_stream_find(streams, KEY, 0, STREAM(SVA_STREAMS) + 1));
+	ask(STREAM(SVA_SEQS));
+	SIM_CHECK(!sva_seq_find(seqs, KEY, 0, STREAM(SVA_SEQS) + 1));
 	/* The youngest, but the only one that may */
-	sva_stream_close(streams, busy[SVA_STREAMS - 1], BEHIND(SVA_STREAMS - 1) + 9);
-	ask(STREAM(SVA_STREAMS));
-	SIM_CHECK(sva_stream_find(streams, KEY, 0, STREAM(SVA_STREAMS) + 1) ==
-		  busy[SVA_STREAMS - 1]);
+	sva_seq_close(seqs, busy[SVA_SEQS - 1], BEHIND(SVA_SEQS - 1) + 9);
+	ask(STREAM(SVA_SEQS));
+	SIM_CHECK(sva_seq_find(seqs, KEY, 0, STREAM(SVA_SEQS) + 1) ==
+		  busy[SVA_SEQS - 1]);
 	end();
 }
 
-/* What is known of the pages of a last window is for the device that it was mapped for. */
+/* The result of a last window counts for the device that it was mapped for. */
 TEST(stream_that_makes_room_leaves_its_bits_to_its_owner)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	for (unsigned int own = 0; own < 2; own++) {
 		const void *key = own ? KEY : OTHER;
@@ -493,14 +493,14 @@ TEST(stream_that_makes_room_leaves_its_bits_to_its_owner)
 		begin();
 		begin_all();
 		SIM_EQ(ask(STREAM(0) + 2), 0);
-		ask_as(key, 0, STREAM(SVA_STREAMS), 512);
-		stream = sva_stream_find(streams, key, 0, STREAM(SVA_STREAMS) + 1);
-		SIM_CHECK(stream == &streams->streams[0]);
-		SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), own ? 3 : 0);
-		SIM_EQ(stream->asked, own);
-		/* From the next window on there is nothing left of that. */
-		SIM_EQ(sva_stream_open(streams, stream, STREAM(SVA_STREAMS) + 1, 0, 0, 512), 4);
-		SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 0);
+		ask_as(key, 0, STREAM(SVA_SEQS), 512);
+		seq = sva_seq_find(seqs, key, 0, STREAM(SVA_SEQS) + 1);
+		SIM_CHECK(seq == &seqs->seqs[0]);
+		SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), own ? 3 : 0);
+		SIM_EQ(seq->asked, own);
+		/* From the next window on that has no effect. */
+		SIM_EQ(sva_seq_open(seqs, seq, STREAM(SVA_SEQS) + 1, 0, 0, 512), 4);
+		SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), 0);
 		end();
 	}
 }
@@ -521,23 +521,23 @@ TEST(window_that_has_become_longer_goes_on_where_it_ended)
 	begin();
 	ask(100);
 	SIM_EQ(ask(101), 4);
-	sva_stream_close(streams, open_at(106, 4, 0, 8), 512);
+	sva_seq_close(seqs, open_at(106, 4, 0, 8), 512);
 	SIM_EQ(ask(512), 16);
 	end();
 }
 
 TEST(bits_of_a_window_in_work_outlive_its_stream)
 {
-	struct sva_stream *stream;
+	struct sva_seq *seq;
 
 	begin();
 	ask(100);
-	stream = open_at(101, 0, 0, 4);
-	__set_bit(2, stream->ahead);
-	sva_stream_forget(streams, stream);
-	SIM_CHECK(test_bit(2, stream->ahead));
-	sva_stream_close(streams, stream, 106);
-	SIM_EQ(bitmap_weight(stream->ahead, SVA_WINDOW_MAX), 0);
+	seq = open_at(101, 0, 0, 4);
+	__set_bit(2, seq->ahead);
+	sva_seq_forget(seqs, seq);
+	SIM_CHECK(test_bit(2, seq->ahead));
+	sva_seq_close(seqs, seq, 106);
+	SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), 0);
 	end();
 }
 
@@ -638,7 +638,7 @@ static bool drain_at_window(const char *what)
 	return true;
 }
 
-/* A lane that has lost its group counts for the device that it had it from. */
+/* A worker that has lost its group counts for the device of that group. */
 TEST(pages_mapped_ahead_for_a_drained_request_are_counted)
 {
 	struct flow f = flow_begin(512);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lone requests: what the thread serves itself that reads the hardware queue, and what it must not.
+ * Single requests: which ones the thread that reads the hardware queue serves, and which it must
+ * not.
  */
 #include <iopf.h>
 
@@ -10,11 +11,11 @@ static struct vendor_request *send(unsigned long addr, bool by_reporter)
 {
 	struct vendor_request *r = vendor_prepare(dev, pasid, 0, addr);
 
-	SIM_EQ(vendor_send_lone(r), by_reporter);
+	SIM_EQ(vendor_send_single(r), by_reporter);
 	return r;
 }
 
-TEST(lone_request_is_served_by_the_thread_that_reports_it)
+TEST(single_request_is_served_by_the_thread_that_reports_it)
 {
 	struct vendor_request *r;
 
@@ -27,7 +28,7 @@ TEST(lone_request_is_served_by_the_thread_that_reports_it)
 	r = send(PAGE(1), true);
 	test_answered(r, SUCCESS);
 	SIM_EQ(current->vma_locks, 0);
-	/* Not lone: a worker's */
+	/* Not single: a worker's */
 	r = vendor_ask(dev, pasid, 1, PAGE(2));
 	SIM_EQ(r->answers, 0);
 	test_answered(r, SUCCESS);
@@ -102,7 +103,7 @@ TEST(reporter_does_not_wait_for_mmap_lock)
 	tear_down();
 }
 
-TEST(lone_request_that_cannot_be_served_is_refused_once)
+TEST(single_request_that_cannot_be_served_is_refused_once)
 {
 	set_up();
 	test_answered(send(SLOT(3), true), INVALID);
@@ -110,25 +111,25 @@ TEST(lone_request_that_cannot_be_served_is_refused_once)
 	tear_down();
 }
 
-TEST(lone_request_without_a_bond_is_refused_at_once)
+TEST(single_request_without_a_bond_is_refused_at_once)
 {
 	struct vendor_request *r;
 
 	set_up();
 	r = vendor_prepare(dev, pasid + 1, 0, PAGE(0));
-	SIM_EQ(vendor_send_lone(r), false);
+	SIM_EQ(vendor_send_single(r), false);
 	SIM_EQ(r->answers, 1);
 	SIM_EQ(r->code, INVALID);
 	tear_down();
 }
 
-TEST(lone_request_of_a_device_on_no_queue_is_refused_at_once)
+TEST(single_request_of_a_device_on_no_queue_is_refused_at_once)
 {
 	struct vendor_request *r;
 
 	dev = vendor_dev_new(vendor_iommu_new(0), 16, CREDITS);
 	r = vendor_prepare(dev, 1, 0, BASE);
-	SIM_EQ(vendor_send_lone(r), false);
+	SIM_EQ(vendor_send_single(r), false);
 	test_answered(r, INVALID);
 }
 
@@ -144,7 +145,7 @@ TEST(group_of_many_pages_is_for_a_worker)
 	tear_down();
 }
 
-TEST(process_that_has_a_lane_at_work_needs_no_reporter)
+TEST(process_that_has_a_worker_at_work_needs_no_reporter)
 {
 	struct vendor_request *first, *r;
 	struct sim_door door;
@@ -172,8 +173,8 @@ static vm_fault_t fault_at_own_door(struct vm_area_struct *vma, unsigned long ad
 	return test_fault_at_door(vma, addr, flags);
 }
 
-/* The lane that the reporter would be has come back, the other one has not. */
-TEST(process_whose_second_lane_is_at_work_needs_no_reporter)
+/* The worker that the reporter would use is idle again, the other one is not. */
+TEST(process_whose_second_worker_is_at_work_needs_no_reporter)
 {
 	struct vendor_request *waiting[2], *r;
 
@@ -251,7 +252,7 @@ TEST(drain_does_not_wait_for_the_reporter)
 	tear_down();
 }
 
-TEST(lone_request_that_another_one_hangs_on_answers_both)
+TEST(single_request_that_another_one_hangs_on_answers_both)
 {
 	struct vendor_request *r;
 
@@ -265,7 +266,7 @@ TEST(lone_request_that_another_one_hangs_on_answers_both)
 	tear_down();
 }
 
-TEST(lone_requests_of_an_exited_process_are_refused)
+TEST(single_requests_of_an_exited_process_are_refused)
 {
 	struct vendor_request *r;
 
@@ -274,7 +275,7 @@ TEST(lone_requests_of_an_exited_process_are_refused)
 	mmput(mm);
 	sim_settle();
 	r = vendor_prepare(dev, pasid, 0, PAGE(1));
-	SIM_EQ(vendor_send_lone(r), false);
+	SIM_EQ(vendor_send_single(r), false);
 	test_answered(r, INVALID);
 	iommu_sva_unbind_device(sva);
 }
@@ -296,7 +297,7 @@ TEST(device_that_streams_one_page_at_a_time_is_mapped_ahead)
 	tear_down();
 }
 
-static void ask_lone(void *arg)
+static void ask_single(void *arg)
 {
 	struct vendor_dev *from = arg;
 
@@ -310,12 +311,12 @@ static void ask_beside(void *arg)
 		vendor_ask(arg, pasid, i, PAGE(i));
 }
 
-SHAKE(lone_requests_against_drains_and_workers)
+SHAKE(single_requests_against_drains_and_workers)
 {
 	set_up();
-	dev->iommu->serves_lone = true;
+	dev->iommu->serves_single = true;
 	mm->is_short = sim_random(2);
-	sim_spawn("device", ask_lone, dev);
+	sim_spawn("device", ask_single, dev);
 	sim_spawn("device", ask_beside, beside);
 	sim_spawn("drain", drain, dev);
 	sim_spawn("drain", drain, beside);
@@ -326,7 +327,7 @@ SHAKE(lone_requests_against_drains_and_workers)
 	tear_down();
 }
 
-TEST(drain_takes_a_lone_request_that_is_left_to_a_worker)
+TEST(drain_takes_a_single_request_that_is_left_to_a_worker)
 {
 	struct vendor_request *r;
 
@@ -343,7 +344,7 @@ TEST(drain_takes_a_lone_request_that_is_left_to_a_worker)
 	tear_down();
 }
 
-EXPLORE(lone_request_that_is_left_to_a_worker_against_a_drain)
+EXPLORE(single_request_that_is_left_to_a_worker_against_a_drain)
 {
 	struct vendor_request *r;
 
@@ -351,7 +352,7 @@ EXPLORE(lone_request_that_is_left_to_a_worker_against_a_drain)
 	mm->is_short = true;
 	sim_spawn("drain", drain, dev);
 	r = vendor_prepare(dev, pasid, 0, PAGE(0));
-	vendor_send_lone(r);
+	vendor_send_single(r);
 	sim_settle();
 	SIM_EQ(r->answers, 1);
 	tear_down();
@@ -374,7 +375,7 @@ static vm_fault_t note_first_fault(struct vm_area_struct *vma, unsigned long add
 	return sim_fault_map(vma, addr, flags);
 }
 
-TEST(lone_request_that_is_left_to_a_worker_keeps_its_place)
+TEST(single_request_that_is_left_to_a_worker_keeps_its_place)
 {
 	struct vendor_request *r;
 
@@ -393,7 +394,7 @@ TEST(lone_request_that_is_left_to_a_worker_keeps_its_place)
 	tear_down();
 }
 
-TEST(lane_of_an_earlier_lone_request_is_not_handed_out_again)
+TEST(worker_of_an_earlier_single_request_is_not_handed_out_again)
 {
 	struct vendor_request *r;
 
@@ -409,7 +410,7 @@ TEST(lane_of_an_earlier_lone_request_is_not_handed_out_again)
 
 static struct sim_door far_door;
 
-/* During the reporter's request one of another IOMMU's device comes, and takes for ever. */
+/* During the reporter's request one of another IOMMU's device comes, and never ends. */
 static vm_fault_t far_request_comes(struct vm_area_struct *vma, unsigned long addr,
 				    unsigned int flags)
 {
@@ -433,7 +434,7 @@ TEST(what_a_reporter_leaves_is_served_on_the_queue_that_it_came_from)
 	mm->fault_is_quick = true;
 	test_answered(send(PAGE(0), true), SUCCESS);
 	SIM_EQ(far_door.waiting, 1);
-	/* The queue of the first device is free to go. */
+	/* The queue of the first device can be freed. */
 	iommu_sva_unbind_device(sva);
 	vendor_disable(dev);
 	iopf_queue_free(dev->iommu->queue);
