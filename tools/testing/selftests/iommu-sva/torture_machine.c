@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Of the torture: the stream of the machine, which disturbs devices, CPUs, memory and processes;
+ * and what the machine is asked for: its log, the devices' counters.
+ *
+ * Only the first device is reset, loses its driver or is removed. The second one must not notice.
+ */
+#include <glob.h>
+#include <stdarg.h>
+
+#include "sva_torture.h"
+
+#define GROUPS		"/sys/fs/cgroup/"
+#define GROUP		GROUPS "sva-torture/"
+#define HOG_GROUP	GROUPS "sva-hog/"
+#define HOG_LEN		(48UL << 20)
+#define KSM		"/sys/kernel/mm/ksm/"
+#define CPU		"/sys/devices/system/cpu/cpu1/online"
+#define ALARM		"/sys/class/rtc/rtc0/wakealarm"
+#define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
+
+/* What the kernel may say meanwhile: when it kills for want of memory */
+#define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked"
+/* of a stall that is refused; and of lies */
+#define ALLOWED_STALL	"|arm-smmu-v3 .*: (event 0x(0[8a]|1[03]) received:|\\s+0x[0-9a-f]{16})$"
+#define ALLOWED_LIES	"|DMAR: (VT-d detected|QI |Invalidation|DRHD|\\[)|Event logged \\[" \
+	"|has not completed an ATC invalidation|arm-smmu-v3 .*: (event 0x|\\s+0x[0-9a-f]{16}" \
+	"|CMDQ error|unexpected global error|CMD_SYNC timeout)"
+
+static const struct {
+	enum t_op op;
+	__u32 weight;
+} t_weights[] = {
+	{ T_RESET, 6 }, { T_REBIND, 2 }, { T_REMOVE, 1 }, { T_BEHAVE, 6 }, { T_AROUND, 4 },
+	{ T_COMPACT, 4 }, { T_DROP_CACHES, 2 }, { T_RECLAIM, 4 }, { T_KSM, 4 }, { T_CPU, 2 },
+	{ T_OFFLINE, 1 }, { T_OOM, 2 }, { T_KILL, 6 }, { T_SUSPEND, 1 },
+};
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+struct t_seen t_seen;
+
+static int t_kmsg = -1;
+static bool t_complaints;
+static struct sva_dma_counters t_before[T_DEVICES];
+
+static void mark(const char *what, const char *pattern)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "%s %s", what, pattern);
+	t_write_text("/dev/kmsg", line);
+}
+
+/* ---- what the machine says ---- */
+
+/* Words of a report of the kernel's */
+static bool is_report(const char *record)
+{
+	static const char * const words[] = {
+		"BUG: ", "kernel BUG ", "WARNING: ", "INFO: ", "KASAN", "KFENCE", "UBSAN", "ODEBUG",
+		"refcount_t", "list_add ", "list_del ", "Oops", "general protection", "lockup",
+		"unreferenced object", "scheduling while atomic", "sleeping function",
+		"detected stall", "blocked for more than", "page allocation failure",
+		"nobody cared", "suspicious RCU", "DEADLOCK", "bad_page",
+	};
+	const char *text = strchr(record, ';');
+	size_t i;
+
+	/* A level with a facility is that of a program. */
+	if (!text || atoi(record) > 7)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (strstr(text, words[i]))
+			return true;
+	/* The OOM killer reports the worker that ran out of memory, and what it was doing. */
+	if (t_complaints || strstr(text, "Workqueue: ") || strstr(text, "+0x"))
+		return false;
+	if (strstr(text, "event 0x") && t_shared->device[0].stall)
+		return false;
+	if (sva_log_kind(record) == SVA_LOG_IOMMU_EVENT)
+		return !t_shared->device[0].stall;
+	return sva_log_kind(record) == SVA_LOG_WARNING &&
+	       (strstr(text, "DMAR") || strstr(text, "AMD-Vi") || strcasestr(text, "mmu") ||
+		strstr(text, "sva-dma") || strstr(text, "iopf"));
+}
+
+void t_look_at_log(void)
+{
+	char record[2048], *text;
+	ssize_t n;
+
+	while (t_kmsg >= 0) {
+		n = read(t_kmsg, record, sizeof(record) - 1);
+		if (n < 0 && errno == EPIPE)
+			continue; /* the log has overrun the reader */
+		if (n <= 0)
+			return;
+		record[n] = '\0';
+		if (!is_report(record) || t_seen.reports++)
+			continue;
+		text = strchr(record, ';') + 1;
+		snprintf(t_seen.report, sizeof(t_seen.report), "%.*s", (int)strcspn(text, "\n"),
+			 text);
+	}
+}
+
+static __u64 delta(const struct sva_dma_counters *before, const struct sva_dma_counters *after,
+		   int counter)
+{
+	/* A reset makes the counters start again from zero. */
+	if (before->value[SVA_DMA_CNT_RESETS] != after->value[SVA_DMA_CNT_RESETS] ||
+	    before->value[counter] > after->value[counter])
+		return after->value[counter];
+	return after->value[counter] - before->value[counter];
+}
+
+__attribute__((format(printf, 2, 3)))
+static void wrong(int device, const char *what, ...)
+{
+	va_list args;
+	int n;
+
+	if (t_seen.wrong[0])
+		return;
+	n = snprintf(t_seen.wrong, sizeof(t_seen.wrong), "%s: ", t_shared->device[device].bdf);
+	va_start(args, what);
+	vsnprintf(t_seen.wrong + n, sizeof(t_seen.wrong) - n, what, args);
+	va_end(args);
+}
+
+static void look_at_counters(int device, const struct sva_dma_counters *now)
+{
+	static const int served[] = {
+		SVA_DMA_CNT_PRI_SUCCESS, SVA_DMA_CNT_STALLS_RETRIED, SVA_DMA_CNT_FAULTS_RESUMED,
+	};
+	struct sva_dma_counters *before = &t_before[device];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(served); i++)
+		t_seen.served += delta(before, now, served[i]);
+	t_seen.moved += delta(before, now, SVA_DMA_CNT_BYTES_READ) +
+			delta(before, now, SVA_DMA_CNT_BYTES_WRITTEN);
+	*before = *now;
+	if (now->value[SVA_DMA_CNT_PRI_UNEXPECTED])
+		wrong(device, "%llu answers to nothing that was asked", (unsigned long long)
+		      now->value[SVA_DMA_CNT_PRI_UNEXPECTED]);
+	if (now->value[SVA_DMA_CNT_PRI_FAILURE])
+		wrong(device, "%llu requests answered Response Failure", (unsigned long long)
+		      now->value[SVA_DMA_CNT_PRI_FAILURE]);
+}
+
+void t_look_at_device(int device)
+{
+	struct sva_device copy = t_shared->device[device];
+	struct sva_dma_counters now;
+	struct sva_queue q;
+	long strays;
+
+	if (sva_open(&q, &copy))
+		return;
+	if (!sva_counters(&q, &now))
+		look_at_counters(device, &now);
+	sva_close(&q);
+	/* A stalled access that the SMMU was told to retry may do so after the unbind. */
+	strays = sva_iopf_count(&t_shared->device[device], "stray");
+	if (strays > 0 && !copy.stall)
+		wrong(device, "%ld uses of a PASID without a bond", strays);
+}
+
+static bool channels_back(int device, char *why, size_t size)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	struct sva_device *d = &t_shared->device[device];
+	struct sva_dma_counters now;
+	struct sva_queue q;
+	bool right;
+
+	if (sva_open(&q, d)) {
+		snprintf(why, size, "%s: %s", d->bdf, q.error);
+		return false;
+	}
+	while (sva_available(d) != (int)q.info.channels && sva_now_ms() < end)
+		sva_relax();
+	right = sva_available(d) == (int)q.info.channels;
+	if (!right)
+		snprintf(why, size, "channels of %s did not come back", d->bdf);
+	if (right && sva_settled_counters(&q, &now)) {
+		snprintf(why, size, "%s: %s", d->bdf, q.error);
+		right = false;
+	}
+	if (right && now.value[SVA_DMA_CNT_PRI_GROUPS] != now.value[SVA_DMA_CNT_PRI_SUCCESS] +
+						       now.value[SVA_DMA_CNT_PRI_INVALID]) {
+		snprintf(why, size, "%s: page request groups sent and answered differ", d->bdf);
+		right = false;
+	}
+	sva_close(&q);
+	return right;
+}
+
+bool t_given_back(char *why, size_t size)
+{
+	bool right = true;
+	__u32 i;
+
+	for (i = 0; right && i < t_shared->devices; i++)
+		right = channels_back(i, why, size);
+	return right;
+}
+
+/* ---- what the machine does ---- */
+
+static void disturb(int device)
+{
+	__atomic_add_fetch(&t_shared->upset[device], 1, __ATOMIC_SEQ_CST);
+}
+
+int t_pci_write(int device, const char *file, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", t_shared->device[device].bdf,
+		 file);
+	return t_write_text(path, text);
+}
+
+/* Its counters begin again, too. */
+static int find_again(int device)
+{
+	int ret = sva_find_again(&t_shared->device[device], t_shared->device[device].bdf);
+
+	if (!ret)
+		memset(&t_before[device], 0, sizeof(t_before[device]));
+	return ret;
+}
+
+static int disturb_device(enum t_op op)
+{
+	const char *bdf = t_shared->device[0].bdf;
+	int ret;
+
+	t_look_at_device(0);
+	disturb(0);
+	switch (op) {
+	case T_RESET:
+		ret = t_pci_write(0, "reset", "1");
+		break;
+	case T_REBIND:
+		ret = t_pci_write(0, "driver/unbind", bdf) ?:
+		      t_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf) ?: find_again(0);
+		break;
+	default:
+		ret = t_pci_write(0, "remove", "1") ?:
+		      t_write_text("/sys/bus/pci/rescan", "1") ?: find_again(0);
+		break;
+	}
+	disturb(0);
+	if (ret)
+		t_fail(T_MACHINE, "%s of %s: %s", t_op_name(op), bdf, strerror(-ret));
+	return 0;
+}
+
+volatile __u32 *t_map_registers(int device)
+{
+	char path[128];
+	void *regs;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0",
+		 t_shared->device[device].bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return MAP_FAILED;
+	regs = mmap(NULL, SVA_DMA_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return regs;
+}
+
+/* What a device may do: invalidations that take their time, and ways to stop a channel */
+static int behave(struct t_rng *rng)
+{
+	static const __u32 stops[] = { SVA_DMA_STOP_KEEP_ATC, SVA_DMA_STOP_INSTANT,
+				       SVA_DMA_STOP_WAIT };
+	__u32 mode = stops[t_random(rng, 3)], ns = t_random(rng, SLOW_NS);
+	int device = t_random(rng, 2);
+	volatile __u32 *regs;
+
+	if (t_random(rng, 2) && !t_shared->device[device].stall)
+		mode |= SVA_DMA_INV_SLOW;
+	regs = t_map_registers(device);
+	if (regs == MAP_FAILED)
+		return -ENODEV;
+	regs[SVA_DMA_REG_SLOW_NS / 4] = ns;
+	regs[SVA_DMA_REG_BEHAVIOUR / 4] = mode;
+	munmap((void *)regs, SVA_DMA_BAR_SIZE);
+	return 0;
+}
+
+static int around(struct t_rng *rng)
+{
+	static const char * const pages[] = { "0", "4", "16", "64" };
+
+	return t_write_text("/sys/module/iommu_sva/parameters/fault_around_pages",
+			    pages[t_random(rng, 4)]);
+}
+
+static int ksm(struct t_rng *rng)
+{
+	static const char * const run[] = { "0", "1", "1", "2" };
+
+	t_write_text(KSM "pages_to_scan", "500");
+	t_write_text(KSM "sleep_millisecs", "20");
+	return t_write_text(KSM "run", run[t_random(rng, 4)]);
+}
+
+/* A block of memory leaves, with all that is in it, and comes back. */
+static int offline(struct t_rng *rng)
+{
+	glob_t blocks;
+	int ret = -ENOENT;
+	const char *path;
+
+	if (glob("/sys/devices/system/memory/memory*/state", 0, NULL, &blocks))
+		return ret;
+	path = blocks.gl_pathv[t_random(rng, blocks.gl_pathc)];
+	ret = t_write_text(path, "offline");
+	if (!ret)
+		ret = t_write_text(path, "online");
+	globfree(&blocks);
+	return ret;
+}
+
+/* Its device takes more memory than the process may have, which must not survive that. */
+__attribute__((noreturn))
+static void hog(void)
+{
+	struct sva_device device = t_shared->device[1];
+	struct sva_queue q = SVA_QUEUE_CLOSED;
+	struct sva_job job;
+	void *memory;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	memory = mmap(NULL, HOG_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || t_write_text(HOG_GROUP "cgroup.procs", "0"))
+		_exit(2);
+	if (sva_open(&q, &device))
+		_exit(3);
+	/* All channels may be in use. */
+	if (sva_start(&q))
+		_exit(0);
+	job = sva_fill(memory, HOG_LEN, 0x35);
+	if (sva_run(&q, &job).status == SVA_DMA_DONE)
+		_exit(4);
+	memset(memory, 1, HOG_LEN);
+	_exit(5);
+}
+
+static int run_out_of_memory(void)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	int status, ret;
+	pid_t pid;
+
+	ret = t_write_text(HOG_GROUP "memory.max", "16777216") ?:
+	      t_write_text(HOG_GROUP "memory.swap.max", "0");
+	/* Without swap there is no limit to it. */
+	if (ret && ret != -ENOENT)
+		return ret;
+	pid = fork();
+	if (!pid)
+		hog();
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		if (sva_now_ms() > end)
+			t_fail(T_MACHINE, "process %d exceeds its limit and is not killed", pid);
+		usleep(10000);
+	}
+	if (status != SIGKILL && status)
+		t_fail(T_MACHINE, "a process exceeded its limit and ended with wait status %#x",
+		       status);
+	return 0;
+}
+
+static int kill_one(struct t_rng *rng)
+{
+	__u32 worker = t_random(rng, t_shared->workers);
+	pid_t pid = __atomic_load_n(&t_shared->stream[worker * T_ACTORS].pid, __ATOMIC_SEQ_CST);
+
+	return pid ? (kill(pid, SIGKILL) ? -errno : 0) : -ESRCH;
+}
+
+/* All devices forget all. Tasks that wait for a device may keep the machine awake. */
+static int suspend(void)
+{
+	__u32 i;
+	int ret;
+
+	for (i = 0; i < t_shared->devices; i++) {
+		t_look_at_device(i);
+		disturb(i);
+	}
+	t_write_text(ALARM, "0");
+	ret = t_write_text(ALARM, "+20") ?: t_write_text("/sys/power/state", "mem");
+	t_write_text(ALARM, "0");
+	for (i = 0; i < t_shared->devices; i++)
+		disturb(i);
+	return ret;
+}
+
+static int cpu(void)
+{
+	static bool off;
+	int ret = t_write_text(CPU, off ? "1" : "0");
+
+	if (!ret)
+		off = !off;
+	return ret;
+}
+
+static int act(enum t_op op, struct t_rng *rng, const struct t_options *options)
+{
+	switch (op) {
+	case T_RESET:
+	case T_REBIND:
+	case T_REMOVE:
+		return disturb_device(op);
+	case T_BEHAVE:
+		return behave(rng);
+	case T_AROUND:
+		return around(rng);
+	case T_COMPACT:
+		return t_write_text("/proc/sys/vm/compact_memory", "1");
+	case T_DROP_CACHES:
+		return t_write_text("/proc/sys/vm/drop_caches", "3");
+	case T_RECLAIM:
+		return t_write_text(GROUP "memory.reclaim", "4M");
+	case T_KSM:
+		return ksm(rng);
+	case T_CPU:
+		return cpu();
+	case T_OFFLINE:
+		return offline(rng);
+	case T_OOM:
+		return run_out_of_memory();
+	case T_KILL:
+		return kill_one(rng);
+	default:
+		return options->suspend ? suspend() : -EOPNOTSUPP;
+	}
+}
+
+static enum t_op choose(struct t_rng *rng)
+{
+	__u32 sum = 0, at;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(t_weights); i++)
+		sum += t_weights[i].weight;
+	at = t_random(rng, sum);
+	for (i = 0; at >= t_weights[i].weight; i++)
+		at -= t_weights[i].weight;
+	return t_weights[i].op;
+}
+
+static void look_at_all(void)
+{
+	__u32 i;
+
+	t_look_at_log();
+	for (i = 0; i < t_shared->devices; i++)
+		t_look_at_device(i);
+	if (t_seen.reports)
+		t_fail(T_MACHINE, "the kernel reports: %s", t_seen.report);
+	if (t_seen.wrong[0])
+		t_fail(T_MACHINE, "%s", t_seen.wrong);
+}
+
+void *t_machine(void *arg)
+{
+	const struct t_options *options = arg;
+	struct t_rng rng;
+	enum t_op op;
+	__u64 step;
+	int ret;
+
+	t_is_machine = true;
+	for (step = 1; !t_ending(); step++) {
+		t_decide(&rng, T_MACHINE, 0, step);
+		op = choose(&rng);
+		usleep(1000 * (100 + t_random(&rng, 900)));
+		if (t_ending())
+			break;
+		t_begin(T_MACHINE, step);
+		t_decided(T_MACHINE, op, 0, 0, -EINPROGRESS);
+		ret = act(op, &rng, options);
+		t_decided(T_MACHINE, op, 0, 0, ret);
+		if (!ret)
+			t_count(&t_shared->ops[op], 1);
+		look_at_all();
+		t_rest(T_MACHINE);
+	}
+	return NULL;
+}
+
+/* ---- before and after ---- */
+
+/* Two that can do all, and one with a fault log of its own */
+static void find_devices(void)
+{
+	struct sva_device all[SVA_MAX_DEVICES], *own = NULL;
+	int n = sva_devices(all, SVA_MAX_DEVICES), i;
+
+	for (i = 0; i < n; i++) {
+		if (!all[i].pasid)
+			continue;
+		if (all[i].own_faults)
+			own = &all[i];
+		else if ((all[i].pri || all[i].stall) && t_shared->devices < 2)
+			t_shared->device[t_shared->devices++] = all[i];
+	}
+	if (t_shared->devices < 2) {
+		fprintf(stderr, "sva_torture: two devices with PRI or stalls are needed\n");
+		exit(4);
+	}
+	/* The model of AMD's IOMMU takes no untranslated request with a PASID. */
+	if (own && access("/sys/class/iommu/ivhd0", F_OK))
+		t_shared->device[t_shared->devices++] = *own;
+}
+
+/* Allocations fail only where a thread asks for it, in silence. */
+static void prepare_injection(void)
+{
+	static const char * const kinds[] = { "failslab", "fail_page_alloc" };
+	char path[128];
+	size_t i;
+
+	t_shared->inject = !access("/proc/self/fail-nth", W_OK);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", kinds[i]);
+		if (t_write_text(path, "0"))
+			t_shared->inject = false;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/ignore-gfp-wait", kinds[i]);
+		t_write_text(path, "N");
+	}
+	t_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+}
+
+void t_machine_init(bool lies)
+{
+	__u32 i;
+
+	find_devices();
+	t_complaints = lies;
+	mark("SVA-ALLOW", lies ? ALLOWED ALLOWED_LIES :
+	     t_shared->device[0].stall ? ALLOWED ALLOWED_STALL : ALLOWED);
+	t_kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	lseek(t_kmsg, 0, SEEK_END);
+	prepare_injection();
+	t_write_text(GROUPS "cgroup.subtree_control", "+memory");
+	mkdir(GROUP, 0755);
+	mkdir(HOG_GROUP, 0755);
+	/* Those that are started from here are in the same group. */
+	t_write_text(GROUP "cgroup.procs", "0");
+	for (i = 0; i < t_shared->devices; i++)
+		t_look_at_device(i);
+	memset(&t_seen, 0, sizeof(t_seen));
+}
+
+void t_machine_done(void)
+{
+	t_write_text(CPU, "1");
+	mark("SVA-ALLOW-END", "");
+}
