@@ -42,6 +42,27 @@ TEST_F(device, reset_during_dma_ends_the_job_and_keeps_the_queue)
 	}
 }
 
+/* The way from D3hot to D0 is a reset: the function forgets all it knew (PCIe 6.0, 5.3.1.4). */
+TEST_F(device, queue_works_after_the_function_was_in_d3hot)
+{
+	const char *bdf = self->env.sva[0].bdf;
+	int i;
+
+	pci_write(bdf, "reset_method", "pm");
+	for (i = 1; i < 4; i++) {
+		background(&self->q, sva_fill(self->memory, DEV_LEN, i));
+		pci_write(bdf, "reset", "1");
+		memset(self->memory, 0x80 | i, DEV_LEN);
+		EXPECT_EQ(sva_fnv1a(self->memory, DEV_LEN),
+			  run_ok(&self->q, sva_checksum(self->memory, DEV_LEN)).value);
+		run_ok(&self->q, sva_fill(anon(DEV_LEN), DEV_LEN, 1));
+		ASSERT_EQ(-1, differs(self->memory, DEV_LEN, 0x80 | i));
+	}
+	pci_write(bdf, "reset_method", "default");
+	/* No counter says that there was a reset. */
+	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
+}
+
 TEST_F(device, reset_spares_the_other_device)
 {
 	struct sva_queue other;
@@ -133,22 +154,7 @@ static int lose_the_driver(struct line line, void *arg)
 static void find_again(struct __test_metadata *_metadata, struct sva_device *device,
 		       const char *bdf)
 {
-	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
-	struct sva_device all[SVA_MAX_DEVICES];
-	struct stat st;
-	int n, i;
-
-	do {
-		n = sva_devices(all, SVA_MAX_DEVICES);
-		for (i = 0; i < n; i++) {
-			if (strcmp(all[i].bdf, bdf) || stat(all[i].node, &st))
-				continue;
-			*device = all[i];
-			return;
-		}
-		sva_relax();
-	} while (sva_now_ms() < end);
-	ASSERT_TRUE(false) {
+	ASSERT_EQ(0, sva_find_again(device, bdf)) {
 		TH_LOG("%s did not come back", bdf);
 	}
 }
@@ -201,7 +207,7 @@ TEST_F(device, device_is_removed_under_a_running_job)
 	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 }
 
-/* Sleeps in poll() before what is to wake it happens. */
+/* Sleeps in poll() before the event that has to wake it. */
 struct poller {
 	pthread_t thread;
 	int fd;
@@ -254,7 +260,7 @@ static void poller_was_told_at(struct __test_metadata *_metadata, int line, stru
 {
 	ASSERT_EQ(0, pthread_join(p->thread, NULL));
 	EXPECT_EQ(1, p->ready) {
-		TH_LOG("line %d: nobody woke it", line);
+		TH_LOG("line %d: the driver did not wake it", line);
 	}
 	EXPECT_EQ(events, p->events) {
 		TH_LOG("line %d", line);
@@ -307,7 +313,7 @@ TEST_F(device, poll_tells_of_a_device_that_has_gone)
 	start(&self->q, &self->env.sva[0]);
 }
 
-/* What the driver says of a function that does not listen */
+/* What the driver logs about a function that does not react */
 #define DEAF	"sva-dma .*(did not (stop|come back|obey)|running)"
 
 TEST_F(device, poll_tells_of_a_device_that_did_not_come_back)
@@ -322,7 +328,7 @@ TEST_F(device, poll_tells_of_a_device_that_did_not_come_back)
 	ASSERT_EQ(0, sva_open(&other, &self->env.sva[0]));
 	poller_start(_metadata, &poller[0], self->q.fd);
 	poller_start(_metadata, &poller[1], other.fd);
-	/* What the reset restores is a function that does not listen. */
+	/* The reset restores the configuration of a function that does not react. */
 	pci_listens(bdf, false);
 	pci_write(bdf, "reset", "1");
 	poller_was_told(&poller[0], POLLERR | POLLHUP);
@@ -397,7 +403,65 @@ static volatile __u32 *map_registers(const char *bdf)
 	return regs;
 }
 
-/* Without a driver, nobody has made the function a bus master: the job waits for that. */
+/* Several reads without a branch between them */
+#define ID_READS	8
+
+struct reader {
+	volatile __u32 *regs;
+	bool stop;
+	__u64 rounds;
+	__u64 wrong;
+};
+
+static void *read_the_id(void *arg)
+{
+	struct reader *r = arg;
+	__u32 id[ID_READS];
+	int i;
+
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
+		id[0] = r->regs[SVA_DMA_REG_ID / 4];
+		id[1] = r->regs[SVA_DMA_REG_ID / 4];
+		id[2] = r->regs[SVA_DMA_REG_ID / 4];
+		id[3] = r->regs[SVA_DMA_REG_ID / 4];
+		id[4] = r->regs[SVA_DMA_REG_ID / 4];
+		id[5] = r->regs[SVA_DMA_REG_ID / 4];
+		id[6] = r->regs[SVA_DMA_REG_ID / 4];
+		id[7] = r->regs[SVA_DMA_REG_ID / 4];
+		for (i = 0; i < ID_READS; i++)
+			r->wrong += id[i] != SVA_DMA_ID;
+		__atomic_add_fetch(&r->rounds, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* What a CPU reads is of the device that it asks, whatever becomes of another one's registers. */
+TEST_F(device, registers_are_the_devices_own_while_others_come_and_go)
+{
+	struct reader reader = { .regs = map_registers(self->env.sva[0].bdf) };
+	const char *other = self->env.no_pri.bdf;
+	pthread_t thread;
+	__u64 rounds;
+	int i;
+
+	ASSERT_NE(MAP_FAILED, reader.regs);
+	ASSERT_NE('\0', other[0]);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_the_id, &reader));
+	for (i = 0; i < 200; i++) {
+		rounds = __atomic_load_n(&reader.rounds, __ATOMIC_RELAXED);
+		pci_listens(other, false);
+		pci_listens(other, true);
+		/* It has read since, also if there is one CPU for both. */
+		while (__atomic_load_n(&reader.rounds, __ATOMIC_RELAXED) == rounds)
+			sched_yield();
+	}
+	__atomic_store_n(&reader.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, reader.wrong);
+	munmap((void *)reader.regs, SVA_DMA_BAR_SIZE);
+}
+
+/* Without a driver the function is no bus master: the job waits until it is. */
 static void start_a_job_by_hand(struct __test_metadata *_metadata, const char *bdf,
 				__u32 channel, __u32 pasid, const struct sva_job *job)
 {
@@ -471,7 +535,7 @@ TEST_F(device, job_page_tells_nothing_of_its_last_owner)
 	}
 }
 
-/* What an ordinary program can do with a queue of another's: leave it alone. */
+/* An ordinary program can neither start nor map a queue of another process. */
 static int use_the_others_queue(int unstarted, int unmapped)
 {
 	if (setgid(65534) || setuid(65534))
@@ -533,7 +597,7 @@ static void *watch_the_job_page(void *arg)
 
 #define FLR_MS	100		/* at the least: PCIe 6.0, section 6.6.2 */
 
-/* What is read in the middle of a reset means nothing; who looks waits until it is over. */
+/* A read in the middle of a reset has no meaning; the reader waits until the reset is over. */
 TEST_F(device, job_page_is_out_of_reach_during_a_reset)
 {
 	struct watcher watcher = { .job = self->q.job };
@@ -545,7 +609,7 @@ TEST_F(device, job_page_is_out_of_reach_during_a_reset)
 	for (i = 0; i < 5; i++) {
 		__atomic_store_n(&watcher.longest, 0, __ATOMIC_RELAXED);
 		pci_write(self->env.sva[0].bdf, "reset", "1");
-		/* The look that has waited comes back a moment later. */
+		/* The read that has waited returns a moment later. */
 		end = sva_now_ms() + SVA_TIMEOUT_MS / 10;
 		while (__atomic_load_n(&watcher.longest, __ATOMIC_RELAXED) < FLR_MS &&
 		       sva_now_ms() < end)
@@ -599,8 +663,8 @@ static void *thief_loop(void *arg)
 }
 
 /*
- * From the moment that the kernel tells a device of no invalidations any more, because it is about
- * to be reset, it must not write: not even one that has not heard that it is to stop.
+ * From the moment when the kernel sends a device no invalidations any more, because it is about to
+ * be reset, the device must not write, even if it did not react to the stop.
  */
 TEST_F(device, function_that_does_not_stop_writes_nothing_during_its_reset)
 {
@@ -641,6 +705,147 @@ TEST_F(device, abort_ends_a_job)
 	memset(self->memory, 0, DEV_LEN);
 	EXPECT_EQ(sva_fnv1a(self->memory, DEV_LEN),
 		  run_ok(&self->q, sva_checksum(self->memory, DEV_LEN)).value);
+}
+
+/* ---- a device that completes no ATC invalidation ---- */
+
+/* What VT-d and AMD's IOMMU, or SMMUv3, log; and the core */
+#define TIME_OUT_X86 "DMAR: (VT-d detected Invalidation|QI (HEAD|PRIOR): |Invalidation Time-out|" \
+	"DRHD: handling fault)|Event logged .IOTLB_INV_TIMEOUT |has not completed an ATC invalidation"
+#define TIME_OUT_SMMU "arm-smmu-v3 .*: (CMDQ error .*: ATC invalidate timeout|unexpected global " \
+	"error|CMD_SYNC timeout)|has not completed an ATC invalidation"
+/*
+ * Milliseconds that anything may take. The IOMMU of the model waits for 1,000 (AMD's: as long as
+ * the driver has told it to, which is the same), once for each device, SMMUv3 three times (see
+ * arm-smmu-v3-cmds.c); the rest is for a slow machine.
+ */
+#define HUNG_BOUND	(env_has_smmu() ? 6000 : 4000)
+
+#define within_bound(what) do {							\
+	__s64 begin = sva_now_ms(), took;					\
+										\
+	what;									\
+	took = sva_now_ms() - begin;						\
+	EXPECT_GT(HUNG_BOUND, took) {						\
+		TH_LOG("line %d: %lld ms", __LINE__, (long long)took);		\
+	}									\
+} while (0)
+
+/* A process that has a bond when it exits */
+static int exit_with_a_bond(struct line line, void *arg)
+{
+	__u8 *memory = mmap(ANYWHERE, DEV_LEN, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct sva_job job = sva_fill(memory, DEV_LEN, 1);
+	struct sva_queue q;
+
+	CHECK(memory != MAP_FAILED);
+	CHECK(!sva_open(&q, arg));
+	CHECK(!sva_start(&q));
+	CHECK(sva_run(&q, &job).status == SVA_DMA_DONE);
+	post(line);
+	CHECK(await(line));
+	return 0;
+}
+
+/* One that has nothing to do with the device, but with its IOMMU */
+static int unmap_a_line(struct line line, void *arg)
+{
+	__s64 begin, longest = 0, end = sva_now_ms() + 2 * HUNG_BOUND;
+	struct pollfd told = { .fd = line.in, .events = POLLIN };
+	struct sva_job job;
+	struct sva_queue q;
+	void *memory;
+
+	CHECK(!sva_open(&q, arg));
+	CHECK(!sva_start(&q));
+	post(line);
+	while (!poll(&told, 1, 0) && sva_now_ms() < end) {
+		memory = mmap(ANYWHERE, DEV_LEN, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(memory != MAP_FAILED);
+		job = sva_fill(memory, DEV_LEN, 1);
+		CHECK(sva_run(&q, &job).status == SVA_DMA_DONE);
+		begin = sva_now_ms();
+		CHECK(!munmap(memory, DEV_LEN));
+		if (sva_now_ms() - begin > longest)
+			longest = sva_now_ms() - begin;
+	}
+	CHECK(longest < HUNG_BOUND);
+	sva_close(&q);
+	return 0;
+}
+
+/* What the device may still translate is not given out until it has been reset. */
+static void refuses_binds(struct __test_metadata *_metadata, const struct sva_device *device)
+{
+	struct sva_queue q;
+	int error;
+
+	error = sva_open(&q, device);
+	if (!error)
+		error = sva_start(&q);
+	EXPECT_EQ(-EBUSY, error);
+	sva_close(&q);
+	EXPECT_LT(0, iopf_count(device, "unconfirmed"));
+}
+
+TEST_F(device, invalidations_that_are_never_completed_delay_others_once)
+{
+	__u8 *first = anon(DEV_LEN), *second = anon(DEV_LEN);
+	struct sva_device *device = &self->env.sva[0];
+	volatile __u32 *regs = map_registers(device->bdf);
+	struct peer exits, neighbour;
+	struct sva_queue other;
+	char bdf[32];
+
+	if (device->stall)
+		SKIP(return, NO_PAGE_REQUESTS);
+	ASSERT_NE(MAP_FAILED, regs);
+	snprintf(bdf, sizeof(bdf), "%s", device->bdf);
+	self->env.noisy = true;
+	start(&other, &self->env.sva[1]);
+	run_ok(&self->q, sva_fill(first, DEV_LEN, 1));
+	run_ok(&self->q, sva_fill(second, DEV_LEN, 1));
+	run_ok(&other, sva_fill(first, DEV_LEN, 2));
+	peer_start(_metadata, &exits, exit_with_a_bond, device);
+	ASSERT_TRUE(await(exits.line));
+	peer_start(_metadata, &neighbour, unmap_a_line, &self->env.sva[1]);
+	ASSERT_TRUE(await(neighbour.line));
+	/* fork() has made these read-only. */
+	run_ok(&self->q, sva_fill(first, DEV_LEN, 1));
+	run_ok(&other, sva_fill(first, DEV_LEN, 2));
+
+	kmsg_mark("SVA-EXPECT", env_has_smmu() ? TIME_OUT_SMMU : TIME_OUT_X86);
+	regs[SVA_DMA_REG_BEHAVIOUR / 4] = SVA_DMA_INV_HANG;
+	within_bound(munmap(first, DEV_LEN));
+	/* Both had cached it; the invalidation for this one was not lost with the other's. */
+	refused(&other, sva_fill(first, DEV_LEN, 3));
+	within_bound(munmap(second, DEV_LEN));
+	post(exits.line);
+	within_bound(peer_ends_well(&exits));
+	post(neighbour.line);
+	peer_ends_well(&neighbour);
+	within_bound(sva_close(&self->q));
+	refuses_binds(_metadata, device);
+
+	/* The reset brings back what the model's properties say. */
+	within_bound(pci_write(bdf, "reset", "1"));
+	start(&self->q, device);
+	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 4));
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 4));
+
+	regs[SVA_DMA_REG_BEHAVIOUR / 4] = SVA_DMA_INV_HANG;
+	within_bound(pci_write(bdf, "driver/unbind", bdf));
+	within_bound(pci_write(bdf, "remove", "1"));
+	sva_close(&self->q);
+	ASSERT_EQ(0, write_text("/sys/bus/pci/rescan", "1"));
+	find_again(_metadata, device, bdf);
+	within_bound(pci_write(bdf, "reset", "1"));
+	kmsg_mark("SVA-EXPECT-END", "");
+	start(&self->q, device);
+	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 5));
+	EXPECT_EQ(-1, differs(self->memory, DEV_LEN, 5));
+	sva_close(&other);
+	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 }
 
 /* Counts of one job that no invalidation came in between of: the kernel may move pages. */
@@ -686,19 +891,21 @@ TEST_F(device, munmap_invalidates_with_pasid_only_what_it_must)
 {
 	__u64 global = counter(_metadata, &self->q, SVA_DMA_CNT_INV_GLOBAL);
 	struct sva_dma_counters before, after;
+	/* Pages askew may take some of their neighbours with them, if that saves commands. */
+	__u8 *memory = anon_aligned(_metadata, DEV_LEN);
 	int i;
 
 	if (self->env.sva[0].stall)
 		SKIP(return, NO_PAGE_REQUESTS);
 	/* After reclaim the next unmapping flushes all of the mm; fork() passes that on. */
-	*(char *)self->memory = 1;
-	ASSERT_EQ(0, madvise(self->memory, PAGE, MADV_DONTNEED));
+	*(char *)memory = 1;
+	ASSERT_EQ(0, madvise(memory, PAGE, MADV_DONTNEED));
 	/* What is not touched stays in the ATC, unless the kernel moves a page at the same time. */
 	for (i = 0; i < 10; i++) {
-		run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 1));
+		run_ok(&self->q, sva_fill(memory, DEV_LEN, 1));
 		ASSERT_EQ(0, sva_counters(&self->q, &before));
-		ASSERT_EQ(0, madvise(self->memory, 4 * PAGE, MADV_DONTNEED));
-		run_ok(&self->q, sva_fill(self->memory + DEV_LEN / 2, DEV_LEN / 2, 2));
+		ASSERT_EQ(0, madvise(memory, 4 * PAGE, MADV_DONTNEED));
+		run_ok(&self->q, sva_fill(memory + DEV_LEN / 2, DEV_LEN / 2, 2));
 		ASSERT_EQ(0, sva_counters(&self->q, &after));
 		if (env_delta(&before, &after, SVA_DMA_CNT_INV_ENTRIES) == 4)
 			break;
@@ -750,7 +957,7 @@ TEST_F(device, arguments_of_ioctls_are_checked)
 	EXPECT_EQ(-1, ioctl(fd, SVA_DMA_IOC_RAW_SEND, &raw));
 	EXPECT_EQ(EINVAL, errno);
 
-	/* Starting twice is a mistake, asking again is none. */
+	/* Starting twice is an error, querying again is none. */
 	EXPECT_EQ(-1, ioctl(fd, UACCE_CMD_START_Q));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(0, ioctl(fd, SVA_DMA_IOC_INFO, &info));

@@ -14,7 +14,7 @@ FIXTURE_SETUP(faults)
 
 FIXTURE_TEARDOWN(faults)
 {
-	/* No refusal is worth a second one: the device goes on working. */
+	/* A refusal has no lasting effect: the device goes on working. */
 	run_ok(&self->q, sva_fill(anon(PAGE), PAGE, 1));
 	sva_close(&self->q);
 	env_teardown(_metadata, &self->env);
@@ -99,6 +99,31 @@ TEST_F(faults, execute_request_for_data_is_refused)
 	refused(&self->q, job);
 }
 
+/*
+ * VT-d's entries grant none, and AMD's driver enables PASIDs without it: a device that is told of
+ * the page would ask again, for ever.
+ */
+TEST_F(faults, execute_request_for_code_is_refused_by_an_iommu_that_grants_none)
+{
+	__u8 *memory = anon_at(_metadata, PAGE, RW | PROT_EXEC);
+	struct sva_job job = sva_checksum(memory, 8);
+	/* A function whose PASID capability does not permit it does not even ask. */
+	const __u64 asks = !env_has_amd();
+	__u64 served, refusals;
+
+	job.op |= SVA_DMA_OP_EXEC;
+	if (env_has_smmu()) {
+		run_ok(&self->q, sva_checksum(memory, 8));
+		return;
+	}
+	served = counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS);
+	refusals = counter(_metadata, &self->q, SVA_DMA_CNT_PRI_INVALID);
+	refused(&self->q, job);
+	EXPECT_EQ(served, counter(_metadata, &self->q, SVA_DMA_CNT_PRI_SUCCESS));
+	EXPECT_EQ(refusals + asks, counter(_metadata, &self->q, SVA_DMA_CNT_PRI_INVALID));
+	run_ok(&self->q, sva_checksum(memory, 8));
+}
+
 TEST_F(faults, privileged_request_is_refused)
 {
 	struct sva_job job = sva_checksum(anon(PAGE), 8);
@@ -130,7 +155,7 @@ TEST_F(faults, group_that_reaches_past_the_mapping_is_refused_as_a_whole)
 	job.op |= sva_group(16);
 	result = refused(&self->q, job);
 	EXPECT_GE(8 * PAGE, result.bytes);
-	/* Page by page, what is there can be had. */
+	/* Page by page, the device can access the pages that are there. */
 	run_ok(&self->q, sva_fill(memory, 8 * PAGE, 0x4c));
 	EXPECT_EQ(-1, differs(memory, 8 * PAGE, 0x4c));
 }
@@ -294,7 +319,7 @@ TEST_F(faults, device_registers_are_no_memory)
 	struct sva_job job = sva_fill((void *)self->q.job, PAGE, 0xff);
 	struct sva_result result = sva_run(&self->q, &job);
 
-	/* The mapping is there, but what it leads to is not memory. */
+	/* The mapping is there, but it maps no memory. */
 	EXPECT_TRUE(is_refusal(result.status) || result.status == SVA_DMA_ERR_BUS) {
 		TH_LOG("%s", sva_status_name(result.status));
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the process takes away, the device cannot use any more from the moment the system call
- * returns. Either the device is idle and its ATC holds the old translation, which makes the
- * outcome certain; or it writes all the time, and memory that must not change is looked at.
+ * When the system call that unmaps memory returns, the device cannot use that memory any more.
+ * Either the device is idle and its ATC holds the old translation, which makes the outcome certain;
+ * or it writes all the time, and the case checks memory that must not change.
  */
 
 #define HOT_PAGES	64
@@ -99,7 +99,7 @@ TEST_F(invalidate, munmap_under_writes_leaves_no_stale_write)
 		victim_remember(&victim, hot);
 		ASSERT_EQ(0, munmap(hot, HOT_LEN));
 		victim_takes_over(&victim, other);
-		/* A device that has not been told would get through once more. */
+		/* Without an invalidation the device would succeed once more. */
 		result = sva_wait_progress(&self->q, HOT_LEN);
 		ASSERT_EQ(-1, differs(other, HOT_LEN, VICTIM_BYTE));
 		ASSERT_TRUE(is_refusal(result.status)) {
@@ -313,7 +313,7 @@ TEST_F(invalidate, fixed_mapping_under_writes_spares_the_replaced_file)
 		/* The file that was here before is not written any more. */
 		memset(file[~i & 1], i, HOT_LEN);
 		memcpy(seen, file[~i & 1], HOT_LEN);
-		/* For an instant there was no mapping: the job may have met that. */
+		/* For an instant there was no mapping: the job may have failed there. */
 		if (sva_wait_progress(&self->q, HOT_LEN).status != SVA_DMA_RUNNING)
 			background(&self->q, sva_fill(self->hot, HOT_LEN, 0xdd));
 		ASSERT_EQ(0, memcmp(seen, file[~i & 1], HOT_LEN));
@@ -357,6 +357,39 @@ TEST_F(invalidate, address_space_used_again_after_its_tables_were_freed)
 		refused(&self->q, sva_fill(place + at, 8, 0));
 		ASSERT_EQ(place, mmap(place, len, RW, MAP_PRIVATE | MAP_ANONYMOUS |
 				      MAP_NORESERVE | MAP_FIXED, -1, 0));
+	}
+}
+
+#define MANY_PAGES	1500	/* more than the caches of the emulated IOMMUs hold */
+#define NEIGHBOURS	8
+
+/*
+ * A table that is freed is gone for the device, also when so many other pages are in use that the
+ * IOMMU has long dropped the translation which led through it: tables are cached on their own.
+ */
+TEST_F(invalidate, freed_table_is_forgotten_among_many_pages)
+{
+	__u8 *place = anon_aligned(_metadata, HUGE_PAGE), *many = anon(MANY_PAGES * PAGE);
+	__u8 *neighbours;
+	int i, j;
+
+	memset(many, 1, MANY_PAGES * PAGE);
+	for (i = 1; i < 6; i++) {
+		run_ok(&self->q, sva_fill(place, PAGE, i));
+		run_ok(&self->q, sva_checksum(many, MANY_PAGES * PAGE));
+		ASSERT_EQ(0, munmap(place, HUGE_PAGE));
+		/* The freed table may be the next that is needed: not for @place. */
+		neighbours = anon_aligned(_metadata, NEIGHBOURS * HUGE_PAGE);
+		for (j = 0; j < NEIGHBOURS; j++)
+			memset(neighbours + j * HUGE_PAGE, 0x40 | j, PAGE);
+		ASSERT_EQ(place, mmap(place, HUGE_PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS |
+				      MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0));
+		memset(place, 0x80 | i, PAGE);
+		ASSERT_EQ(sva_fnv1a(place, PAGE),
+			  run_ok(&self->q, sva_checksum(place, PAGE)).value);
+		for (j = 0; j < NEIGHBOURS; j++)
+			ASSERT_EQ(-1, differs(neighbours + j * HUGE_PAGE, PAGE, 0x40 | j));
+		ASSERT_EQ(0, munmap(neighbours, NEIGHBOURS * HUGE_PAGE));
 	}
 }
 
@@ -458,9 +491,9 @@ TEST_F(invalidate, merged_pages_part_when_the_device_writes)
 }
 
 /*
- * Mappings come and go at random while two devices write. What is written to a slot of the arena
- * are words that name the slot and the round: a write through a stale translation puts a foreign
- * word into a slot, a late one a word of a round that is over, and one that is lost leaves a gap.
+ * Mappings come and go at random while two devices write. They write words to a slot of the arena
+ * that name the slot and the round: a write through a stale translation puts a foreign word into a
+ * slot, a late one a word of a round that is over, and one that is lost leaves a gap.
  */
 #define CHURN_SLOTS	32
 #define CHURN_SLOT_LEN	(8 * PAGE)
@@ -580,7 +613,7 @@ static void churn_submit(struct churner *churner, struct sva_queue *q, struct ch
 	sva_submit(q, &job);
 }
 
-/* Whether the job was left alone from before it began until now; if so, whether all is there. */
+/* Was the job undisturbed from before it began until now; and if so, is all there? */
 static bool churn_look(struct churner *churner, const struct churn_job *cj, bool *lost)
 {
 	const struct churn_slot *s = &churner->slot[cj->slot];
@@ -615,7 +648,7 @@ TEST_F(invalidate, churn_of_mappings_under_two_devices)
 	for (i = 0; i < 2; i++)
 		start(&q[i], &self->env.sva[i]);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &churner));
-	/* Until enough have got through, and enough of those were left alone */
+	/* Until enough jobs have completed, and enough of those were undisturbed */
 	while ((done < CHURN_JOBS || looked < CHURN_JOBS / 10) && sva_now_ms() < end) {
 		__atomic_add_fetch(&churner.round, 1, __ATOMIC_SEQ_CST);
 		for (i = 0; i < 2; i++)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Bonds, PASIDs and channels: who has them, how long, and what is left when a user disappears. */
+/* Bonds, PASIDs and channels: which process has them, how long, and what is left after its end. */
 
 #define AFTER_EXEC	"--after-exec"
 #define LIFE_LEN	(16 * PAGE)
@@ -49,7 +49,7 @@ TEST_F(lifetime, process_on_two_devices_has_one_pasid)
 	run_ok(&q[1], sva_copy(copy, memory, LIFE_LEN));
 	EXPECT_EQ(-1, differs(copy, LIFE_LEN, 0x31));
 
-	/* One bond goes, the other has to go on hearing of what is unmapped. */
+	/* One bond goes; the other device must still get the invalidations. */
 	sva_close(&q[0]);
 	run_ok(&q[1], sva_fill(memory, LIFE_LEN, 0x32));
 	ASSERT_EQ(0, munmap(memory, LIFE_LEN));
@@ -274,7 +274,7 @@ TEST_F(lifetime, killed_during_dma)
 		EXPECT_EQ(SIGKILL, peer_wait(&peer));
 		all_channels_back(&self->env.sva[0]);
 	}
-	/* The teardown finds no complaint in the log. */
+	/* The teardown checks that the log has no complaint. */
 }
 
 struct gift {
@@ -326,7 +326,7 @@ TEST_F(lifetime, bond_outlives_its_process_but_reaches_no_memory)
 	post(peer.line);
 	peer_ends_well(&peer);
 
-	/* Its PASID is still taken and leads nowhere. */
+	/* Its PASID is still allocated and maps no memory. */
 	refused(&q, sva_checksum(gift.memory, LIFE_LEN));
 	refused(&q, sva_fill(gift.memory, LIFE_LEN, 1));
 	EXPECT_NE(own.info.pasid, q.info.pasid);
@@ -348,7 +348,7 @@ static int after_exec(int fd)
 	if (sva_stop(&q))
 		return errno == EBADF ? 2 : 3;
 	CHECK(!sva_start(&q));
-	/* The bond is with the address space that is no more, not with this one. */
+	/* The bond is with the address space before exec(), not with this one. */
 	result = sva_run(&q, &job);
 	CHECK(is_refusal(result.status));
 	CHECK(differs(memory, LIFE_LEN, 0x3e) == -1);
@@ -460,7 +460,7 @@ TEST_F(lifetime, close_is_the_end_of_all_writes)
 		background(&q, sva_fill(memory, LIFE_LEN, i));
 		sva_close(&q);
 		memset(memory, 0x80 | i, LIFE_LEN);
-		/* Give a late write the time to show. */
+		/* Give a late write time to arrive. */
 		start(&q, &self->env.sva[1]);
 		run_ok(&q, sva_checksum(memory, LIFE_LEN));
 		sva_close(&q);
@@ -508,7 +508,7 @@ TEST_F(lifetime, stuck_fault_delays_nobody_else)
 	ASSERT_EQ(0, sva_counters(&q, &now));
 	ASSERT_EQ(1, now.pri_pending);
 
-	/* Nobody answers. Other processes bind, work and unbind, on both devices. */
+	/* The fault stays unserved. Other processes bind, work and unbind, on both devices. */
 	for (i = 0; i < 2; i++) {
 		peer_start(_metadata, &peer, use_the_device, &self->env.sva[i]);
 		peer_ends_well(&peer);
@@ -526,7 +526,7 @@ TEST_F(lifetime, stuck_fault_delays_nobody_else)
 	close(fd);
 }
 
-/* Each round leaves a fault behind that nobody serves. */
+/* Each round leaves a fault behind that is never served. */
 TEST_F(lifetime, abandoned_faults_do_not_use_up_the_device)
 {
 	__u8 *stuck = anon(PAGE);
@@ -550,6 +550,58 @@ TEST_F(lifetime, abandoned_faults_do_not_use_up_the_device)
 	}
 	peer_start(_metadata, &peer, use_the_device, &self->env.sva[0]);
 	peer_ends_well(&peer);
+	close(fd);
+}
+
+#define MANY_FAULTS	150	/* more than channels, and than room is kept for 64 stalls */
+
+/* Until the count of requests, or of stalls, grows */
+static void await_fault(struct __test_metadata *_metadata, struct sva_queue *q, int kind,
+			__u64 before)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+
+	while (counter(_metadata, q, kind) == before && sva_now_ms() < end)
+		sva_relax();
+	ASSERT_LT(before, counter(_metadata, q, kind));
+}
+
+/*
+ * A job that is stopped leaves its fault behind, which the driver cannot call back. However many
+ * wait like that, up to what hardware and credits allow, none is refused.
+ */
+TEST_F(lifetime, stopped_jobs_leave_many_faults_and_none_is_refused)
+{
+	bool stall = self->env.sva[0].stall;
+	int kind = stall ? SVA_DMA_CNT_STALLS : SVA_DMA_CNT_PRI_GROUPS;
+	int refusal = stall ? SVA_DMA_CNT_STALLS_ABORTED : SVA_DMA_CNT_PRI_INVALID;
+	__u8 *stuck = anon(MANY_FAULTS * PAGE), *pages = anon(MANY_FAULTS * PAGE);
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)stuck, .src = (uintptr_t)pages, .len = MANY_FAULTS * PAGE,
+	};
+	struct sva_dma_counters before, after;
+	struct sva_queue q;
+	int fd, i;
+
+	memset(pages, 0x2c, MANY_FAULTS * PAGE);
+	fd = uffd_register(_metadata, stuck, MANY_FAULTS * PAGE);
+	start(&q, &self->env.sva[0]);
+	ASSERT_EQ(0, sva_counters(&q, &before));
+	for (i = 0; i < MANY_FAULTS; i++) {
+		struct sva_job job = sva_checksum(stuck + i * PAGE, 8);
+		__u64 faults = counter(_metadata, &q, kind);
+
+		sva_submit(&q, &job);
+		await_fault(_metadata, &q, kind, faults);
+		ASSERT_EQ(0, sva_stop(&q));
+		ASSERT_EQ(0, sva_start(&q));
+	}
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	ASSERT_EQ(0, sva_settled_counters(&q, &after));
+	EXPECT_EQ(0, env_delta(&before, &after, refusal));
+	run_ok(&q, sva_checksum(stuck, MANY_FAULTS * PAGE));
+	EXPECT_EQ(-1, differs(stuck, MANY_FAULTS * PAGE, 0x2c));
+	sva_close(&q);
 	close(fd);
 }
 

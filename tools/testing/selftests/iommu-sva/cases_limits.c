@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What happens when something runs out, or a device can't do what it takes; and what leaks. */
+/* What happens when a resource runs out, or a device lacks a capability; and what leaks. */
 
 FIXTURE(limits) {
 	struct sva_env env;
@@ -21,10 +21,7 @@ FIXTURE_TEARDOWN(limits)
  */
 static long slab_kb(void)
 {
-	char line[128];
-	long kb = -1;
 	glob_t slabs;
-	FILE *file;
 	size_t i;
 
 	if (!glob("/sys/kernel/slab/*/shrink", 0, NULL, &slabs)) {
@@ -32,13 +29,7 @@ static long slab_kb(void)
 			write_text(slabs.gl_pathv[i], "1");
 		globfree(&slabs);
 	}
-	file = fopen("/proc/meminfo", "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "SUnreclaim: %ld", &kb) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kb;
+	return sva_unreclaimable_kb();
 }
 
 /* Freed objects that a cache keeps, or KASAN's quarantine, are no leak. */
@@ -167,7 +158,7 @@ static __u32 make_stray(struct __test_metadata *_metadata, struct sva_device *de
 	return pasid;
 }
 
-/* On a machine whose PASIDs have 8 bits: see PASID_BITS in scripts/boot. */
+/* On a machine whose PASIDs have 8 bits: see PASID_BITS in scripts/test/boot. */
 TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 {
 	struct holding holding;
@@ -206,7 +197,7 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 	TH_LOG("%d processes were bound at a time", held);
 }
 
-/* A device that is stopped may keep translations, and without a bond nobody invalidates them. */
+/* A stopped device may keep translations, and without a bond the core does not invalidate them. */
 TEST_F(limits, pasid_used_again_finds_nothing_of_before)
 {
 	__u8 *memory = anon(PAGE);
@@ -258,23 +249,6 @@ TEST_F(limits, channels_run_out_and_come_back)
 	EXPECT_EQ(-1, differs(memory, PAGE, 0x55));
 	for (i = 0; i <= channels; i++)
 		sva_close(&q[i]);
-}
-
-TEST_F(limits, device_without_pri_is_refused_with_a_clear_error)
-{
-	char line[256] = "";
-	struct sva_queue q;
-
-	ASSERT_NE('\0', self->env.no_pri.node[0]) {
-		TH_LOG("no device with PASID but without PRI");
-	}
-	EXPECT_FALSE(self->env.no_pri.sva);
-	EXPECT_EQ(-EOPNOTSUPP, sva_open(&q, &self->env.no_pri)) {
-		TH_LOG("%s", q.error);
-	}
-	EXPECT_LT(0, env_complaints(&self->env, "the device has no PRI", line, sizeof(line)));
-	TH_LOG("%s", line);
-	self->env.noisy = true;
 }
 
 TEST_F(limits, device_without_pasid_is_refused_with_a_clear_error)

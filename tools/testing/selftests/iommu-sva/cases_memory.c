@@ -60,7 +60,7 @@ TEST_F(memory, device_that_streams_needs_few_requests)
 	EXPECT_EQ(0, madvise(mem, len, MADV_NOHUGEPAGE));
 	run_ok(&self->q, sva_fill(mem, len, 0x3c));
 	EXPECT_EQ(-1, differs(mem, len, 0x3c));
-	/* Once for 65 pages, and what it takes until windows are that large, or are so again */
+	/* Once for 65 pages, and the requests until windows are that large, or are so again */
 	EXPECT_GE(served + len / PAGE / 65 + 64,
 		  counter(_metadata, &self->q, env_served(&self->env)));
 	EXPECT_LT(ahead + (long)(len / PAGE / 2), iopf_count(&self->env.sva[0], "ahead"));
@@ -291,7 +291,7 @@ TEST_F(memory, random_access_over_sixty_four_megabytes)
 	for (i = 0; i < 400; i++) {
 		__u64 *word = &memory[next_random(&seed) % words];
 
-		/* A place that came twice would be told by this. */
+		/* This shows a place that was used twice. */
 		ASSERT_EQ(0, *word);
 		run_ok(&self->q, sva_fill(word, 8, 1 + i % 255));
 		ASSERT_EQ(-1, differs(word, 8, 1 + i % 255));
@@ -359,7 +359,7 @@ TEST_F(memory, locked_memory_needs_no_page_request)
 	EXPECT_EQ(-1, differs(memory, len, 0x0d));
 	EXPECT_EQ(before, counter(_metadata, &q, SVA_DMA_CNT_PRI_REQUESTS));
 
-	/* The same channel may not ask for what is not there. */
+	/* The same channel may not ask for missing pages. */
 	refused(&q, sva_fill(anon(PAGE), PAGE, 1));
 	sva_close(&q);
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page request messages as no sane device would send them, one by one, and how they are answered:
- * each last request once, with the code that fits, everything else not at all.
+ * Page request messages that no correct device sends, one by one, and the responses: the kernel
+ * answers each last request once, with the right code, and nothing else.
  */
 
 #define RAW_READ	(SVA_DMA_RAW_READ | SVA_DMA_RAW_LAST)
 #define RAW_WRITE	(SVA_DMA_RAW_WRITE | SVA_DMA_RAW_LAST)
 #define PRI_SUCCESS	0
 #define PRI_INVALID	1
-/* What has not been answered when so many later requests of its PASID have been, will not be. */
+/* A request that is unanswered after so many later ones of its PASID stays unanswered. */
 #define LATER_REQUESTS	16
 #define LATER_INDEX	0x1e0	/* and up: used for nothing else */
 
@@ -31,7 +31,7 @@ static void silence_at(struct __test_metadata *_metadata, int line, struct sva_q
 
 FIXTURE_TEARDOWN(requests)
 {
-	/* No answer is left over or comes late, and the device is served as ever. */
+	/* No response is left or comes late, and the kernel serves the device as before. */
 	silence_at(_metadata, __LINE__, &self->q);
 	run_ok(&self->q, sva_fill(anon(PAGE), PAGE, 1));
 	sva_close(&self->q);
@@ -63,8 +63,8 @@ static void raw_answer_at(struct __test_metadata *_metadata, int line, struct sv
 #define raw_answer(...)	raw_answer_at(_metadata, __LINE__, __VA_ARGS__)
 
 /*
- * Every second one is for a page that is at hand, which the interrupt thread serves itself; the
- * others go the way of all requests, through a worker of the process.
+ * Every second request is for a page that is at hand, which the interrupt thread serves itself; a
+ * worker of the process serves the others.
  */
 static void silence_at(struct __test_metadata *_metadata, int line, struct sva_queue *q)
 {
@@ -79,7 +79,7 @@ static void silence_at(struct __test_metadata *_metadata, int line, struct sva_q
 		raw_answer_at(_metadata, line, q, LATER_INDEX + i, PRI_SUCCESS);
 	}
 	EXPECT_EQ(-ENODATA, sva_raw_recv(q, 0, &resp)) {
-		TH_LOG("line %d: an answer nobody waits for: %#x", line, resp);
+		TH_LOG("line %d: an unexpected response: %#x", line, resp);
 	}
 	ASSERT_EQ(0, munmap(page, 2 * PAGE));
 }
@@ -318,7 +318,10 @@ TEST_F(requests, device_that_never_ends_its_groups_hurts_only_itself)
 	}
 }
 
-/* What is nobody's is logged now and then; what a process has no access to is its own affair. */
+/*
+ * The kernel logs requests with a PASID that is not bound, at a limited rate, but not those for
+ * memory that the process may not access.
+ */
 TEST_F(requests, thousand_bad_requests_do_not_flood_the_log)
 {
 	const struct {

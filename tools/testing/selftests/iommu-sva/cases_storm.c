@@ -3,12 +3,11 @@
  * Devices and processes that go away in the middle of a storm of page requests.
  *
  * A round of the storm: two processes bind one device; each runs two queues that ask for pages as
- * fast as they are taken away again, and write words that name the round, the process and the
- * queue. When both are at it, something ends: a process, its memory, its bonds, or the device under
- * them. Then all is verified: what the processes saw, that no word was another's, that each
- * group was answered once, that the channels are back, that a fresh bond works, that the kernel
- * logged nothing and no device used a PASID without a bond. A bystander on the second device
- * notices nothing of it all.
+ * fast as the process unmaps them, and write words that name the round, the process and the queue.
+ * When both run, one thing ends: a process, its memory, its bonds, or the device. Then the case
+ * verifies what the processes saw, that no word was another's, that each group was answered once,
+ * that the channels are back, that a fresh bond works, that the kernel logged nothing and no device
+ * used a PASID without a bond. A bystander on the second device is not affected.
  */
 
 #define STORM_LEN	(32 * PAGE)
@@ -65,7 +64,7 @@ static __u64 storm_word(const struct storm *s, int queue)
 	return (__u64)s->who.round << 32 | (__u64)s->who.peer << 16 | (queue + 1);
 }
 
-/* Nobody else's word, nor one of an earlier round, has got into the memory. */
+/* No word of another process, nor one of an earlier round, is in the memory. */
 static void storm_is_own(const struct storm *s)
 {
 	const volatile __u64 *word = (const volatile __u64 *)s->memory;
@@ -144,7 +143,7 @@ static void storm_unbinds(struct storm *s, const struct sva_device *device)
 	storm_works(s, 0x22);
 }
 
-/* The device was reset and is as good as before, but for the jobs. */
+/* The device was reset and works as before; only its jobs are gone. */
 static void storm_was_reset(struct storm *s)
 {
 	int i;
@@ -207,8 +206,8 @@ static int storm_process(struct line line, void *arg)
 }
 
 /**
- * struct storm_site - where the storm rages
- * @env: its first device is the one
+ * struct storm_site - the machine of a storm
+ * @env: the storm uses its first device
  * @bystander: a queue of the second device, whose job never ends
  * @bdf: the first device's PCI address
  * @strays: uses of a PASID without a bond that the first device is known for
@@ -246,7 +245,7 @@ FIXTURE_TEARDOWN(storm)
 	env_teardown(_metadata, &site->env);
 }
 
-/* What ends a process is told to it; what ends the device happens to it, then it is told. */
+/* The case tells a process how to end; it ends the device itself, and tells the process then. */
 static void storm_strikes(struct __test_metadata *_metadata, struct storm_site *site,
 			  __u32 end, struct peer *peer, __u32 *state)
 {
@@ -344,7 +343,7 @@ static void storm_round(struct __test_metadata *_metadata, struct storm_site *si
 	storm_is_over(_metadata, site);
 }
 
-/* Every wait in a round has an end: who is still at it now is stuck in the kernel. */
+/* Every wait in a round is bounded: a process that still runs now is stuck in the kernel. */
 static void storm_is_stuck(int sig)
 {
 	static const char text[] = "# a round does not end: the kernel's log says who is blocked\n";

@@ -2,7 +2,7 @@
 /*
  * sva_demo: shows on one screen what Shared Virtual Addressing is, with a PCIe device that works
  * in this program's own memory. Every number comes from the device, the kernel or a comparison of
- * bytes; the exit status is 0 if every claim held.
+ * bytes; the exit status is 0 if every claim is true.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +155,7 @@ static void show_heap(void)
 
 	if (!heap)
 		give_up("no memory");
-	say("1. malloc() of %lu MiB that nobody has touched\n", HEAP / MiB);
+	say("1. malloc() of %lu MiB that the program has not touched\n", HEAP / MiB);
 	before = resident_pages(heap, HEAP);
 	remember_counters();
 	job.op |= sva_group(GROUP);

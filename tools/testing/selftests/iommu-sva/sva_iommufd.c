@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * iommufd hands page requests of a nested domain to user space: the other handler of the fault
- * queue. Its mock device stands in for hardware. VT-d must be off: on a machine with an IOMMU of
- * its own the mock bus is given to that.
+ * queue. Its mock device stands in for hardware. VT-d must be off: it would take over the mock bus.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +154,7 @@ TEST_F(iommufd, answered_requests_give_their_room_back)
 	}
 }
 
-/* Detaching the domain answers what nobody has read, and what was read but not answered. */
+/* Detaching answers the requests that user space has not read, or has read but not answered. */
 TEST_F(iommufd, detach_answers_what_the_user_has_not)
 {
 	struct mock *m = &self->mock;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ void sva_relax(void)
 
 /*
  * SMMUv3's driver logs events at level info. An IOMMU's driver that speaks while tests run has an
- * event or an error to report, but for a queue that overflows, which loses no request.
+ * event or an error to report, but for a queue or a log that overflows, which loses no request.
  */
 enum sva_log sva_log_kind(const char *record)
 {
@@ -53,14 +54,15 @@ enum sva_log sva_log_kind(const char *record)
 	if (!text || level > 7)
 		return SVA_LOG_FINE;
 	len = strcspn(++text, "\n");
-	/* What was suppressed has been seen once, with its own level. */
+	/* A suppressed message has been logged once, with its own level. */
 	if (memmem(text, len, "callbacks suppressed", 20))
 		return SVA_LOG_FINE;
 	if (level <= 4)
 		return SVA_LOG_WARNING;
 	for (i = 0; i < ARRAY_SIZE(drivers); i++)
 		if (memmem(text, len, drivers[i], strlen(drivers[i])) &&
-		    !memmem(text, len, "queue overflowed", 16))
+		    !memmem(text, len, "queue overflowed", 16) &&
+		    !memmem(text, len, "PPR log restarting", 18))
 			return SVA_LOG_IOMMU_EVENT;
 	return SVA_LOG_FINE;
 }
@@ -161,6 +163,8 @@ static int describe(struct sva_device *device, const char *name)
 	device->pri = has_ext_capability(device->bdf, PCI_EXT_CAP_ID_PRI);
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/of_node/dma-can-stall", device->bdf);
 	device->stall = !access(path, F_OK);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/own_faults", device->bdf);
+	device->own_faults = read_text(path, flags, sizeof(flags)) > 0 && atoi(flags);
 	return 0;
 }
 
@@ -183,6 +187,26 @@ int sva_devices(struct sva_device *devices, int max)
 	closedir(dir);
 	qsort(devices, n, sizeof(*devices), by_bdf);
 	return n;
+}
+
+int sva_find_again(struct sva_device *device, const char *bdf)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	struct sva_device all[SVA_MAX_DEVICES];
+	struct stat st;
+	int n, i;
+
+	do {
+		n = sva_devices(all, SVA_MAX_DEVICES);
+		for (i = 0; i < n; i++) {
+			if (strcmp(all[i].bdf, bdf) || stat(all[i].node, &st))
+				continue;
+			*device = all[i];
+			return 0;
+		}
+		sva_relax();
+	} while (sva_now_ms() < end);
+	return -ENODEV;
 }
 
 int sva_available(const struct sva_device *device)
@@ -433,6 +457,7 @@ const char *sva_status_name(int status)
 		[SVA_DMA_ERR_BUS] = "not memory",
 		[SVA_DMA_ERR_STOPPED] = "stopped",
 		[SVA_DMA_ERR_DISABLED] = "channel not enabled",
+		[SVA_DMA_ERR_FAULT] = "fault not served",
 	};
 
 	if (status < 0)
@@ -473,7 +498,41 @@ const char *sva_counter_name(int counter)
 		[SVA_DMA_CNT_STALLS_RETRIED] = "stalls retried",
 		[SVA_DMA_CNT_STALLS_ABORTED] = "stalls aborted",
 		[SVA_DMA_CNT_INV_LATE] = "late invalidations",
+		[SVA_DMA_CNT_FAULTS] = "own faults",
+		[SVA_DMA_CNT_FAULTS_RESUMED] = "own faults resumed",
+		[SVA_DMA_CNT_FAULTS_FAILED] = "own faults failed",
+		[SVA_DMA_CNT_FAULT_WAITS] = "waits for room in the fault log",
 	};
 
 	return counter >= 0 && counter < SVA_DMA_NR_COUNTERS ? names[counter] : "?";
+}
+
+long sva_iopf_count(const struct sva_device *device, const char *name)
+{
+	char path[128], field[32];
+	long value, found = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/iommu-sva/devices/%s", device->bdf);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%31s %ld", field, &value) == 2)
+		if (!strcmp(field, name))
+			found = value;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+long sva_unreclaimable_kb(void)
+{
+	char line[128];
+	long kb = -1;
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "SUnreclaim: %ld", &kb) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kb;
 }

@@ -29,7 +29,8 @@
  * @pasid: the device has the PASID capability
  * @pri: the device has the PRI capability
  * @stall: the IOMMU may keep its accesses waiting instead: there are no page requests and no ATC
- * @sva: the kernel granted SVA
+ * @own_faults: the device has a fault log of its own instead
+ * @sva: uacce was granted SVA, which it does not ask for if there are neither PRI nor stalls
  */
 struct sva_device {
 	char node[64];
@@ -38,6 +39,7 @@ struct sva_device {
 	bool pasid;
 	bool pri;
 	bool stall;
+	bool own_faults;
 	bool sva;
 };
 
@@ -73,8 +75,10 @@ struct sva_result {
 
 /* Devices in the order of their PCI addresses. Returns how many there are. */
 int sva_devices(struct sva_device *devices, int max);
+/* Waits for the device at @bdf, which may have another node after its driver was bound again. */
+int sva_find_again(struct sva_device *device, const char *bdf);
 
-/* Channels that nobody has taken, or a negative errno. */
+/* Channels that are free, or a negative errno. */
 int sva_available(const struct sva_device *device);
 
 int sva_open(struct sva_queue *queue, const struct sva_device *device);
@@ -85,7 +89,7 @@ int sva_start(struct sva_queue *queue);
 /* When this returns, the device does nothing more for the queue. */
 int sva_stop(struct sva_queue *queue);
 
-/* Undo what was done, in any state. */
+/* Close the queue and free all it has, in any state. */
 void sva_close(struct sva_queue *queue);
 
 /* Write @job to the job page and start it. */
@@ -126,8 +130,12 @@ int sva_listen(struct sva_queue *queue, int fd);
 /* Take the oldest fault that was recorded; -ENODATA if there is none. */
 int sva_next_fault(struct sva_queue *queue, struct sva_dma_fault *fault);
 
-/* Use @pasid in place of the bond's from the next start on: what a bad driver's device does. */
+/* Use @pasid in place of the bond's from the next start on, as the device of a bad driver would. */
 int sva_use_pasid(struct sva_queue *queue, __u32 pasid);
+/* The number behind @name in the kernel's statistics of a device; -1: there is none */
+long sva_iopf_count(const struct sva_device *device, const char *name);
+/* Kernel memory in use that is not a cache of something else, in KiB; -1: not known */
+long sva_unreclaimable_kb(void);
 
 const char *sva_status_name(int status);
 const char *sva_counter_name(int counter);
@@ -137,7 +145,7 @@ __s64 sva_now_ms(void);
 /* Sleep a little between two looks at a condition. */
 void sva_relax(void);
 
-/* How a record of the kernel's log, as /dev/kmsg has it, is to be taken. */
+/* What a record of the kernel's log (/dev/kmsg) is. */
 enum sva_log {
 	SVA_LOG_FINE,
 	SVA_LOG_WARNING,	/* or worse */

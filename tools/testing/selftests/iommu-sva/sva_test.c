@@ -16,11 +16,16 @@
 #include "cases_requests.c"
 #include "cases_lifetime.c"
 #include "cases_device.c"
+#include "cases_stop.c"
 #include "cases_bonds.c"
 #include "cases_limits.c"
 #include "cases_storm.c"
+#include "cases_accounts.c"
+#include "cases_stats.c"
+#include "cases_own.c"
+#include "cases_power.c"
 
-/* Takes the options of the storm, which the harness does not know, off the command line. */
+/* Takes options of cases, which the harness does not know, off the command line. */
 static int take_options(int argc, char **argv)
 {
 	int i, left = 1;
@@ -30,6 +35,10 @@ static int take_options(int argc, char **argv)
 			storm_rounds = strtoul(argv[++i], NULL, 0);
 		else if (i + 1 < argc && !strcmp(argv[i], "--seed"))
 			storm_seed = strtoul(argv[++i], NULL, 0);
+		else if (i + 1 < argc && !strcmp(argv[i], "--handovers"))
+			handovers = strtoul(argv[++i], NULL, 0);
+		else if (i + 1 < argc && !strcmp(argv[i], "--slot-rounds"))
+			slot_rounds = strtoul(argv[++i], NULL, 0);
 		else
 			argv[left++] = argv[i];
 	}
@@ -39,9 +48,16 @@ static int take_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	struct sva_device devices[SVA_MAX_DEVICES];
+
 	argc = take_options(argc, argv);
 	/* What a case that calls exec() becomes. */
 	if (argc == 3 && !strcmp(argv[1], AFTER_EXEC))
 		return after_exec(atoi(argv[2]));
+	/* Somebody else's machine, who runs all selftests */
+	if (!sva_devices(devices, SVA_MAX_DEVICES)) {
+		ksft_print_header();
+		ksft_exit_skip("there is no sva-dma device with a driver\n");
+	}
 	return test_harness_run(argc, argv);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the end-to-end cases share: the environment that each starts from and must leave behind,
- * and short names for what they do all the time.
+ * and short names for frequent actions.
  *
- * The environment is checked after every case: each page request group that a device sent was
- * answered exactly once, all channels are free again, and the kernel logged no complaint about
- * the IOMMU or a device. A case that provokes one says so in env.noisy.
+ * The teardown checks the environment after every case: each page request group that a device sent
+ * was answered exactly once, all channels are free again, and the kernel logged no complaint about
+ * the IOMMU or a device. A case that provokes a complaint sets env.noisy.
  */
 #ifndef SVA_TEST_H
 #define SVA_TEST_H
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -32,6 +33,7 @@
 #include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/pci_regs.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <misc/uacce/uacce.h>
 
@@ -61,7 +63,8 @@
  * struct sva_env - the machine as a case finds it
  * @sva: two devices that can do all, page requests or stalls included
  * @spare: a third one, which only the case that takes it away uses
- * @no_pri: device without PRI
+ * @no_pri: device without PRI, and without another way to ask for pages
+ * @own: device without PRI that reports faults in a log of its own
  * @no_pasid: device without PASID
  * @before: counters of the first two when the case began
  * @kmsg: kernel log, read up to the present
@@ -71,6 +74,7 @@ struct sva_env {
 	struct sva_device sva[2];
 	struct sva_device spare;
 	struct sva_device no_pri;
+	struct sva_device own;
 	struct sva_device no_pasid;
 	struct sva_dma_counters before[2];
 	int kmsg;
@@ -88,6 +92,8 @@ static void env_find(struct __test_metadata *_metadata, struct sva_env *env)
 	for (i = 0; i < n; i++) {
 		if (!all[i].pasid)
 			env->no_pasid = all[i];
+		else if (all[i].own_faults)
+			env->own = all[i];
 		else if (!all[i].pri && !all[i].stall)
 			env->no_pri = all[i];
 		else if (full < 2)
@@ -111,14 +117,25 @@ static bool env_has_room(void)
 	return HUGE_PAGE <= 32 * MiB;
 }
 
+static bool env_has_iommu(const char *units)
+{
+	glob_t found;
+	bool any = !glob(units, 0, NULL, &found);
+
+	globfree(&found);
+	return any;
+}
+
 /* Is the IOMMU an SMMUv3? */
 static bool env_has_smmu(void)
 {
-	glob_t units;
-	bool found = !glob("/sys/class/iommu/smmu3*", 0, NULL, &units);
+	return env_has_iommu("/sys/class/iommu/smmu3*");
+}
 
-	globfree(&units);
-	return found;
+/* Is it one of AMD's? */
+static bool env_has_amd(void)
+{
+	return env_has_iommu("/sys/class/iommu/ivhd*");
 }
 
 /* How a job ends whose fault is answered Invalid Request. */
@@ -127,7 +144,7 @@ static __u32 env_refusal(const struct sva_env *env)
 	return env->sva[0].stall ? SVA_DMA_ERR_TRANSLATION : SVA_DMA_ERR_PRI_INVALID;
 }
 
-/* What counts how often the kernel has served the device */
+/* The counter of how often the kernel has served the device */
 static int env_served(const struct sva_env *env)
 {
 	return env->sva[0].stall ? SVA_DMA_CNT_STALLS_RETRIED : SVA_DMA_CNT_PRI_SUCCESS;
@@ -148,7 +165,7 @@ static void env_count(struct __test_metadata *_metadata, struct sva_env *env, in
 	sva_close(&q);
 }
 
-/* The largest window of fault-around, in pages. A kernel that has none does not mind. */
+/* The largest window of fault-around, in pages. Without effect on a kernel that has none. */
 static void env_fault_around(const char *pages)
 {
 	int fd = open("/sys/module/iommu_sva/parameters/fault_around_pages", O_WRONLY | O_CLOEXEC);
@@ -160,7 +177,7 @@ static void env_fault_around(const char *pages)
 	}
 }
 
-/* Cases count page requests: there is no fault-around but for those that want it. */
+/* Cases count page requests: fault-around is off except in those that test it. */
 static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
 {
 	int i, channels;
@@ -193,14 +210,14 @@ static int env_complaints(struct sva_env *env, const char *wanted, char *first, 
 			return count;
 		record[n] = '\0';
 		kind = sva_log_kind(record);
-		/* Which events of a stall are right, marks in the log tell scan-log. */
+		/* Marks in the log tell scan-log which events of a stall are right. */
 		if (kind == SVA_LOG_FINE ||
 		    (kind == SVA_LOG_IOMMU_EVENT && env->sva[0].stall && !wanted))
 			continue;
 		text = strchr(record, ';');
 		if (wanted ? !strstr(text, wanted) : kind == SVA_LOG_WARNING &&
-		    !strstr(text, "DMAR") && !strcasestr(text, "mmu") &&
-		    !strstr(text, "sva-dma") && !strstr(text, "iopf"))
+		    !strstr(text, "DMAR") && !strstr(text, "AMD-Vi") &&
+		    !strcasestr(text, "mmu") && !strstr(text, "sva-dma") && !strstr(text, "iopf"))
 			continue;
 		if (!count++)
 			snprintf(first, size, "%.*s", (int)strcspn(text + 1, "\n"), text + 1);
@@ -288,11 +305,11 @@ static struct sva_result run_ok_at(struct __test_metadata *_metadata, int line,
 	return result;
 }
 
-/* The IOMMU or the kernel said no; that is not a time-out, a stop, or a bad job. */
+/* The IOMMU or the kernel refused it; that is not a time-out, a stop, or a bad job. */
 static bool is_refusal(int status)
 {
 	return status == SVA_DMA_ERR_TRANSLATION || status == SVA_DMA_ERR_PRI_INVALID ||
-	       status == SVA_DMA_ERR_ATS;
+	       status == SVA_DMA_ERR_ATS || status == SVA_DMA_ERR_FAULT;
 }
 
 static struct sva_result refused_at(struct __test_metadata *_metadata, int line,
@@ -497,7 +514,7 @@ static size_t frames_in_common(const __u64 *a, const __u64 *b, size_t pages)
 	return common;
 }
 
-/* What this thread frees is what it gets next: frames wait on lists of the CPU. */
+/* This thread gets next the frames that it frees: they wait on lists of the CPU. */
 static void stay_on_this_cpu(void)
 {
 	cpu_set_t here;
@@ -556,19 +573,10 @@ static long read_number(const char *path)
 static long iopf_count_at(struct __test_metadata *_metadata, int line,
 			  const struct sva_device *device, const char *name)
 {
-	char path[128], field[32];
-	long value, found = -1;
-	FILE *file;
+	long found = sva_iopf_count(device, name);
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/iommu-sva/devices/%s", device->bdf);
-	file = fopen(path, "re");
-	while (file && fscanf(file, "%31s %ld", field, &value) == 2)
-		if (!strcmp(field, name))
-			found = value;
-	if (file)
-		fclose(file);
 	ASSERT_LE(0, found) {
-		TH_LOG("line %d: no count '%s' in %s", line, name, path);
+		TH_LOG("line %d: no count '%s' of %s", line, name, device->bdf);
 	}
 	return found;
 }
@@ -616,8 +624,8 @@ static void pci_write_at(struct __test_metadata *_metadata, int line, const char
 #define pci_write(...)	pci_write_at(_metadata, __LINE__, __VA_ARGS__)
 
 /*
- * Memory decoding of a function. Without it, its registers read all ones and hear nothing: it goes
- * on with what it was told before.
+ * Memory decoding of a function. Without it, its registers read all ones and ignore writes: the
+ * function goes on with its jobs.
  */
 static void pci_listens_at(struct __test_metadata *_metadata, int line, const char *bdf,
 			   bool listens)
@@ -730,7 +738,7 @@ static void peer_ends_well_at(struct __test_metadata *_metadata, int line, struc
 
 #define peer_ends_well(...)	peer_ends_well_at(_metadata, __LINE__, __VA_ARGS__)
 
-/* In a peer, or in a program that it has become: what does not hold ends it. */
+/* In a peer, or in a program that it has become: a false condition ends it. */
 static void check_at(const char *file, int line, const char *condition, bool holds)
 {
 	if (holds)
