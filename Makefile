@@ -1,61 +1,74 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What a person types. The work is done by scripts/, the kernel's own make builds the kernels.
+# Commands for developers. scripts/ does the work, the kernel's own make builds the kernels.
 
-export V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE
+export V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-pages kunit harness fuzz mutants coverage bench check patch kernel shell setup clean distclean
+.PHONY: help demo test test-long test-pages torture kunit harness fuzz mutants verify coverage bench check patch series deb kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
 	@echo
 	@echo '  V=1 shows the guest'\''s kernel log, JOBS=n limits parallel jobs, LANES=n suites that run side by side.'
 
-demo:		## set up all it needs and show a device working in a process's own memory (MACHINE=vtd|smmuv3)
-	@scripts/demo
+demo:		## show a device that works in a process's own memory; installs and builds what is missing (MACHINE=vtd|amd|smmuv3)
+	@scripts/test/demo
 
-test:		## run all tests, or those of FILTER=scripts|harness|mutants|fuzz|kunit|qemu|vtd|smmuv3|stall|iommufd|control|consumers, FILTER=vtd/CASE
-	@scripts/run-tests
+test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|verify|kunit|qemu|vtd|amd|smmuv3|stall|iommufd|control|consumers, FILTER=vtd/CASE
+	@scripts/test/run-tests
 
-test-long:	## what takes hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, all mutants, coverage (FILTER=storm|hangs|pages|la57|mutants-all|mutants-qemu|coverage)
-	@scripts/run-tests long
+test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|kexec|models|la57|seed|stop|slots|series|torture|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
+	@scripts/test/run-tests long
 
 test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
-	@FILTER=pages$(PAGES:%=-%) scripts/run-tests long
+	@FILTER=pages$(PAGES:%=-%) scripts/test/run-tests long
 
-kunit:		## unit tests on a software IOMMU, x86_64 and arm64, with KASAN (FILTER=SUITE[.CASE] ARCH=..., DEBUG=1: and lockdep and kmemleak)
-	@scripts/kunit $(ARCH:%=--arch %) $(if $(DEBUG),--debug) $(if $(FILTER),'$(FILTER)')
+torture:	## all that processes and machines do to memory, at random, beside DMA that is verified (MACHINE=vtd|amd|smmuv3|stall MINUTES=n SEED=n LIES=1 SUSPEND=1)
+	@scripts/test/torture
+
+kunit:		## unit tests on a software IOMMU, x86_64 and arm64, with KASAN (FILTER=SUITE[.CASE] ARCH=..., DEBUG=1: lockdep and kmemleak, too)
+	@scripts/test/kunit $(ARCH:%=--arch %) $(if $(DEBUG),--debug) $(if $(FILTER),'$(FILTER)')
 
 harness:	## the SVA core as a user program against shims, with ASan and UBSan (FILTER=WORD)
-	@scripts/harness $(FILTER)
+	@scripts/test/harness $(FILTER)
 
 fuzz:		## feed the same core arbitrary input (SECONDS=60)
-	@scripts/fuzz $(SECONDS)
+	@scripts/test/fuzz $(SECONDS)
 
-mutants:	## do the harness and KUnit notice when the core is wrong? (FILTER=WORD)
-	@scripts/mutants $(FILTER)
+mutants:	## do the harness and KUnit fail when the core is wrong? (FILTER=WORD)
+	@scripts/test/mutants $(FILTER)
+
+verify:		## check the models of the core with Spin: all searches, all mistakes (FILTER=WORD)
+	@scripts/build/setup verify
+	@scripts/test/verify -l $(FILTER)
 
 coverage:	## lines and branches that KUnit and end-to-end tests execute, as HTML
-	@scripts/coverage
+	@scripts/test/coverage
 
-bench:		## what page requests cost, beside the base's core and the CPU's own faults (ROUNDS=n), or where the instructions go (PROFILE=1)
-	@scripts/bench
+bench:		## measure what page requests cost, beside the base's core and the CPU's own faults (ROUNDS=n), or count their instructions by function (PROFILE=1)
+	@scripts/bench/bench
 
 check:		## style and static checks of all files
-	@scripts/check
+	@scripts/check/check
 
 patch:		## build/iommu-sva-6.12.patch: everything as one patch to Linux 6.12
-	@scripts/make-patch
+	@scripts/build/make-patch
+
+series:		## build/series: the same as a 'git am'-able mailbox and a quilt directory, a concern a patch; product and tests apart
+	@scripts/build/make-series
+
+deb:		## build/deb: the kernel as Debian packages, of Debian's own configuration (CONFIG=FILE: of that one, ARCH=arm64)
+	@CONFIG='$(CONFIG)' ARCH='$(ARCH)' scripts/build/make-deb
 
 kernel:		## build the demo's kernel (an edit of one file: seconds)
-	@scripts/build-kernel demo
+	@scripts/build/build-kernel demo
 
 shell:		## boot the demo's kernel with a shell on its console (leave with poweroff -f)
-	@scripts/boot demo shell
+	@scripts/test/boot demo shell
 
 setup:		## install the Debian packages that are missing (as root)
-	@scripts/setup
+	@scripts/build/setup
 
 clean:		## remove build/
 	rm -rf build

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the scripts in this directory have in common. Sourced, not run.
+# Functions that the scripts in this directory share. Sourced, not run.
 #
 # Convention: standard output carries a script's result (a path, a KTAP report), standard error
-# what a person reads. An error is one line that says what to do.
+# the messages for a person. An error is one line that says what to do.
 
 # shellcheck disable=SC2034
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -13,7 +13,7 @@ CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/iommu-sva
 JOBS=${JOBS:-$(nproc)}
 KVER=6.12
 
-# What our own make was called with (V=1) is not meant for the kernel's.
+# Arguments of our own make (V=1) are not meant for the kernel's.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 say() { printf '%s\n' "$*" >&2; }
@@ -30,7 +30,7 @@ need_tool()
 
 	for tool; do
 		command -v "$tool" >/dev/null ||
-			die "'$tool' is not installed: run 'scripts/setup' as root to get all that is needed"
+			die "'$tool' is not installed: run 'scripts/build/setup' as root to get all that is needed"
 	done
 }
 
@@ -52,7 +52,7 @@ make_dir()
 	mkdir -p "$1" 2>/dev/null || die "cannot create $1: check its permissions and free space"
 }
 
-# One run at a time per build directory; the lock goes when the script ends.
+# One run at a time per build directory; the lock is released when the script ends.
 take_lock()
 {
 	make_dir "$BUILD"
@@ -62,18 +62,18 @@ take_lock()
 	flock "$lock_fd"
 }
 
-# Steps that make has said in LOG it takes
+# The number of steps that make has announced in LOG
 steps_in() { grep -cE '^  [A-Z]+ +[^ ]' "$1" 2>/dev/null || true; }
 
-# progress LOG WHAT EXPECTED: until it is killed, say how far the command is that writes LOG: on a
-# terminal in one line, every second; elsewhere a line a minute. EXPECTED is the number of steps that it
-# took the last time, or nothing.
+# progress LOG WHAT EXPECTED: until killed, say how far the command that writes LOG is: on a terminal in
+# one line, every second; elsewhere a line a minute. EXPECTED is the number of steps that the command
+# took the last time, or empty.
 progress()
 {
 	local log=$1 what=$2 expected=$3 start=$SECONDS pause=60 begin='' end=$'\n' line steps took clock
 
 	[[ ! -t 2 ]] || pause=1 begin=$'\r' end=$'\e[K'
-	# Nothing is ever read; unlike sleep, this leaves no process behind.
+	# A read that times out; unlike sleep, it leaves no process behind.
 	exec {clock}<> <(:)
 	while ! read -rt "$pause" -u "$clock"; do
 		took=$((SECONDS - start)) steps=$(steps_in "$log")
@@ -109,14 +109,35 @@ quietly()
 		die "$what failed: see $log"
 	fi
 	say "$what: done in $((SECONDS - start)) s"
-	# After an edit it was a few steps, which says nothing about all of them.
+	# A build after an edit took a few steps only: its number is no estimate.
 	steps=$(steps_in "$log")
 	if (( 2 * steps > $(cat "$known" 2>/dev/null || echo 40) )) && mkdir -p "$CACHE/steps" 2>/dev/null; then
 		echo "$steps" >"$known"
 	fi
 }
 
-# kernel_row NAME: what the table scripts/kernels says of a kernel, as $arch, $tree, $target and $parts
+# not_accepted FRAGMENT CONFIG: prints the lines of FRAGMENT that CONFIG does not keep: Kconfig drops
+# silently what it cannot set. What a fragment wants as a module may be built in.
+not_accepted()
+{
+	local line
+
+	while read -r line; do
+		case $line in
+		CONFIG_*=n)
+			! grep -q "^${line%=n}=" "$2" || echo "$line" ;;
+		CONFIG_*=m)
+			grep -q "^${line%=m}=[ym]$" "$2" || echo "$line" ;;
+		CONFIG_*)
+			grep -qxF "$line" "$2" || echo "$line" ;;
+		'# CONFIG_'*' is not set')
+			line=${line#\# }
+			! grep -q "^${line%% *}=" "$2" || echo "${line%% *}=n" ;;
+		esac
+	done <"$1"
+}
+
+# kernel_row NAME: the row of a kernel in scripts/build/kernels, as $arch, $tree, $target and $parts
 kernel_row()
 {
 	local row like
@@ -126,10 +147,10 @@ kernel_row()
 		if [[ $parts == '= '* ]]; then
 			like=${parts#= }
 			parts=$(sed -n "s/^${like}[[:space:]]\+\([^[:space:]]\+[[:space:]]\+\)\{4\}//p" \
-				"$TOP/scripts/kernels")
+				"$TOP/scripts/build/kernels")
 		fi
 		return
-	done < <(sed 's/#.*//' "$TOP/scripts/kernels")
+	done < <(sed 's/#.*//' "$TOP/scripts/build/kernels")
 	die "unknown kernel '$1': there are $(sed -n 's/^\([a-z][^[:space:]]*\).*/\1/p' \
-		"$TOP/scripts/kernels" | paste -sd' ')"
+		"$TOP/scripts/build/kernels" | paste -sd' ')"
 }
