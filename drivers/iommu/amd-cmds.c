@@ -164,12 +164,31 @@ static u64 cmd_buffer_put_wait(struct amd_iommu *iommu)
 	return ++iommu->cmd_sem_val;
 }
 
+/* In ns; any context */
+VISIBLE_IF_KUNIT u64 amd_sva_clock(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_clock);
+	return ktime_get_mono_fast_ns();
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_clock);
+
+/* A delay in a loop of such delays. They count, because the clock may stand still. */
+static bool cmds_delay(unsigned int *us, u64 deadline)
+{
+	if (amd_sva_clock() > deadline || *us > CMDS_WAIT_NS / NSEC_PER_USEC)
+		return false;
+	udelay(1);
+	++*us;
+	return true;
+}
+
 static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds,
 			      unsigned int nr, u64 deadline, u64 *value)
 {
+	unsigned int us = 0;
 	bool done = false;
 
-	for (;;) {
+	do {
 		scoped_guard(raw_spinlock_irqsave, &iommu->lock) {
 			unsigned int n = cmd_buffer_put(iommu, cmds, nr);
 
@@ -180,19 +199,17 @@ static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd 
 		}
 		if (done)
 			return 0;
-		if (ktime_get_mono_fast_ns() > deadline)
-			return -EIO;
-		udelay(1);
-	}
+	} while (cmds_delay(&us, deadline));
+	return -EIO;
 }
 
 static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, u64 deadline)
 {
-	while ((s64)(READ_ONCE(*iommu->cmd_sem) - value) < 0) {
-		if (ktime_get_mono_fast_ns() > deadline)
+	unsigned int us = 0;
+
+	while ((s64)(READ_ONCE(*iommu->cmd_sem) - value) < 0)
+		if (!cmds_delay(&us, deadline))
 			return -EIO;
-		udelay(1);
-	}
 	return 0;
 }
 
@@ -231,7 +248,7 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu)
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
 		   bool wait)
 {
-	u64 start = ktime_get_mono_fast_ns(), value = 0;
+	u64 start = amd_sva_clock(), value = 0;
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(amd_sva_submit, iommu, cmds, nr, wait);
@@ -241,7 +258,7 @@ int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsi
 		ret = cmd_buffer_await(iommu, value, start + CMDS_WAIT_NS);
 	if (ret && (!iommu->sva || __ratelimit(&iommu->sva->stuck)))
 		pr_err("iommu%d: commands are not completed\n", iommu->index);
-	if (!ret && ktime_get_mono_fast_ns() - start > CMDS_SLOW_NS)
+	if (!ret && amd_sva_clock() - start > CMDS_SLOW_NS)
 		ret = wait ? cmds_peek_time_outs(iommu) : -ETIMEDOUT;
 	return ret;
 }

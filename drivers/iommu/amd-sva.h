@@ -118,6 +118,7 @@ void amd_sva_make_inv_pages(struct amd_sva_cmd *cmd, u16 domid, ioasid_t pasid,
 void amd_sva_make_inv_iotlb(struct amd_sva_cmd *cmd, u16 devid, u8 qdep, ioasid_t pasid,
 			    unsigned long pfn, unsigned int order);
 void amd_sva_make_wait(struct amd_sva_cmd *cmd, u64 addr, u64 value);
+u64 amd_sva_clock(void);
 
 u64 amd_sva_make_entry(phys_addr_t root);
 void amd_sva_store(u64 *entry, u64 val);

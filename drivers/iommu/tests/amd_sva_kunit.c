@@ -610,6 +610,24 @@ static void iommu_that_does_not_answer_is_given_up(struct kunit *test)
 	amdvi_stop_engine(&engine);
 }
 
+static u64 amdvi_clock_stands_still(void)
+{
+	return NSEC_PER_SEC;
+}
+
+/* While timekeeping is suspended, or where it counts the ticks of a CPU whose interrupts are off */
+static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
+{
+	struct amdvi_engine engine = { .deaf = true };
+	struct amd_sva_cmd cmd = {};
+	struct amdvi *vi = test->priv;
+
+	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_stands_still);
+	amdvi_start_engine(vi, &engine);
+	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), -EIO);
+	amdvi_stop_engine(&engine);
+}
+
 /* The thread that reads the event log may come too late: pages are freed when the flush returns. */
 static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 {
@@ -658,6 +676,7 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(command_buffer_is_filled_no_faster_than_emptied),
 	KUNIT_CASE(submission_that_waits_has_one_wait_behind_it),
 	KUNIT_CASE(iommu_that_does_not_answer_is_given_up),
+	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
 	{}
 };
