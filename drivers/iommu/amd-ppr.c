@@ -378,6 +378,12 @@ void amd_iommu_restart_ppr_log(struct amd_iommu *iommu)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_restart_ppr_log);
 
+/* A task that syscore wakes up may have the scheduler ask for the time, which stands still. */
+static void ppr_awake(struct irq_work *awake)
+{
+	schedule_work(&container_of(awake, struct amd_sva_iommu, awake)->work);
+}
+
 /* The log is read without an interrupt: after a sleep, when the bit may be set, or lost. */
 static void ppr_work(struct work_struct *work)
 {
@@ -683,6 +689,7 @@ int amd_iommu_iopf_init(struct amd_iommu *iommu)
 	mutex_init(&sva->lock);
 	xa_init(&sva->devs);
 	INIT_WORK(&sva->work, ppr_work);
+	init_irq_work(&sva->awake, ppr_awake);
 	ratelimit_default_init(&sva->unknown);
 	ratelimit_default_init(&sva->stuck);
 	iommu->sva = sva;
@@ -706,6 +713,7 @@ void amd_iommu_iopf_uninit(struct amd_iommu *iommu)
 
 	if (!sva)
 		return;
+	irq_work_sync(&sva->awake);
 	cancel_work_sync(&sva->work);
 	iommu->sva = NULL;
 	iopf_queue_free(iommu->iopf_queue);
@@ -768,7 +776,7 @@ void amd_iommu_enable_ppr_log(struct amd_iommu *iommu)
 	iommu_feature_enable(iommu, CONTROL_PPRLOG_EN);
 	ppr_await_run(iommu, true);
 	if (iommu->sva->resumed)
-		schedule_work(&iommu->sva->work);
+		irq_work_queue(&iommu->sva->awake);
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_enable_ppr_log);
 

@@ -14,6 +14,7 @@
 #define _DRIVERS_IOMMU_AMD_SVA_H
 
 #include <linux/iommu.h>
+#include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit_types.h>
@@ -58,6 +59,7 @@ struct amd_sva_domain {
  * @tail: of the PPR log while the IOMMU sleeps, in bytes
  * @losses: how often requests may have been lost
  * @resumed: the log has not been looked at since a sleep
+ * @awake: has @work scheduled after a sleep, when interrupts are on
  * @work: reads the PPR log without an interrupt
  * @unknown: limits lines about functions that are unknown
  * @stuck: limits lines about commands that are not completed
@@ -70,6 +72,7 @@ struct amd_sva_iommu {
 	u32 tail;
 	unsigned long losses;
 	bool resumed;
+	struct irq_work awake;
 	struct work_struct work;
 	struct ratelimit_state unknown;
 	struct ratelimit_state stuck;

@@ -28,6 +28,7 @@
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/interrupt.h>
+#include <linux/irq_work.h>
 #include <linux/kfifo.h>
 #include <linux/pci.h>
 #include <linux/ratelimit.h>
@@ -602,6 +603,14 @@ static void prq_stop_hardware(struct intel_iommu *iommu)
 	dmar_writeq(iommu->reg + DMAR_PQH_REG, 0);
 }
 
+/* A task that syscore wakes up may have the scheduler ask for the time, which stands still. */
+static void prq_awake(struct irq_work *awake)
+{
+	struct intel_iommu *iommu = container_of(awake, struct intel_iommu, prq_awake);
+
+	irq_wake_thread(iommu->pr_irq, iommu);
+}
+
 /**
  * intel_iommu_enable_prq() - Set up the page request queue of an IOMMU
  * @iommu: an IOMMU with the PRS capability
@@ -631,6 +640,7 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 
 	/* Status bits that are set already raise no interrupt; an old message has no handler. */
 	iommu->prq_seq_number = 0;
+	init_irq_work(&iommu->prq_awake, prq_awake);
 	ratelimit_default_init(&iommu->prq_unknown);
 	ratelimit_default_init(&iommu->prq_overflow);
 	writel(DMA_FECTL_IM, iommu->reg + DMAR_PECTL_REG);
@@ -671,6 +681,7 @@ err_log:
 int intel_iommu_finish_prq(struct intel_iommu *iommu)
 {
 	if (iommu->pr_irq) {
+		irq_work_sync(&iommu->prq_awake);
 		free_irq(iommu->pr_irq, iommu);
 		dmar_free_hwirq(iommu->pr_irq);
 	}
@@ -733,6 +744,6 @@ void intel_prq_resume(struct intel_iommu *iommu)
 	}
 	/* PPR may be set, or lost: no interrupt would come. */
 	WRITE_ONCE(iommu->prq_resumed, true);
-	irq_wake_thread(iommu->pr_irq, iommu);
+	irq_work_queue(&iommu->prq_awake);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_resume);

@@ -86,12 +86,19 @@ static void amdvi_push_marker(struct amdvi *vi)
 				   AMDVI_US | AMDVI_GN), 0);
 }
 
-/* All registers are lost. */
+/* All registers are lost. As in syscore, interrupts are off, and no task may be woken up. */
 static void amdvi_sleep(struct amdvi *vi, struct amd_iommu *hw)
 {
+	bool scheduled;
+
+	local_irq_disable();
 	amd_ppr_suspend(hw);
 	memset(vi->regs, 0, AMDVI_REGS);
 	amd_iommu_enable_ppr_log(hw);
+	scheduled = work_busy(&hw->sva->work);
+	local_irq_enable();
+	KUNIT_EXPECT_FALSE(vi->test, scheduled);
+	irq_work_sync(&hw->sva->awake);
 	flush_work(&hw->sva->work);
 }
 

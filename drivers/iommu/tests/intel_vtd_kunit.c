@@ -143,6 +143,11 @@ static void vtd_remove_dev(struct vtd *vtd, unsigned int n)
 	free_page((unsigned long)dir);
 }
 
+/* A test that wants the thread calls it itself: see vtd_interrupt(). */
+static void vtd_awake(struct irq_work *awake)
+{
+}
+
 static struct vtd *vtd_make_iommu(struct kunit *test)
 {
 	struct vtd *vtd;
@@ -170,6 +175,7 @@ static struct vtd *vtd_make_iommu(struct kunit *test)
 	ratelimit_default_init(&vtd->hw->prq_unknown);
 	ratelimit_default_init(&vtd->hw->prq_overflow);
 	strscpy(vtd->hw->name, "dmar-kunit", sizeof(vtd->hw->name));
+	init_irq_work(&vtd->hw->prq_awake, vtd_awake);
 	vtd->hw->prq = kunit_kcalloc(test, PRQ_ENTRIES, sizeof(*vtd->hw->prq), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, vtd->hw->prq);
 	vtd->hw->iopf_queue = iopf_queue_alloc("intel-svm-kunit");

@@ -15,6 +15,7 @@
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/iommu.h>
+#include <linux/irq_work.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/workqueue.h>
@@ -271,13 +272,23 @@ static inline void vtd_expect_response(struct vtd *vtd, unsigned int n, unsigned
 	KUNIT_EXPECT_EQ(vtd->test, FIELD_GET(GENMASK_ULL(15, 12), event->desc.qw0), code);
 }
 
-/* The IOMMU loses its power, and another kernel may have had it in between. */
+/*
+ * The IOMMU loses its power, and another kernel may have had it in between. As in syscore,
+ * interrupts are off, and no task may be woken up before they are on.
+ */
 static inline void vtd_sleep(struct vtd *vtd, struct intel_iommu *hw, u8 remains)
 {
+	bool waits;
+
+	local_irq_disable();
 	intel_prq_suspend(hw);
 	memset(vtd->regs, remains, DMAR_PEUADDR_REG + sizeof(u32));
 	*vtd_reg(vtd, DMAR_PRS_REG) = 0;
 	intel_prq_resume(hw);
+	waits = irq_work_is_pending(&hw->prq_awake);
+	local_irq_enable();
+	KUNIT_EXPECT_TRUE(vtd->test, waits);
+	irq_work_sync(&hw->prq_awake);
 }
 
 #endif /* _DRIVERS_IOMMU_TESTS_INTEL_VTD_KUNIT_H */
