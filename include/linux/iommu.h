@@ -40,16 +40,16 @@ struct pci_dev;
  * response
  *	The answer to a group: Success, Invalid Request or Response Failure.
  * drain
- *	To see to it that every request which a (device, PASID) has sent is answered and that none
- *	is still on its way through hardware or software.
+ *	To have every request answered that a (device, PASID) has sent, so that none is still on its
+ *	way through hardware or software.
  * quiesce
- *	To stop serving: what happens when the mm exits. The PASID stays; requests are refused
- *	without a log line until the bond goes.
+ *	To stop serving, which the core does when the mm exits. The PASID stays allocated; until the
+ *	bond ends the core or the IOMMU refuses requests without a log line.
  * stray
- *	DMA or a page request with a PASID that is not bound on the device: its driver has not
- *	stopped it before the unbind.
+ *	DMA or a page request with a PASID that is not bound on the device: the device's driver has
+ *	not stopped the device before the unbind.
  * quarantine
- *	What a PASID is in while strays come: it is not given to another process.
+ *	The state of a PASID while strays with it come: the allocator gives it to no other process.
  */
 
 /**
@@ -65,9 +65,10 @@ struct iopf_response {
 /**
  * struct iommu_sva_ops - what the SVA core asks of a vendor driver
  *
- * Found through &iommu_ops.sva_ops. A driver with this table registers no MMU notifier of its own:
- * the core has one per mm and forwards. A driver without it must have its own, and is refused
- * on architectures where the IOMMU may not walk the CPU's page-table root.
+ * The core finds it through &iommu_ops.sva_ops. A driver with this table registers no MMU notifier:
+ * the core has one per mm and forwards. A driver without the table must have its own notifier, and
+ * on architectures where the IOMMU may not walk the CPU's page-table root the core refuses to bind
+ * its devices.
  */
 struct iommu_sva_ops {
 	/**
@@ -77,15 +78,16 @@ struct iommu_sva_ops {
 
 	/**
 	 * @hw_access_flag: The IOMMU sets the accessed flag of a page-table entry that it uses.
-	 * Then the core clears that of pages that it has mapped ahead, and learns whether they are
-	 * used.
+	 * Then the core clears the flags of pages that it has mapped ahead, and learns whether the
+	 * device uses them.
 	 */
 	bool hw_access_flag;
 
 	/**
-	 * @check_device: May @dev be bound, after what its driver has enabled? Asked for the device
-	 * that is bound, not for the other members of its group: whether these can translate with
-	 * a PASID is for &iommu_domain_ops.set_dev_pasid to say. NULL: it may.
+	 * @check_device: May @dev be bound, after what its driver has enabled? The core asks for
+	 * the device that a driver binds, not for the other members of its group:
+	 * &iommu_domain_ops.set_dev_pasid says whether these can translate with a PASID. NULL: @dev
+	 * may be bound.
 	 *
 	 * Context: Process.
 	 * Return: 0, or the error that iommu_sva_bind_device() returns.
@@ -93,9 +95,8 @@ struct iommu_sva_ops {
 	int (*check_device)(struct device *dev);
 
 	/**
-	 * @no_execute: The IOMMU grants no device execute permission. Page requests for it are
-	 * refused: a device that is told that the page is there, and does not get it, asks for
-	 * ever.
+	 * @no_execute: The IOMMU grants no device execute permission. The core refuses page
+	 * requests for it: a device that hears Success and gets no permission would ask for ever.
 	 */
 	bool no_execute;
 
@@ -110,30 +111,31 @@ struct iommu_sva_ops {
 				 unsigned long end);
 
 	/**
-	 * @release: The mm is gone. The core has emptied the root already. Forget all translations
-	 * and see to it that further requests for the PASID are refused without a log line.
+	 * @release: The mm has exited, and the core has emptied the root. Make the IOMMU and all
+	 * devices of the domain forget all translations, and refuse further requests for the PASID
+	 * without a log line.
 	 *
 	 * Context: Atomic, as above. Called once per domain, before the page tables are freed.
 	 */
 	void (*release)(struct iommu_domain *domain);
 
 	/**
-	 * @drain: The driver of @dev has stopped using @pasid. Push the page requests of that
-	 * PASID that are still in hardware through to iommu_report_device_fault(), have what
-	 * software holds answered with iopf_drain_pasid(), and wait until the answers have left
-	 * for the device. Must wait for no other device or PASID. Called before the domain is
-	 * detached and again afterwards; also around a reset of @dev, with IOMMU_PASID_INVALID for
-	 * all PASIDs: then @dev itself must not be waited for, since it may hang. If NULL, the
-	 * core calls iopf_drain_pasid() itself.
+	 * @drain: The driver of @dev has stopped using @pasid. Push the page requests of that PASID
+	 * that are still in hardware through to iommu_report_device_fault(), have what software
+	 * holds answered with iopf_drain_pasid(), and wait until the answers have left for the
+	 * device. Must wait for no other device or PASID. The core calls it before it detaches the
+	 * domain and again afterwards; also around a reset of @dev, with IOMMU_PASID_INVALID for
+	 * all PASIDs: then it must not wait for @dev, which may hang. If NULL, the core calls
+	 * iopf_drain_pasid() itself.
 	 *
 	 * Context: Process, may sleep; the core holds the mutex of the io_mm and of the group.
 	 */
 	void (*drain)(struct device *dev, ioasid_t pasid);
 
 	/**
-	 * @page_responses: Answer @nr groups of @dev with as few submissions to the hardware as can
-	 * be. As &iommu_ops.page_response for each of them, which is called instead if this is
-	 * NULL, and for single refusals.
+	 * @page_responses: Answer @nr groups of @dev, 1 to 32, with as few submissions to the
+	 * hardware as possible. Does what &iommu_ops.page_response does for each of them. If NULL,
+	 * and for single refusals, the core calls that.
 	 *
 	 * Context: Process, may sleep.
 	 */
@@ -150,19 +152,21 @@ struct iommu_sva_ops {
 	u32 (*max_requests)(struct device *dev);
 
 	/**
-	 * @await_errors: Wait until a thread has read what the IOMMU has logged of @dev. Called at
-	 * the end of a reset, while iopf_device_in_reset() is still true: an ATC invalidation that
-	 * is reported then as not completed is one from before the reset, which @flush_atc makes
-	 * up for. Bounded. NULL if the driver learns of errors at once.
+	 * @await_errors: Wait until a thread has read what the IOMMU has logged of @dev. The core
+	 * calls it at the end of a reset, while iopf_device_in_reset() is still true: an ATC
+	 * invalidation that the IOMMU then reports as not completed is from before the reset, and
+	 * @flush_atc makes up for it. The wait is bounded. NULL if the driver learns of errors at
+	 * once.
 	 *
 	 * Context: Process, may sleep.
 	 */
 	void (*await_errors)(struct device *dev);
 
 	/**
-	 * @flush_atc: Make @dev forget all translations of all PASIDs. Called when it comes out of
-	 * a reset, during which it was not told of invalidations; it may not be a bus master yet.
-	 * If that is not completed, iopf_atc_unconfirmed() says so. NULL if devices have no ATC.
+	 * @flush_atc: Make @dev forget all translations of all PASIDs. The core calls it when @dev
+	 * comes out of a reset, during which the driver has sent @dev no invalidations; @dev may
+	 * not be a bus master yet. If @dev does not complete it, the driver calls
+	 * iopf_atc_unconfirmed(). NULL if devices have no ATC.
 	 *
 	 * Context: Process, may sleep.
 	 */
@@ -191,7 +195,7 @@ enum iommu_sva_fault_reason {
 };
 
 /**
- * struct iommu_sva_fault - a fault that was answered Invalid Request, or aborted
+ * struct iommu_sva_fault - a fault that the core could not serve, or an aborted access
  * @addr: page that was asked for; 0 if the process has exited
  * @perm: access that was asked for, IOMMU_FAULT_PERM_*; 0 if that is not known
  * @reason: what was wrong
@@ -205,13 +209,12 @@ struct iommu_sva_fault {
 /**
  * struct iommu_sva_listener - callback for the faults of a bond
  * @node: the core's
- * @notify: Told of each fault that the core could not serve, after which the device gets, or has
- *	got, Invalid Request; of transactions that the IOMMU has aborted; and of the exit of the
- *	process.
+ * @notify: The core calls it for each fault that it could not serve, after which the device gets,
+ *	or has got, Invalid Request; for transactions that the IOMMU has aborted; and for the exit
+ *	of the process.
  *
  *	Context: Atomic, inside an RCU read-side section, no locks held: must not sleep, must not
- *	call the IOMMU API. Waking a thread up, signalling an eventfd or queueing work is what it
- *	is for.
+ *	call the IOMMU API. It may wake a thread up, signal an eventfd or queue work.
  */
 struct iommu_sva_listener {
 	struct list_head node;
@@ -222,22 +225,23 @@ struct iommu_sva_listener {
  * enum iopf_count - what a fault queue counts for each device
  * @IOPF_REQUESTS: page requests reported, partials included
  * @IOPF_SERVED: groups answered Success
- * @IOPF_FAILED: groups that could not be served: answered Invalid Request or Response Failure
+ * @IOPF_FAILED: groups that a handler could not serve: answered Invalid Request or Response Failure
  * @IOPF_EXITED: groups refused because the process has exited
  * @IOPF_DRAINED: groups answered by a drain, by a reset or by the removal of the device, or for a
  *	driver that stops the device
  * @IOPF_TIMED_OUT: groups answered by the time limit
- * @IOPF_STRAY: requests with a PASID that is not bound, and DMA that was reported as such
+ * @IOPF_STRAY: requests with a PASID that is not bound, and DMA that a vendor driver reported as
+ *	such
  * @IOPF_OVERRUN: requests beyond what the device was granted
  * @IOPF_LOST: partials thrown away to make room
- * @IOPF_LATE: results that came after a drain or the time limit had answered
+ * @IOPF_LATE: results of workers that came after a drain or the time limit had answered the group
  * @IOPF_STALE: requests and answers dropped because a reset made the device forget them
  * @IOPF_AHEAD: pages mapped that the device had not asked for yet, since it streams
  * @IOPF_AHEAD_USED: of these, pages that were used
- * @IOPF_AHEAD_UNUSED: of these, pages that were not used before the stream had got past them, or
- *	before the bond or the process ended
- * @IOPF_UNCONFIRMED: ATC invalidations that the device has not completed, or was not sent any more
- *	since it had not completed others
+ * @IOPF_AHEAD_UNUSED: of these, pages that the device had not used when its stream had got past
+ *	them, or when the bond or the process ended
+ * @IOPF_UNCONFIRMED: ATC invalidations that the device has not completed, or that the vendor driver
+ *	has not sent since the device had not completed others
  * @IOPF_NR_COUNTS: how many there are
  */
 enum iopf_count {
@@ -291,16 +295,17 @@ static inline void iommu_sva_unlisten(struct iommu_sva *handle,
 bool __iommu_sva_populate(struct mm_struct *mm, void *slot, void *table);
 
 /**
- * iommu_sva_populate() - A table is about to be put into a slot of a process's page table
+ * iommu_sva_populate() - Put a table into a slot of a process's page table
  * @mm: the process's
  * @slot: an entry that may be one of the top level: a pgd_t, or a p4d_t, which is the same with
  *	four levels
  * @table: the table, empty
  *
- * For the mm core. An IOMMU must see the table no later than any CPU does.
+ * For the mm core, which calls it before it puts the table there itself. An IOMMU must see the
+ * table no later than any CPU does.
  *
  * Context: mm->page_table_lock is held.
- * Return: true if it is there now; false if the caller is to put it there.
+ * Return: true if the table is in the slot now; false if the caller must put it there.
  */
 static inline bool iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
 {
