@@ -13,18 +13,22 @@
  * Answer (iopf-response.c). One thread claims a group and sends its response: the handler's; or
  * that of a drain, the time limit or a removal (iopf-drain.c), which do not wait for handlers.
  *
- * Reset (iopf-reset.c). A device that is reset forgets what it has asked, and must not be answered.
+ * Reset (iopf-reset.c). A device in reset forgets what it has asked, and the queue must not answer
+ * it.
  *
- * Memory. Nothing is allocated per request. Each device has as many slots as it may have page
- * requests outstanding, and IOPF_SPARE_SLOTS for responses in flight, of which there are never
- * more. So a device that keeps to its credits is never refused, in whatever order its responses
- * leave and slots become free. (A handler that keeps groups to itself frees them as soon as they
- * are answered.) A slot holds a group or a partial. If none is free, the queue drops the oldest
- * partial: partials are the only requests that a device can send without end. A group that has lost
- * a page is served without it; the device asks again. If there is no partial either, the device has
- * exceeded its credits and is answered Invalid Request.
+ * Memory. The queue allocates nothing per request. Each device has as many slots as it may have
+ * page requests outstanding, and IOPF_SPARE_SLOTS for responses in flight, of which there are never
+ * more. So the queue never refuses a device that keeps to its credits, in whatever order responses
+ * leave and slots become free. (A handler that keeps groups to itself frees each as soon as it has
+ * answered it.) A slot holds a group or a partial. If none is free, the queue drops the oldest
+ * partial: partials are the only requests that a device can send without end. The handler serves a
+ * group that has lost a page without it; the device asks again. If there is no partial either, the
+ * device has exceeded its credits, and the queue answers Invalid Request.
  *
  * Locks, and which file calls which: see iopf-priv.h.
+ *
+ * Lifetime. iopf_queue_add_device() makes a struct iopf_device with all of its slots. The queue has
+ * a reference to it until the device leaves, and each group one until its slots are free.
  */
 #include <linux/hash.h>
 #include <linux/iommu.h>
@@ -41,7 +45,7 @@
 #include "iommu-priv.h"
 #include "iopf-priv.h"
 
-/* For a device that does not say how many requests it may have outstanding. */
+/* For a device that does not tell how many requests it may have outstanding */
 #define IOPF_DEFAULT_CREDITS	256
 #define IOPF_MAX_CREDITS	2048
 
@@ -100,7 +104,7 @@ EXPORT_SYMBOL_GPL(iopf_read_counts);
  * iopf_device_count - Count for a device
  * @dev: the device; nothing happens if it is on no queue
  * @what: what is counted
- * @nr: how much of that
+ * @nr: how many to add
  *
  * Context: any.
  */
@@ -115,10 +119,10 @@ void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr)
 /**
  * iopf_may_log - May a vendor driver log a line about a device?
  * @dev: the device
- * @line: what the line is about: what others, and other devices, have logged does not count
+ * @line: the kind of line; each kind has its own limit for each device
  *
  * Context: any.
- * Return: true if it may; false if there were many lately, or if @dev is on no queue.
+ * Return: true if it may; false if there were many of that kind lately, or if @dev is on no queue.
  */
 bool iopf_may_log(struct device *dev, enum iopf_line line)
 {
@@ -130,11 +134,11 @@ bool iopf_may_log(struct device *dev, enum iopf_line line)
 /* Collecting */
 
 /**
- * struct iopf_found - what the latest request was for: the next is probably for the same
+ * struct iopf_found - the attachment that the latest request found: the next often finds the same
  * @pasid: its PASID, or IOMMU_NO_PASID
  * @now: when the report began, by iopf_clock()
- * @handle: attached to that; stays while iommu_fault_param.lock is held, since a drain comes before
- *	it is freed. NULL: nothing is remembered.
+ * @handle: attached to @pasid; it stays while iommu_fault_param.lock is held, since its owner
+ *	drains before it frees it. NULL: none is known.
  */
 struct iopf_found {
 	ioasid_t pasid;
@@ -147,7 +151,7 @@ static struct iommu_attach_handle *iopf_find_handle(struct device *dev, ioasid_t
 	struct iommu_attach_handle *handle;
 
 	handle = iommu_attach_handle_get(dev->iommu_group, pasid, 0);
-	/* With a PASID table in the hands of user space, all PASIDs belong to the nested domain. */
+	/* If user space has the PASID table, all PASIDs belong to the nested domain. */
 	if (IS_ERR(handle) && pasid != IOMMU_NO_PASID && dev_iommu_ops(dev)->user_pasid_table)
 		handle = iommu_attach_handle_get(dev->iommu_group, IOMMU_NO_PASID,
 						 IOMMU_DOMAIN_NESTED);
@@ -156,7 +160,7 @@ static struct iommu_attach_handle *iopf_find_handle(struct device *dev, ioasid_t
 	return handle;
 }
 
-/* A slot for a request of @found, which is counted. */
+/* Counts a request of @found and takes a slot for it. NULL: there is none. */
 static struct iopf_slot *iopf_get_slot_for(struct iopf_device *idev, const struct iopf_found *found,
 					   struct iopf_stats **stats)
 {
@@ -185,7 +189,7 @@ static int iopf_add_partial(struct iopf_device *idev, const struct iopf_fault *e
 	return 0;
 }
 
-/* Moves the partials of the group into it, in the order of their arrival. */
+/* Moves the partials of the group into it, in the order in which they arrived. */
 static void iopf_take_partials(struct iopf_device *idev, struct iopf_group *group)
 {
 	const struct iommu_fault_page_request *last = &group->last_fault.fault.prm;
@@ -240,7 +244,7 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 	return group;
 }
 
-/* There is no handler for that PASID, or for requests without one. Returns how to count it. */
+/* The request has no handler: its PASID has none, or it has no PASID. Returns how to count it. */
 static enum iopf_count iopf_refuse(struct iopf_device *idev,
 				   const struct iommu_fault_page_request *prm)
 {
@@ -262,7 +266,7 @@ static enum iopf_count iopf_refuse(struct iopf_device *idev,
 	return IOPF_FAILED;
 }
 
-/* On error @why says as what a last page is refused. */
+/* On error sets @why: how to count the refusal of a last page. */
 static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt,
 		     struct iopf_found *found, enum iopf_count *why)
 {
@@ -315,7 +319,7 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct
 	enum iopf_count why = IOPF_DRAINED;
 	int ret;
 
-	/* Held while a refusal is sent, too: quiesce and removal wait for that. */
+	/* Held until a refusal has been sent, too: quiesce and removal wait for that. */
 	lockdep_assert_held(&idev->fp.lock);
 
 	iopf_count(idev, IOPF_REQUESTS);
@@ -341,20 +345,22 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct
 /**
  * iommu_report_device_fault() - Take a page request from a vendor driver
  * @dev: the device that sent it; must not go away during the call
- * @evt: the request, copied. PASID Stop Markers must not be reported: they want no answer.
+ * @evt: the request, which the function copies. Not a PASID Stop Marker: it wants no answer.
  *
  * If the request closes its group, the group goes to the handler of the domain that is attached to
- * its PASID. Otherwise it waits for the last page. A request that can't be taken is answered
- * Invalid Request at once if it is a last page, and dropped if not: the group's last page is still
- * to come.
+ * its PASID. Otherwise it waits for the last page. If the queue can't take a request, it answers
+ * Invalid Request at once to a last page, and drops any other: the group's last page is still to
+ * come.
  *
- * Requests of one device must be reported in the order in which they arrived.
+ * The caller reports requests of one device in the order in which they arrived.
  *
  * Context: process (a threaded interrupt handler); may sleep for a short time, never for memory,
  * I/O or a handler's work.
- * Return: 0 if the request was taken, or dropped because a reset has made the device forget it; or
+ * Return: 0 if the queue has taken the request, or dropped it because a reset has made the device
+ * forget it; or
  *
- * * -EINVAL: it is no page request, or no domain that handles page faults is attached
+ * * -EINVAL: @evt is no page request, or no domain that handles page faults is attached to its
+ *   PASID
  * * -ENODEV: the device is on no queue
  * * -EBUSY: the device has more requests outstanding than it may
  * * -ESHUTDOWN: the device is about to be reset
@@ -379,12 +385,12 @@ int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 EXPORT_SYMBOL_GPL(iommu_report_device_fault);
 
 /**
- * iopf_report_batch() - Take page requests from a vendor driver
+ * iopf_report_batch() - Take several page requests of one device from a vendor driver
  * @dev: the device that sent them; must not go away during the call
- * @evts: the requests, in the order of their arrival, copied
+ * @evts: the requests, in the order in which they arrived; the function copies them
  * @nr: how many
  *
- * As iommu_report_device_fault() for each of them, for less.
+ * Does what iommu_report_device_fault() does for each, with one look-up of the device and one lock.
  *
  * Context: as iommu_report_device_fault().
  */
@@ -405,15 +411,15 @@ void iopf_report_batch(struct device *dev, struct iopf_fault *evts, unsigned int
 EXPORT_SYMBOL_GPL(iopf_report_batch);
 
 /**
- * iopf_report_single() - Take a page request that is all there is in the hardware queue
+ * iopf_report_single() - Take the only page request in the hardware queue
  * @dev: the device that sent it; must not go away during the call
- * @evt: the request, copied
+ * @evt: the request, which the function copies
  *
- * As iommu_report_device_fault(). If there is nothing else to do, the caller serves it.
+ * As iommu_report_device_fault(). If the service has nothing else to do, the caller serves it.
  *
  * Context: as iommu_report_device_fault(); the thread that reads the hardware queue.
- * Return: what the caller passes to iopf_serve_inline(), or NULL if it has nothing to serve. Not to
- * be passed on to another thread.
+ * Return: what the caller passes to iopf_serve_inline(), in the same thread; NULL if it has nothing
+ * to serve.
  */
 struct iopf_worker *iopf_report_single(struct device *dev, struct iopf_fault *evt)
 {
@@ -434,11 +440,12 @@ struct iopf_worker *iopf_report_single(struct device *dev, struct iopf_fault *ev
 EXPORT_SYMBOL_GPL(iopf_report_single);
 
 /**
- * iopf_queue_discard_partial - The hardware queue has overflowed
+ * iopf_queue_discard_partial - Note that the hardware queue has overflowed
  * @queue: the queue whose devices may have lost requests
  *
- * Last pages may be among what was lost. The partials that wait for them must not make a later
- * group fail; nor are they thrown away, since most belong to groups that are still whole.
+ * Hardware may have lost last pages. The partials that wait for them must not make a later group
+ * fail, so the queue marks all partials; it keeps them, since most belong to groups that are still
+ * whole.
  *
  * Context: process. The caller must not report requests of the same queue at the same time.
  * Return: 0, or -EINVAL if @queue is NULL.
@@ -480,7 +487,7 @@ static u32 iopf_credits(struct device *dev)
 	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
 	u32 credits = ops && ops->max_requests ? ops->max_requests(dev) : 0;
 
-	/* It is given no less, as page requests are: iopf_grant_credits(). */
+	/* No upper limit: iopf_grant_credits() does not limit stalls. */
 	if (credits)
 		return credits;
 	credits = IOPF_DEFAULT_CREDITS;
@@ -527,12 +534,13 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 }
 
 /**
- * iopf_queue_add_device - Let a device's page requests in
+ * iopf_queue_add_device - Put a device on a fault queue, so that its page requests are served
  * @queue: the queue of the device's IOMMU
  * @dev: the device, whose IOMMU driver must have a page_response() operation
  *
- * To be called before the device may send page requests. Reserves the memory for as many as it can
- * have outstanding. A device that is paused stays so, see iopf-reset.c.
+ * The vendor driver calls this before it lets the device send page requests. Allocates memory for
+ * as many as the device can have outstanding. A device that is paused stays paused, see
+ * iopf-reset.c.
  *
  * Context: process, may sleep.
  * Return: 0; -ENODEV if the IOMMU driver cannot answer; -EBUSY if the device is on a queue already;
@@ -567,12 +575,13 @@ EXPORT_SYMBOL_GPL(iopf_queue_add_device);
 /**
  * iopf_grant_credits - How many page requests a device may have outstanding
  * @dev: on a fault queue, with page requests not enabled yet
- * @entries: of the hardware queue that @dev shares with the others on the fault queue
+ * @entries: size of the hardware queue that @dev shares with the others on the fault queue, in page
+ *	requests
  *
- * Each device gets what it can use, but no more than half of what is left, so that together they
- * do not overflow the hardware queue; and a latecomer gets a few all the same. The credits come
- * back when the device leaves the fault queue. A virtual function has the requests of its physical
- * function, and takes none from others.
+ * Each device gets what it can use, but no more than half of what is left, so that together they do
+ * not overflow the hardware queue. A device that comes late gets IOPF_MIN_CREDITS all the same. The
+ * credits come back when the device leaves the fault queue. A virtual function shares the credits
+ * of its physical function, and needs none of its own.
  *
  * Context: process, may sleep.
  * Return: the number for the device's Outstanding Page Request Allocation (PCIe 6.0, section
@@ -610,7 +619,7 @@ static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 	if (WARN_ON(!fp || fp->queue != queue))
 		return;
 
-	/* Found until all is answered, so that a drain does not return before that either. */
+	/* The device is found until all is answered: so a concurrent drain waits for that, too. */
 	idev = container_of(fp, struct iopf_device, fp);
 	iopf_abort(idev, &iopf_all, true);
 	cancel_delayed_work_sync(&idev->timeout_work);
@@ -626,13 +635,13 @@ static void iopf_remove_locked(struct iopf_queue *queue, struct device *dev)
 }
 
 /**
- * iopf_queue_remove_device - Shut a device's page requests out
+ * iopf_queue_remove_device - Take a device off its fault queue
  * @queue: the queue that @dev was added to
  * @dev: the device
  *
- * Everything that is pending is answered Invalid Request, and nothing is answered after the
- * return. Before, the vendor driver stops new requests from reaching its hardware queue and
- * empties that; after, it disables PRI on the device.
+ * Answers Invalid Request to everything that is pending; after the return the queue answers
+ * nothing. Before the call the vendor driver stops new requests from reaching its hardware queue
+ * and empties that; after it, it disables PRI on the device.
  *
  * Context: process, may sleep; does not wait for faults that are being served.
  */
@@ -659,7 +668,7 @@ struct iopf_queue *iopf_queue_alloc(const char *name)
 		return NULL;
 	queue = &own->queue;
 
-	/* Nothing on it may wait for what workers wait for. */
+	/* No work on it may wait for what workers wait for. */
 	queue->wq = alloc_workqueue("iopf_queue/%s", WQ_UNBOUND, 0, name);
 	if (!queue->wq) {
 		kfree(own);
@@ -679,7 +688,7 @@ EXPORT_SYMBOL_GPL(iopf_queue_alloc);
  * iopf_queue_free - Undo iopf_queue_alloc()
  * @queue: the queue, or NULL. Devices that are still on it are removed.
  *
- * The vendor driver must have stopped to report requests.
+ * The vendor driver reports no more requests.
  *
  * Context: process, may sleep; does not wait for faults that are being served.
  */

@@ -4,8 +4,10 @@
  *
  * The allocator gives numbers out cyclically: one that has just been freed is the last to come
  * back, so that a device which goes on using it by mistake meets no other process's memory for as
- * long as possible. A number that a device is known to use without being bound is not given out
- * (iopf-stray.c).
+ * long as possible. It does not give a number out that a device uses without being bound
+ * (iopf-stray.c), or whose translations a device may still hold (iopf-atc.c).
+ *
+ * Locks: pasids_lock, from the search to the allocation; to free a number takes no lock here.
  */
 #include <linux/idr.h>
 #include <linux/iommu.h>
@@ -20,14 +22,14 @@ static DEFINE_MUTEX(pasids_lock);	/* of pasids_next, and from search to allocati
 
 /*
  * Where the search starts, by ilog2() of the device's number of PASIDs: behind the last one given
- * to a device of that width. One start for all would send a narrow device back to its first
- * free number, the one just freed, whenever a wide device is ahead of it.
+ * to a device of that width. With one start for all a narrow device would get its first free
+ * number, the one just freed, whenever a wide device is ahead of it.
  */
 static ioasid_t pasids_next[BITS_PER_TYPE(u32)];
 
 /*
- * A free PASID from @first to @last that is not in quarantine, nor held by a device that has not
- * completed an ATC invalidation; for @group if that is not NULL.
+ * Takes a free PASID from @first to @last that is neither in quarantine nor held by a device that
+ * has not completed an ATC invalidation; if @group is not NULL, only devices of @group count.
  */
 static int pasid_take(ioasid_t first, ioasid_t last, const struct iommu_group *group)
 {
@@ -46,7 +48,7 @@ static int pasid_take(ioasid_t first, ioasid_t last, const struct iommu_group *g
 	}
 }
 
-/* The same of all that are less than @max_pasids, from @start on and then from the first one. */
+/* As pasid_take(), among all below @max_pasids: from @start on, then those before @start. */
 static int pasid_search(ioasid_t start, u32 max_pasids, const struct iommu_group *group)
 {
 	int pasid = pasid_take(start, max_pasids - 1, group);
@@ -58,11 +60,11 @@ static int pasid_search(ioasid_t start, u32 max_pasids, const struct iommu_group
 
 /**
  * iommu_alloc_global_pasid() - Allocate a PASID that is unique in the system
- * @dev: the device that will use it; the PASID fits its width
+ * @dev: the device that will use it; the PASID is less than its number of PASIDs
  *
  * Context: process, may sleep.
- * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no
- * PASID support, none is free that no device of its group uses without being bound, or there is
+ * Return: the PASID, at least IOMMU_FIRST_GLOBAL_PASID; or IOMMU_PASID_INVALID if @dev has no PASID
+ * support, if no PASID is free that no device of its group uses without being bound, or if there is
  * no memory.
  */
 ioasid_t iommu_alloc_global_pasid(struct device *dev)
@@ -89,7 +91,7 @@ ioasid_t iommu_alloc_global_pasid(struct device *dev)
 EXPORT_SYMBOL_GPL(iommu_alloc_global_pasid);
 
 /**
- * iommu_free_global_pasid() - Give back what iommu_alloc_global_pasid() returned
+ * iommu_free_global_pasid() - Free what iommu_alloc_global_pasid() returned
  * @pasid: no device may use it any more
  *
  * Context: any.

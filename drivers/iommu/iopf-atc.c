@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ATC invalidations that were not completed
+ * I/O page faults: devices that do not complete ATC invalidations
  *
  * A device that does not complete an invalidation of its address translation cache (PCIe 6.0,
- * section 10.3) may go on using memory that has been given to others, and no software can say
- * when that ends: a reset of the device does end it. Until then
+ * section 10.3) may go on using memory that the kernel has given to others. Only a reset of the
+ * device ends that for certain. Until then the core
  *
- *	the device is not bound
- *	a PASID whose translations it may still hold is not given out in its group
+ *	does not bind the device
+ *	gives no PASID out in its group whose translations the device may still hold
  *
- * What a device may hold is known at any time: a use is noted before the (device, PASID) is
- * attached, in memory of its own, so that nothing has to be allocated when hardware fails. A use
- * ends when the PASID is detached, or, if an invalidation for it is unconfirmed then, with the
- * reset. After a reset iopf_resume_device() has all of the ATC invalidated, and only if that is
- * completed the uses are confirmed.
+ * The list of uses says what a device may hold. The core adds a use before it attaches the (device,
+ * PASID), so that nothing has to be allocated when hardware fails. A use ends when the core
+ * detaches the PASID, or, if an invalidation for it is unconfirmed then, with the reset. After a
+ * reset iopf_resume_device() has all of the ATC invalidated; only if the device completes that are
+ * the uses confirmed.
  *
- * Another device may have a PASID that is held: it is never attached on the device that holds it,
- * since that is not bound.
+ * A device of another group may have a PASID that this device holds: the core does not attach it
+ * here, since it does not bind this device.
  *
- * A device that is paused, in a reset or asleep, is sent no invalidations, and flushed afterwards
- * (iopf-reset.c). That is known with the device, in struct dev_iommu, and lasts whoever binds it or
- * takes it to and from fault queues meanwhile. Most functions that sleep have nothing to do with
- * all this: what is to happen in a pause begins when a device is used, or on a fault queue.
- *
- * Lifetime: a use goes with its attachment, or with the flush that confirms it; all of a device go
- * with iopf_atc_forget(), which comes before the device does.
+ * Vendor drivers send no invalidations to a device that is paused, in a reset or asleep;
+ * iopf-reset.c has it flushed afterwards. struct dev_iommu of the device has that state, so it
+ * outlasts binds, drivers and fault queues. Most functions that sleep are neither in use nor on a
+ * fault queue: their pause takes effect when they are.
  *
  * Locks: uses_lock, innermost, with interrupts off: an invalidation may fail in any context. MMU
  * notifiers look at nr_unconfirmed and dev_iommu.flow without it.
+ *
+ * Lifetime: a use goes with its attachment, or with the flush that confirms it; all of a device go
+ * with iopf_atc_forget(), which the IOMMU core calls before the device goes.
  */
 #include <linux/device.h>
 #include <linux/hash.h>
@@ -44,10 +44,10 @@
  * struct atc_use - a device may hold translations of a PASID
  * @hash: in uses, by @pasid
  * @dev: the device
- * @pasid: the PASID; IOMMU_PASID_INVALID: of some that are not known
+ * @pasid: the PASID; IOMMU_PASID_INVALID: any PASID, of an invalidation that fits no use
  * @attached: the PASID is attached to the device
  * @unconfirmed: an invalidation was not completed
- * @failures: how many were not
+ * @failures: how many invalidations were not completed
  */
 struct atc_use {
 	struct hlist_node hash;
@@ -60,10 +60,10 @@ struct atc_use {
 
 static struct hlist_head uses[1 << ATC_HASH_BITS];
 static unsigned int nr_unconfirmed;
-/* of uses, and dev_iommu.pauses; of nr_unconfirmed for writers, and of who leaves IOPF_RUNNING */
+/* of uses, dev_iommu.pauses; nr_unconfirmed for writers; held when flow leaves IOPF_RUNNING */
 static DEFINE_SPINLOCK(uses_lock);
 
-/* Of all devices: there are few, and no caller is in a hurry. */
+/* The uses of all devices: there are few, and no caller is in a hurry. */
 #define for_each_use(use, next)							\
 	for (unsigned int _i = 0; _i < ARRAY_SIZE(uses); _i++)			\
 		hlist_for_each_entry_safe(use, next, &uses[_i], hash)
@@ -129,7 +129,7 @@ static bool atc_is_unconfirmed(struct device *dev)
  * @dev: the device
  *
  * Context: any.
- * Return: true from iopf_atc_unconfirmed() to iopf_atc_confirmed().
+ * Return: true from iopf_atc_unconfirmed() until iopf_atc_confirmed().
  */
 bool iopf_atc_is_unconfirmed(struct device *dev)
 {
@@ -140,7 +140,7 @@ bool iopf_atc_is_unconfirmed(struct device *dev)
 }
 EXPORT_SYMBOL_GPL(iopf_atc_is_unconfirmed);
 
-/* What pauses a device begins now for one that has had nothing to do with it before. */
+/* Puts a paused device in reset that was neither in use nor on a fault queue before. */
 static void atc_obey_pause(struct device *dev)
 {
 	struct dev_iommu *param = dev->iommu;
@@ -158,7 +158,7 @@ static void atc_insert(struct atc_use *use)
 }
 
 /**
- * iopf_atc_use() - A device is about to be attached to a PASID
+ * iopf_atc_use() - Note that a device is about to be attached to a PASID
  * @dev: the device
  * @pasid: the PASID
  *
@@ -183,12 +183,12 @@ int iopf_atc_use(struct device *dev, ioasid_t pasid)
 }
 
 /**
- * iopf_atc_leave() - A device is not attached to a PASID any more
+ * iopf_atc_leave() - Note that a device is not attached to a PASID any more
  * @dev: the device
  * @pasid: a PASID for which iopf_atc_use() was called; nothing happens if it was not, or failed
  *
- * All invalidations that belong to the end of the attachment have been completed, or reported with
- * iopf_atc_unconfirmed().
+ * The device has completed all invalidations that end the attachment, or the vendor driver has
+ * reported them with iopf_atc_unconfirmed().
  *
  * Context: any.
  */
@@ -224,15 +224,16 @@ static bool atc_mark(struct device *dev, ioasid_t pasid)
 }
 
 /**
- * iopf_atc_unconfirmed() - An ATC invalidation was not completed
- * @dev: the device that should have
+ * iopf_atc_unconfirmed() - Report an ATC invalidation that a device has not completed
+ * @dev: the device
  * @pasid: the PASID that it was for; IOMMU_PASID_INVALID: all of its PASIDs
  *
- * For vendor drivers: the IOMMU has reported a time-out or an error, or the invalidation was not
- * sent because @dev has not completed others. Not if @dev is in a reset, cut off or gone: what it
- * holds then is invalidated before it may use it, see iopf_resume_device().
+ * For vendor drivers: the IOMMU has reported a time-out or an error, or the driver has not sent the
+ * invalidation because @dev has not completed others. Not for a device that is in a reset, cut off
+ * or gone: iopf_resume_device() has all that it holds invalidated before it may use that.
  *
- * Until that @dev is not bound, and @pasid is not given out. It is logged once.
+ * Until iopf_atc_confirmed() the core does not bind @dev, and does not give @pasid out in its
+ * group. The first report is logged.
  *
  * Context: any; the caller keeps @dev.
  */
@@ -244,7 +245,7 @@ void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid)
 	iopf_device_count(dev, IOPF_UNCONFIRMED, 1);
 	scoped_guard(spinlock_irqsave, &uses_lock) {
 		is_first = !atc_is_unconfirmed(dev);
-		/* Nothing of the core's, the kernel's DMA perhaps; but a reason not to bind it. */
+		/* Not a use of the core's: the kernel's DMA, perhaps. It keeps binds out, too. */
 		if (!atc_mark(dev, pasid)) {
 			use = atc_add(dev, pasid, GFP_ATOMIC);
 			if (use) {
@@ -260,7 +261,7 @@ void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid)
 }
 EXPORT_SYMBOL_GPL(iopf_atc_unconfirmed);
 
-/* Of a device, what is not attached any more; with @all the rest, too. Nothing is unconfirmed. */
+/* Removes the uses of @dev that are detached, with @all the rest, too; confirms what stays. */
 static void atc_settle(struct device *dev, bool all)
 {
 	struct hlist_node *next;
@@ -278,7 +279,7 @@ static void atc_settle(struct device *dev, bool all)
 }
 
 /**
- * iopf_atc_confirmed() - A device holds no translations that it should have forgotten
+ * iopf_atc_confirmed() - Note that a device holds no translations that it should have forgotten
  * @dev: a device that has completed an invalidation of all of its ATC, or has disabled ATS
  *
  * Context: any.
@@ -290,7 +291,7 @@ void iopf_atc_confirmed(struct device *dev)
 }
 
 /**
- * iopf_atc_forget() - A device leaves the IOMMU
+ * iopf_atc_forget() - Forget all uses of a device that leaves the IOMMU
  * @dev: the device, which can translate nothing any more
  *
  * Context: any.
@@ -301,12 +302,13 @@ void iopf_atc_forget(struct device *dev)
 }
 
 /**
- * iopf_atc_holds() - Must a PASID not be given out?
+ * iopf_atc_holds() - May a device still hold translations of a PASID?
  * @pasid: the PASID
- * @group: where it will be used; NULL: anywhere
+ * @group: the group that is to use it; NULL: any
  *
  * Context: any.
- * Return: true if a device, of @group, may still hold translations of @pasid.
+ * Return: true if a device of @group may; then the allocator must not give @pasid out for that
+ * group.
  */
 bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group)
 {
@@ -327,7 +329,7 @@ bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group)
  * @dev: the device
  *
  * Context: any.
- * Return: a number that grows with each that is reported, until iopf_atc_confirmed().
+ * Return: a number that grows with each report, until iopf_atc_confirmed().
  */
 unsigned int iopf_atc_failures(struct device *dev)
 {
@@ -355,10 +357,10 @@ static bool atc_is_used(struct device *dev)
 }
 
 /**
- * iopf_atc_pause() - One more reason why a device must be left alone
+ * iopf_atc_pause() - Note one more reason why a device is paused
  * @dev: the device
  * @reason: why; IOPF_PAUSE_DRIVER nests, the others are noted once
- * @on_queue: it is on a fault queue, and does not leave or join one during the call
+ * @on_queue: @dev is on a fault queue; it does not leave or join one during the call
  *
  * Context: any; &dev_iommu.reset_lock is held.
  * Return: true if @dev is IOPF_STOPPING now, and the caller is to bring it to IOPF_IN_RESET.
@@ -393,8 +395,8 @@ bool iopf_atc_unpause(struct device *dev, enum iopf_pause_reason reason)
 }
 
 /**
- * iopf_atc_obey_pause() - A device is about to join a fault queue
- * @dev: the device; if it is paused it is in a reset from now on
+ * iopf_atc_obey_pause() - Note that a device is about to join a fault queue
+ * @dev: the device; if it is paused its flow is IOPF_IN_RESET from now on
  *
  * Context: any.
  */

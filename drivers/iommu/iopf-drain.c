@@ -3,9 +3,10 @@
  * I/O page fault queue: answers in the place of handlers
  *
  * A drain does not wait for handlers: it answers Invalid Request in their place, and waits only for
- * responses in flight. It takes the group away from the worker that serves it. The time limit, if
+ * responses in flight. It takes groups away from the workers that serve them. The time limit, if
  * one is set, does the same to groups that have waited too long. A driver that stops a device which
- * waits for its answers has them sent as Success: a device that still wants the page asks again.
+ * waits for its answers has the queue send them as Success (iopf_answer_unserved()): a device that
+ * still wants the page asks again.
  *
  * Locks: see iopf-priv.h.
  */
@@ -43,7 +44,7 @@ bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose)
 	return false;
 }
 
-/* Claims a group instead of its handler. */
+/* Claims a group in the place of its handler. */
 static void iopf_take_group(struct iopf_device *idev, struct iopf_slot *slot,
 			    enum iommu_page_response_code code, enum iopf_count why,
 			    struct list_head *mine)
@@ -110,7 +111,7 @@ void iopf_abort(struct iopf_device *idev, const struct iopf_whose *whose, bool g
 	u64 began = iopf_clock();
 	unsigned int nr;
 
-	/* A reporter that found the attachment has put its group on the list when it is done. */
+	/* A reporter that has found the attachment has listed its group when it unlocks. */
 	scoped_guard(mutex, &idev->fp.lock)
 		nr = iopf_abort_pending(idev, whose, gone);
 	wait_event(idev->wait, !iopf_is_answering(idev, whose));
@@ -120,11 +121,11 @@ void iopf_abort(struct iopf_device *idev, const struct iopf_whose *whose, bool g
 /**
  * iopf_drain_pasid - Answer all that a device has asked with a PASID
  * @dev: the device
- * @pasid: a PASID that @dev has stopped to use
+ * @pasid: a PASID that @dev has stopped using; IOMMU_PASID_INVALID for all
  *
- * Partials are dropped, pending groups are answered Invalid Request, and responses in flight are
- * waited for. Handlers are not waited for: a fault that never ends does not delay the caller. The
- * vendor driver must have reported the requests of its hardware queue first.
+ * Drops partials, answers Invalid Request to pending groups, and waits for responses in flight.
+ * Does not wait for handlers: a fault that never ends does not delay the caller. The vendor driver
+ * reports the requests of its hardware queue first.
  *
  * Context: process, may sleep.
  */
@@ -138,13 +139,14 @@ void iopf_drain_pasid(struct device *dev, ioasid_t pasid)
 EXPORT_SYMBOL_GPL(iopf_drain_pasid);
 
 /**
- * iopf_drain_attachment - Answer what has found an attachment that is none
+ * iopf_drain_attachment - Answer what has found an attachment that has failed
  * @dev: the device
  * @pasid: the PASID
- * @handle: what iommu_attach_device_pasid() was called with, in vain: it was found until then
+ * @handle: passed to iommu_attach_device_pasid(), which has failed; requests could find it
+ *	meanwhile
  *
- * As iopf_drain_pasid(). The requests of another attachment of the same PASID, which may be why
- * this one has failed, are not touched but for partials.
+ * As iopf_drain_pasid(), but leaves groups of another attachment of the same PASID alone, which may
+ * be why this one has failed. It drops their partials.
  *
  * Context: process, may sleep.
  */
@@ -160,7 +162,7 @@ void iopf_drain_attachment(struct device *dev, ioasid_t pasid,
 
 /**
  * iopf_drain_hw_pasid - Answer all that a device has asked, down to its hardware queue
- * @dev: the device, which has stopped to use the PASID
+ * @dev: the device, which has stopped using the PASID
  * @pasid: a PASID, or IOMMU_PASID_INVALID for all
  *
  * Context: process, may sleep.
@@ -176,14 +178,14 @@ void iopf_drain_hw_pasid(struct device *dev, ioasid_t pasid)
 }
 
 /**
- * iopf_drain_gives_up() - The thread that reads a hardware queue does not run
+ * iopf_drain_gives_up() - Note that the thread that reads a hardware queue does not run
  * @dev: the device whose requests may still be in the queue
  * @pasid: the PASID that was to be drained, or IOMMU_PASID_INVALID for all
  *
- * For drains of vendor drivers, which go on with what the fault queue knows. What is read later
- * finds no attachment, and is refused. But it must not find another process's: as after an
- * invalidation that was not completed, @pasid is not given out, and @dev not bound, until @dev was
- * reset, and drained in that.
+ * For drains of vendor drivers, which go on with what the fault queue knows. A request that the
+ * thread reads later finds no attachment, and is refused. It must not find another process's: so,
+ * as after an invalidation that @dev has not completed, the core gives @pasid to no other process
+ * and does not bind @dev until a reset, which drains, is over.
  *
  * Context: process, may sleep.
  */
@@ -196,19 +198,20 @@ void iopf_drain_gives_up(struct device *dev, ioasid_t pasid)
 EXPORT_SYMBOL_GPL(iopf_drain_gives_up);
 
 /**
- * iopf_answer_unserved - Answer what a device waits for, so that it can stop
- * @dev: a device that has been told to stop, and sends page requests; what stalls would stall again
- * @pasid: the PASID of what is to stop
+ * iopf_answer_unserved - Answer what a device waits for, so that the device can stop
+ * @dev: a device that its driver has told to stop, and that sends page requests: a device that
+ *	stalls would stall again
+ * @pasid: the PASID of the work that is to stop
  *
  * A device that sends no Stop Marker has stopped when all its page requests are answered (PCIe 6.0,
  * section 10.4.1.2), which a fault that never ends would put off for ever. This answers pending
  * groups Success in the place of their handlers, whose results are dropped. The device translates
- * again, and asks again for the pages that it still wants: what has been stopped wants none, and
- * what else uses the PASID goes on as if the page had been there and gone again.
+ * again, and asks again for the pages that it still wants. Work that has been stopped wants none;
+ * other work with the PASID goes on as if the page had come and gone.
  *
- * Requests that are still in the hardware queue, and later ones, are not answered. So a driver
- * calls this again until the device has stopped, in growing intervals: a device may give up after
- * so many answers without effect.
+ * It does not answer requests that are still in the hardware queue, or later ones. So a driver
+ * calls it again until the device has stopped, at growing intervals: a device may give up after too
+ * many answers without effect.
  *
  * Context: process, may sleep. Waits for no handler.
  */
@@ -248,8 +251,8 @@ static bool iopf_has_older(struct iopf_device *idev, u64 seq)
  * iopf_queue_flush_dev - Wait until all that a device has asked so far is answered
  * @dev: the device, which must be on a fault queue
  *
- * Waits for the groups that workers serve, of this device only and no later ones. A fault that
- * takes for ever is waited for; a driver that wants a PASID back uses iopf_drain_pasid().
+ * Waits for the groups of this device that workers serve, not for later ones. A fault that never
+ * ends is waited for; a driver that wants a PASID back uses iopf_drain_pasid().
  *
  * Context: process, sleeps.
  * Return: 0, or -ENODEV if @dev is on no queue.
@@ -320,12 +323,13 @@ void iopf_timeout_work(struct work_struct *work)
 /**
  * iopf_set_timeout - Limit the time that a page request may take
  * @dev: a device on a fault queue
- * @ms: milliseconds from the last page of a group to its answer; 0: no limit, the default
+ * @ms: milliseconds from the last page of a group to its answer, rounded up to jiffies; 0: no
+ *	limit, the default
  *
- * A fault may take for ever: a file server that has died, a userfaultfd without a monitor. When
- * the limit is over the group is answered Invalid Request, the listeners of the bond are told,
- * and the result that may still come is dropped. The limit holds for groups that are pending
- * already, too; not for those that a handler has taken with iopf_group_dequeue().
+ * A fault may take for ever: a file server that has died, a userfaultfd without a monitor. At the
+ * end of the limit the queue answers Invalid Request, tells the listeners of the bond, and drops
+ * the handler's result if that still comes. The limit holds for groups that are pending already,
+ * too; not for those that a handler has taken with iopf_group_dequeue().
  *
  * Context: process.
  * Return: 0, or -ENODEV if @dev is on no queue.
@@ -341,7 +345,7 @@ int iopf_set_timeout(struct device *dev, unsigned int ms)
 	if (idev->gone)
 		return -ENODEV;
 	idev->limit = ms ? msecs_to_jiffies(ms) ?: 1 : 0;
-	/* It may wait for an older and longer limit. */
+	/* The work may be queued for an older and longer limit. */
 	if (idev->limit)
 		mod_delayed_work(idev->fp.queue->wq, &idev->timeout_work, 0);
 	return 0;

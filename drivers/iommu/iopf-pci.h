@@ -13,12 +13,13 @@
  * iopf_pci_can_answer() - Could a function complete an ATC invalidation?
  * @pdev: a function behind an IOMMU
  *
- * One that it can't complete stops the IOMMU's queue for all. A VF is cut off with its PF.
+ * An invalidation that the function can't complete stops the IOMMU's queue for all devices. A VF is
+ * cut off with its PF.
  *
- * Whether a function is in a reset its own state alone says. A reset of the PF pauses the VFs
- * themselves, until each has been restored and its ATC flushed (iopf-pci.c). That the PF is paused
- * says neither less nor more: a PF that uses no PASIDs has no such state, and what a VF is not told
- * while it is not paused itself, no flush makes up for.
+ * Whether a function is in a reset only its own state says, not the PF's. A reset of the PF pauses
+ * each VF until that has been restored and its ATC flushed (iopf-pci.c). A PF that uses no PASIDs
+ * has no such state; and no flush makes up for an invalidation that was withheld from a VF which is
+ * not paused itself.
  *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
  * Return: false if @pdev is in a reset, asleep, cut off by an error, or gone.

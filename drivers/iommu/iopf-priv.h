@@ -8,7 +8,7 @@
  *	iopf-drain.c	answers in the place of handlers: drain, removal, time limit
  *	iopf-stray.c	requests and DMA with PASIDs that are not bound; quarantine
  *	iopf-service.c	workers that serve groups of an address space
- *	iopf-response.c	who answers a group, and when its slots are free again
+ *	iopf-response.c	which thread answers a group, and when its slots are free again
  *	iopf-atc.c	what devices may hold in their ATC, and whether it is confirmed
  *	iopf-stats.c	statistics: bonds, devices, queues; readers
  *
@@ -53,8 +53,8 @@
 
 #define IOPF_HASH_BITS		6
 /*
- * Slots beyond the credits: for answers that are being sent. A device may use a credit again as
- * soon as it has the answer, and that is before the slot is back.
+ * Slots beyond the credits, for answers in flight. A device may use a credit again as soon as it
+ * has the answer, which is before the queue has freed the slot.
  */
 #define IOPF_SPARE_SLOTS	IOPF_BATCH
 
@@ -75,23 +75,23 @@ enum iopf_state {
 /**
  * struct iopf_slot - room for one group, or for one partial in group.last_fault
  * @group: what handlers see
- * @node: in &iopf_device.free, &iopf_device.partials, or on the list of the responder
- * @hash: of a partial, by (PASID, PRG index); of a group in &iopf_service.pages
- * @coalesced: groups that ask for the same page, through &iopf_group.node. With @hash guarded by
- *	the service's lock.
+ * @node: in &iopf_device.free, &iopf_device.partials, or on the list of the claimer
+ * @hash: of a partial: in &iopf_device.buckets; of a group: in &iopf_service.pages
+ * @coalesced: groups that ask for the same page, through &iopf_group.node. The service's lock
+ *	guards it, and a group's @hash.
  * @seq: of a group: its number, for waiting until all older ones are answered
  * @since: of a group: when it was complete, in jiffies
- * @resets: of a group: &iopf_device.resets then
+ * @resets: of a group: &iopf_device.resets at that time
  * @state: of a group
- * @code: of a group that is not PENDING, or that a worker is done with: its answer
- * @why: and how it is counted
- * @reason: of IOPF_FAILED: why; 0: for no reason that listeners are told
+ * @code: the answer, of a group that is not PENDING or that a worker has served
+ * @why: how that answer is counted
+ * @reason: with IOPF_FAILED: what listeners are told; 0: nothing
  * @reported: of a group: when its last page was reported, by iopf_clock()
- * @stats: of a group that is not ANSWERED: where it is counted: a bond's, or the device's
+ * @stats: of a group that is not ANSWERED: the bond's or the device's statistics that count it
  * @svc: the service that serves the group, with a reference; NULL for other handlers
  * @worker: the worker that works on the group; guarded by the service's lock
- * @waits: in &iopf_service.waiting; same guard
- * @orphan: the group's handler has let go of it, the responder frees it
+ * @waits: the group is in &iopf_service.waiting; same guard
+ * @orphan: the group's handler has let go of it, and the claimer frees it
  * @maybe_stale: of a partial: its last page may have been lost in an overflow
  */
 struct iopf_slot {
@@ -124,22 +124,22 @@ struct iopf_slot {
  * @in_flight: answers that are being sent; at most IOPF_SPARE_SLOTS
  * @free: unused slots
  * @partials: slots that hold a partial, oldest first
- * @buckets: the same, by (PASID, PRG index)
+ * @buckets: the partials again, by (PASID, PRG index)
  * @seq: number of the latest group
  * @gone: removed from its queue: no more responses
  * @resets: how many resets there have been
- * @credits: what iopf_grant_credits() has given it; guarded by the queue's lock
+ * @credits: what iopf_grant_credits() has given the device; guarded by the queue's lock
  * @limit: how long a group may be pending, in jiffies; 0: for ever
  * @bind_blocked_until: the device may not be bound until then (get_jiffies_64())
- * @is_single: what is reported is all that the hardware queue holds; guarded by fp.lock instead
- * @inline_worker: the worker that the reporter is to be; same guard
+ * @is_single: the request being reported is all that the hardware queue holds; guarded by fp.lock
+ * @inline_worker: the worker whose work the reporter is to do; guarded by fp.lock
  * @timeout_work: answers groups that have been pending for too long
  * @lines: rate limits, by enum iopf_line
  * @counts: by enum iopf_count; not guarded
- * @stats: what no bond counts, and what bonds have counted that have gone
+ * @stats: what no bond counts, and the numbers of bonds that have ended
  * @bonds: struct iopf_bond_stats, by PASID
  * @recent_handle: the attachment that the latest request has found, or NULL
- * @recent_stats: where it was counted
+ * @recent_stats: the statistics that counted that request
  * @own: its queue; guarded by stats_lock, as is @stats_node
  * @stats_node: in &iopf_own_queue.devices
  * @slots: all of them
@@ -174,13 +174,13 @@ struct iopf_device {
 };
 
 /**
- * struct iopf_own_queue - a fault queue, and what the rest of the kernel does not know of it
- * @queue: the part that it knows
+ * struct iopf_own_queue - a fault queue, with the fields that only its own files use
+ * @queue: the part that the rest of the kernel knows
  * @name: of the IOMMU
  * @overflows: how often its hardware queue has overflowed; guarded by @queue's lock for writers
  * @node: in the list of all; guarded by stats_lock, as is all below
  * @devices: struct iopf_device
- * @past: of devices that have left
+ * @past: the numbers of devices that have left
  */
 struct iopf_own_queue {
 	struct iopf_queue queue;
@@ -221,7 +221,7 @@ static inline struct hlist_head *iopf_bond_bucket(struct iopf_device *idev, ioas
 	return &idev->bonds[pasid % (1 << IOPF_BOND_BITS)];
 }
 
-/* Where a request is counted that has found @handle: the next one has probably found the same. */
+/* The statistics that count a request which has found @handle; the next often finds the same. */
 static inline struct iopf_stats *iopf_stats_of(struct iopf_device *idev, ioasid_t pasid,
 					       const struct iommu_attach_handle *handle)
 {
@@ -239,7 +239,7 @@ static inline struct iopf_stats *iopf_stats_of(struct iopf_device *idev, ioasid_
 	return idev->recent_stats;
 }
 
-/* Whose a group is that is not ANSWERED; 0: unknown, or no process's */
+/* The process that a group belongs to which is not ANSWERED; 0: unknown, or none */
 static inline pid_t iopf_slot_pid(const struct iopf_device *idev, const struct iopf_slot *slot)
 {
 	return slot->stats == &idev->stats ? 0 :
@@ -308,7 +308,7 @@ static inline bool iopf_is_last(const struct iopf_fault *evt)
 	return evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 }
 
-/* After a reset, or its removal, a device must not hear of what it asked before. */
+/* After a reset or its removal the queue must not answer what a device asked before. */
 static inline bool iopf_is_stale(struct iopf_device *idev, const struct iopf_slot *slot)
 {
 	lockdep_assert_held(&idev->lock);

@@ -5,8 +5,8 @@
  * A reset makes a device forget the PRG indices that it waits for, and it may use them again at
  * once: a response to an old request must not meet a new one. iopf_quiesce_device() answers all
  * pending groups while the device still listens. From then on until iopf_resume_device() the queue
- * drops new requests, and responses of handlers that keep groups to themselves are not sent. A
- * device that loses power does not listen: what it has pending is dropped without a response. The
+ * drops new requests, and sends no responses of handlers that keep groups to themselves. A device
+ * that loses power does not listen: the queue drops what it has pending without a response. The
  * IOMMU driver sends no ATC invalidation to a device in reset, since it would wait for the
  * completion.
  *
@@ -15,12 +15,15 @@
  * the reset, the end of the last one ends it; a pause in between waits until the first one is done.
  * iopf_pauses_add() and iopf_pauses_del() have the rules.
  *
- * Why a device is paused, and what that means for its requests, is known with the device, in struct
- * dev_iommu: a driver may give up in the middle, take its device from the fault queue, and the next
- * one bring it back, and all that time the device answers nothing. A pause of a device that is
- * neither used nor on a queue is only noted, until it is (iopf-atc.c).
+ * struct dev_iommu of the device has the reasons of the pause (pauses) and what becomes of requests
+ * (flow): a driver may give up in the middle and take its device from the fault queue, and the next
+ * driver bring it back, and all that time the device answers nothing. A pause of a device that is
+ * neither attached to a PASID nor on a queue is only noted; it takes effect when it is
+ * (iopf-atc.c).
  *
  * Locks: see iopf-priv.h.
+ *
+ * Lifetime: a pause lasts until all of its reasons are gone, or struct dev_iommu is.
  */
 #include <linux/iommu.h>
 #include <linux/mutex.h>
@@ -31,7 +34,7 @@
 #include "iommu-priv.h"
 #include "iopf-priv.h"
 
-/* Nothing of what the device has asked is answered any more. */
+/* Claims all that the device has asked; the caller sends no answers. */
 static void iopf_forget_pending(struct iopf_device *idev, struct list_head *mine)
 {
 	struct iopf_group *group, *more;
@@ -48,7 +51,7 @@ static void iopf_forget_pending(struct iopf_device *idev, struct list_head *mine
 	}
 }
 
-/* As if the responses had been sent. */
+/* Finishes the claimed groups as if their responses had been sent. */
 static void iopf_finish_forgotten(struct iopf_device *idev, struct list_head *mine)
 {
 	struct iopf_slot *slot;
@@ -67,7 +70,7 @@ static void iopf_finish_forgotten(struct iopf_device *idev, struct list_head *mi
 	wake_up_all(&idev->wait);
 }
 
-/* Who joins a fault queue later sees what the caller has written before. */
+/* A device that joins a fault queue later sees the flow that the caller has written before. */
 static struct iopf_device *iopf_device_get_settled(struct device *dev)
 {
 	guard(mutex)(&dev->iommu->lock);
@@ -80,11 +83,11 @@ static void iopf_enter_reset(struct device *dev)
 	LIST_HEAD(mine);
 
 	WRITE_ONCE(dev->iommu->flow, IOPF_IN_RESET);
-	/* One that has left its queue meanwhile has nothing pending, and no answer on its way. */
+	/* A device that has left its queue meanwhile has nothing pending and nothing in flight. */
 	idev = iopf_device_get_settled(dev);
 	if (!idev)
 		return;
-	/* A reporter that has not seen the new flow has listed its group when it is done. */
+	/* A reporter that has not seen the new flow has listed its group when it unlocks. */
 	scoped_guard(mutex, &idev->fp.lock) {
 		guard(spinlock)(&idev->lock);
 		idev->resets++;
@@ -96,7 +99,7 @@ static void iopf_enter_reset(struct device *dev)
 	wait_event(idev->wait, !iopf_is_answering(idev, &iopf_all));
 }
 
-/* Returns false if @dev is paused already, or if that concerns nobody yet. */
+/* Returns false if @dev is paused already, or is neither attached to a PASID nor on a queue. */
 static bool iopf_note_pause(struct device *dev, enum iopf_pause_reason reason, bool *on_queue)
 {
 	guard(mutex)(&dev->iommu->lock);
@@ -114,7 +117,7 @@ static void iopf_begin_reset(struct device *dev, enum iopf_pause_reason reason)
 		return;
 
 	trace_iopf_reset(dev, true);
-	/* The device listens, and what it has asked is answered; else that is forgotten. */
+	/* A device that does not lose power still listens: answer what it has asked. */
 	if (on_queue && reason != IOPF_PAUSE_SLEEP)
 		iopf_drain_hw_pasid(dev, IOMMU_PASID_INVALID);
 	iopf_enter_reset(dev);
@@ -122,7 +125,7 @@ static void iopf_begin_reset(struct device *dev, enum iopf_pause_reason reason)
 	synchronize_rcu();
 }
 
-/* What is read later is taken for an error of the time after the reset. */
+/* An error that is read later would count as one from after the reset. */
 static void iopf_await_errors(struct device *dev)
 {
 	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
@@ -131,7 +134,7 @@ static void iopf_await_errors(struct device *dev)
 		ops->await_errors(dev);
 }
 
-/* If nothing has failed since @failures, the device holds nothing that it should not. */
+/* If no invalidation has failed since @failures was read, the device holds nothing stale. */
 static void iopf_flush_atc(struct device *dev, unsigned int failures)
 {
 	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
@@ -161,11 +164,11 @@ static void iopf_end_reset(struct device *dev, enum iopf_pause_reason reason)
 }
 
 /**
- * iopf_quiesce_device - A device is about to be reset
- * @dev: the device. On no queue it has no page requests; what is said of invalidations holds.
+ * iopf_quiesce_device - Prepare for the reset of a device
+ * @dev: the device. If it is on no fault queue, only what is said of invalidations applies.
  *
- * All page requests of the device are answered, those in the hardware queue too. On return there
- * is none, no answer is on its way, the IOMMU waits for no ATC invalidation of @dev, and none of
+ * Answers all page requests of the device, those in the hardware queue too. On return none is
+ * pending, no answer is in flight, the IOMMU waits for no ATC invalidation of @dev, and none of
  * that begins before iopf_resume_device(). Bonds stay; binds and unbinds are possible.
  *
  * The order around a function-level reset (PCIe 6.0, sections 6.6.2 and 10.4):
@@ -177,11 +180,11 @@ static void iopf_end_reset(struct device *dev, enum iopf_pause_reason reason)
  * 5. the driver starts DMA again
  *
  * The PCI core does 2 and 4 around its own resets, error recovery and pcie_flr(), see iopf-pci.c. A
- * driver calls them itself around a reset that only it knows of, and if that is of a PF, for each
+ * driver calls them itself around a reset that only it knows of; around that of a PF also for each
  * of its VFs: iopf_resume_device() when the VF's own state has been restored. Calls nest: the last
- * iopf_resume_device() ends what the first iopf_quiesce_device() has begun. Nothing else does, not
- * even that @dev leaves its fault queue: a driver that gives up calls it when @dev answers again,
- * or has ATS disabled.
+ * iopf_resume_device() ends what the first iopf_quiesce_device() has begun. Nothing else ends it,
+ * not even that @dev leaves its fault queue: a driver that gives up calls iopf_resume_device() when
+ * @dev answers again, or has ATS disabled.
  *
  * Context: process, may sleep; does not wait for faults that are being served.
  */
@@ -192,13 +195,13 @@ void iopf_quiesce_device(struct device *dev)
 EXPORT_SYMBOL_GPL(iopf_quiesce_device);
 
 /**
- * iopf_resume_device - A device has come out of its reset
+ * iopf_resume_device - Go on with a device that has come out of its reset
  * @dev: a device for which iopf_quiesce_device() was called, with ATS, PASID and PRI enabled again
  *
- * Nothing happens while there are others who have called that, and not this.
- * What the device asked before the reset and is still in the hardware queue is dropped; its ATC is
- * told to forget everything, since it was not told of invalidations in between. If it completes
- * that, invalidations that it did not complete before are over.
+ * Does nothing while other callers of iopf_quiesce_device() have not called this yet. Drops what
+ * the device asked before the reset and is still in the hardware queue. Has the ATC forget
+ * everything, since the IOMMU driver sent it no invalidations in between; if the device completes
+ * that, earlier invalidations that it did not complete no longer count.
  *
  * Context: process, may sleep; as iopf_quiesce_device().
  */
@@ -209,11 +212,11 @@ void iopf_resume_device(struct device *dev)
 EXPORT_SYMBOL_GPL(iopf_resume_device);
 
 /**
- * iopf_pause() - A device is taken out of work
+ * iopf_pause() - Take a device out of work
  * @dev: the device
  * @reason: IOPF_PAUSE_DRIVER: see iopf_quiesce_device(); IOPF_PAUSE_RESET: the same, by the PCI
- *	core, where nothing happens if that has been said before; IOPF_PAUSE_SLEEP: the device loses
- *	power and has nothing outstanding, and interrupts of the IOMMU may be off
+ *	core, whose second call does nothing; IOPF_PAUSE_SLEEP: the device loses power and has
+ *	nothing outstanding, and interrupts of the IOMMU may be off
  *
  * Context: process, sleeps.
  */
@@ -226,8 +229,8 @@ void iopf_pause(struct device *dev, enum iopf_pause_reason reason)
 }
 
 /**
- * iopf_unpause() - A device has been brought back, with ATS, PASID and PRI enabled
- * @dev: the device; nothing happens if iopf_pause() was not called for that @reason
+ * iopf_unpause() - Bring a device back that has ATS, PASID and PRI enabled
+ * @dev: the device; the function does nothing if iopf_pause() was not called for that @reason
  * @reason: as for iopf_pause()
  *
  * As iopf_resume_device().
@@ -246,10 +249,10 @@ void iopf_unpause(struct device *dev, enum iopf_pause_reason reason)
  * iopf_device_in_reset - May an ATC invalidation be sent to a device?
  * @dev: a device behind an IOMMU
  *
- * For vendor drivers: a device in a reset does not answer, and an IOMMU that waits for it stops all
- * its users. The reset makes the device forget its translations, or iopf_resume_device() does.
+ * For vendor drivers: a device in a reset does not answer, and an IOMMU that waits for it delays
+ * all its users. The reset makes the device forget its translations, or iopf_resume_device() does.
  *
- * Context: any. Asked and acted upon in one RCU read-side section.
+ * Context: any; the call and the submission are in one RCU read-side section.
  * Return: true between iopf_quiesce_device() and iopf_resume_device(), if @dev is or was on
  * a fault queue or attached to a PASID in that time.
  */

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * I/O page fault queue: answers
+ * I/O page fault queue: which thread answers a group, and when its slots are free again
  *
  * A group is pending until one thread claims it under the device's lock: its handler, a drain, the
  * time limit, or the removal of the device. Only the claimer sends the response.
  *
  *	PENDING --claim--> RESPONDING --sent--> ANSWERED --iopf_free_group()--> free
  *
- * A handler may free its group before the response has left; then the claimer frees the slots. At
- * most IOPF_SPARE_SLOTS responses of a device are in flight: the device may use a credit again as
- * soon as it has the response, before the slot is free, and it has that many slots to spare.
+ * At most IOPF_SPARE_SLOTS responses of a device are in flight: the device may use a credit again
+ * as soon as it has the response, before the slot is free, and it has that many slots to spare.
  *
  * Locks: see iopf-priv.h.
+ *
+ * Lifetime. A group keeps its slots, its device and its service until it is free. A handler may
+ * free its group before the response has left; then the claimer frees the slots.
  */
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -21,7 +23,7 @@
 #include "iommu-priv.h"
 #include "iopf-priv.h"
 
-/* Frees the slots of a group's pages but for the last, which holds the response. */
+/* Frees the slots of all pages of a group but the last, which holds the response. */
 static void iopf_put_other_pages(struct iopf_device *idev, struct iopf_slot *slot)
 {
 	struct iopf_fault *iopf, *next;
@@ -58,8 +60,9 @@ static void iopf_put_refs(struct iopf_device *idev, struct iopf_service *svc)
 }
 
 /*
- * The claimer puts the group on a list of its own, by &iopf_slot.node, and sends the response.
- * @orphan: the group's handler does not have it any more: it is freed after the answer
+ * Claims a group: puts it on the caller's list @mine, by &iopf_slot.node. The caller sends the
+ * response.
+ * @orphan: the group's handler no longer has it, and the claimer frees it after the answer
  */
 void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool orphan,
 		struct list_head *mine)
@@ -121,9 +124,7 @@ void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot, struct i
 		refs->svc[refs->nr++] = iopf_put_slots(idev, slot);
 }
 
-/*
- * Sends the answers to the first @todo of the claimed groups in @mine, which count as on the wire.
- */
+/* Sends the answers to the first @todo of the claimed groups in @mine, which count as in flight. */
 void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine, unsigned int todo)
 {
 	/* Not cleared: most batches are short. */
@@ -161,7 +162,7 @@ void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine, unsign
 	iopf_put_all(idev, &refs);
 }
 
-/* How many answers of @mine may be sent now? They count as on the wire from here on. */
+/* How many answers of @mine may be sent now? They count as in flight from here on. */
 static unsigned int iopf_reserve_in_flight(struct iopf_device *idev, const struct list_head *mine)
 {
 	struct iopf_slot *slot;
@@ -183,7 +184,7 @@ void iopf_wait_in_flight(struct iopf_device *idev)
 	wait_event(idev->wait, READ_ONCE(idev->in_flight) < IOPF_SPARE_SLOTS);
 }
 
-/* The caller keeps @idev: the groups' references go. */
+/* The caller has a reference to @idev of its own: the groups' references go here. */
 void iopf_respond(struct iopf_device *idev, struct list_head *mine)
 {
 	while (!list_empty(mine)) {
@@ -225,8 +226,8 @@ void iopf_answer_group(struct iopf_group *group, enum iommu_page_response_code c
  * @group: a group that the caller, its handler, owns
  * @status: the answer, in the codes of the PRG Response message (PCIe 6.0, section 10.4.2.2)
  *
- * Does nothing if the group has been answered already, by a drain or the time limit, or if the
- * device has left the queue or been reset. The caller still owns the group afterwards.
+ * Does nothing if a drain or the time limit has answered the group already, or if the device has
+ * left the queue or been reset. The caller still owns the group afterwards.
  *
  * Context: process, may sleep if the vendor's page_response() does.
  */
@@ -269,7 +270,7 @@ void iopf_free_group(struct iopf_group *group)
 		WARN_ON_ONCE(slot->state == IOPF_PENDING);
 		if (slot->state == IOPF_RESPONDING) {
 			slot->orphan = true;
-			/* As in iopf_claim(): the response gives all credits back. */
+			/* As in iopf_claim(): the response will give all credits back. */
 			iopf_put_other_pages(idev, slot);
 			return;
 		}

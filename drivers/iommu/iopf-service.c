@@ -3,16 +3,15 @@
  * I/O page fault queue: the workers of an address space
  *
  * A service has a list of waiting groups and up to IOPF_MAX_WORKERS workers, so that a fault which
- * never ends occupies a worker of its own process only. A worker takes a batch of groups with one
- * reference to the mm and answers them together: at the end of the batch, at the next tick, or
- * before it blocks (iopf_job_will_block()). The service starts another worker when all running
- * ones may be blocked, or when more than a batch waits for each and one CPU stays free for other
- * work.
+ * never ends occupies a worker of its own process only. A worker serves a batch of groups with one
+ * reference to the mm, and answers them together: at the end of the batch, at the next tick, or
+ * before it blocks (iopf_job_will_block()). The service starts another worker when all running ones
+ * may be blocked, or when more than a batch waits for each and one CPU stays free for other work.
  *
  * A single request. If its process has no other request, and its CPU nothing else to run, the
  * thread that reads the hardware queue serves it inline, without the switch to a worker and back.
- * All devices behind the IOMMU depend on that thread, so it takes one page only, and only if it can
- * fault without blocking; otherwise the request goes to a worker (iopf_job_will_block()).
+ * All devices behind the IOMMU depend on that thread, so it serves one page only, and only if the
+ * fault does not block; otherwise the request goes to a worker (iopf_job_will_block()).
  *
  * Fairness. A worker of a process that asks now and then may start while workers of other processes
  * keep all CPUs busy. These end their batch as soon as such a worker is queued on their workqueue,
@@ -22,10 +21,10 @@
  * stuck for ever. So that stuck workers can't keep another process's from starting, a workqueue
  * gets no more services than it can run all workers of; the next service gets another workqueue.
  *
- * Coalescing. Groups of one request each, for the same page and access, are coalesced with the
- * first of them, whichever device sent them, and complete with it if it succeeds. If a drain takes
- * the first, the next is promoted to its place. If the first fails, the service serves them one by
- * one, because each bond's listeners have to be told.
+ * Coalescing. The service coalesces groups of one request each, for the same page and access, with
+ * the first of them, whichever device sent them; they complete with it if it succeeds. If a drain
+ * takes the first, the service promotes the next to its place. If the first fails, the service
+ * serves them one by one, because it has to tell each bond's listeners.
  *
  * A pending group of a service is in exactly one place, under iopf_service.lock: waiting, coalesced
  * with another one, in work, or done and not claimed yet. The worker, not the attachment, holds
@@ -33,6 +32,9 @@
  * out after that request that a drain has taken its group.
  *
  * Locks: see iopf-priv.h.
+ *
+ * Lifetime. A service is a part of its owner's structure, which &iopf_service_ops.free gives back
+ * when the last user has gone. Each group and each worker that runs is a user.
  */
 #include <linux/atomic.h>
 #include <linux/container_of.h>
@@ -59,8 +61,8 @@
  * struct iopf_wq - a workqueue for the workers of some services
  * @node: in iopf_wqs
  * @queue: the workqueue
- * @services: how many services have it; taken under iopf_wqs_lock, let go of without
- * @starting: workers that do not run yet, of services that had nothing to do
+ * @services: how many services have it; grows under iopf_wqs_lock only, shrinks without it
+ * @starting: workers that are queued and do not run yet, of services that were idle
  */
 struct iopf_wq {
 	struct list_head node;
@@ -70,12 +72,12 @@ struct iopf_wq {
 };
 
 static LIST_HEAD(iopf_wqs);
-static unsigned int nr_queues;		/* fault queues, without which no wq is needed */
+static unsigned int nr_queues;		/* fault queues; without any, no wq is needed */
 static DEFINE_MUTEX(iopf_wqs_lock);	/* of iopf_wqs, nr_queues */
 
 /*
- * How many services a workqueue has room for. Of what it may work on at a time each node has its
- * share, by its CPUs, and at least WQ_DFL_MIN_ACTIVE.
+ * How many services a workqueue has room for. The workqueue divides the work items that may run at
+ * a time among the nodes by their CPUs; each node gets at least WQ_DFL_MIN_ACTIVE.
  */
 static unsigned int iopf_wq_size(void)
 {
@@ -113,7 +115,7 @@ static struct iopf_wq *iopf_find_wq(void)
 	return wq;
 }
 
-/* While there are fault queues, workqueues wait for the next process. */
+/* While there are fault queues, workqueues stay for the next process. */
 static void iopf_free_wqs(struct work_struct *work)
 {
 	struct iopf_wq *wq, *next;
@@ -140,10 +142,11 @@ void iopf_count_queues(int nr)
 }
 
 /**
- * iopf_service_get_wq - Find workers for a service
- * @svc: the service; nothing happens if it has some. It keeps them until iopf_service_destroy().
+ * iopf_service_get_wq - Find a workqueue for the workers of a service
+ * @svc: the service, which keeps the workqueue until iopf_service_destroy(). If it has one, the
+ *	function does nothing.
  *
- * Context: process, may sleep; the caller keeps other callers for the same service out.
+ * Context: process, may sleep; one caller at a time for each service.
  * Return: 0, or -ENOMEM.
  */
 int iopf_service_get_wq(struct iopf_service *svc)
@@ -260,8 +263,8 @@ static noinline void iopf_service_start_worker(struct iopf_service *svc)
 }
 
 /*
- * Starts a worker if none is running, or if those that are have more than a batch each. One CPU
- * stays free: a process that floods the queue must not slow others down.
+ * Starts a worker if none is running, or if more than a batch waits for each that is. One CPU stays
+ * free: a process that floods the queue must not slow others down.
  */
 static void iopf_service_kick(struct iopf_service *svc)
 {
@@ -330,7 +333,7 @@ static void iopf_worker_complete(struct iopf_worker *worker)
 	first = svc->waiting.next;
 	list_for_each_entry_safe(same, next, &slot->coalesced, node) {
 		list_del(&same->node);
-		/* Of a failure each bond is told apart. */
+		/* A failure must reach each bond's listeners. */
 		if (worker->job.code == IOMMU_PAGE_RESP_SUCCESS)
 			iopf_worker_add_done(worker, same);
 		else
@@ -395,9 +398,8 @@ static struct iopf_device *iopf_worker_done_device(struct iopf_worker *worker)
 }
 
 /*
- * Claims what a worker has done for a device, as much as may be sent now. Returns how many answers
- * that is, which count as on the wire. What a removal or a reset has made stale is not among it:
- * that has been revoked.
+ * Claims groups of a device that a worker has served, as many as may be sent now. Returns how many;
+ * they count as in flight. None of them is stale: a removal or a reset revokes its groups.
  */
 static unsigned int iopf_worker_claim(struct iopf_worker *worker, struct iopf_device *idev,
 				      struct list_head *mine)
@@ -419,7 +421,7 @@ static unsigned int iopf_worker_claim(struct iopf_worker *worker, struct iopf_de
 				break;
 			list_del_init(&group->node);
 			iopf_claim(idev, slot, true, mine);
-			/* All of one device and one process: of one bond */
+			/* All are of one device and one process, so of one bond */
 			if (!nr++)
 				slot->stats->batches++;
 			iopf_count_answer(idev, slot, now);
@@ -429,7 +431,7 @@ static unsigned int iopf_worker_claim(struct iopf_worker *worker, struct iopf_de
 	return nr;
 }
 
-/* Answers what a worker has done. */
+/* Answers the groups that a worker has served. */
 static void iopf_worker_answer(struct iopf_worker *worker)
 {
 	struct iopf_device *idev;
@@ -448,10 +450,10 @@ static void iopf_worker_answer(struct iopf_worker *worker)
 }
 
 /**
- * iopf_job_next_group - The next group of the batch that a worker works on
+ * iopf_job_next_group - Go on to the next group of the batch that a worker works on
  * @job: as passed to &iopf_service_ops.serve
  *
- * The group before gets the answer in &iopf_job.code: when &iopf_service_ops.serve returns, or
+ * The worker answers the group before with &iopf_job.code: when &iopf_service_ops.serve returns, or
  * sooner if the batch takes long.
  *
  * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
@@ -481,7 +483,7 @@ bool iopf_job_next_group(struct iopf_job *job)
 	return started;
 }
 
-/* The group in work waits again, first in line. */
+/* Puts the group in work back to the head of the waiting ones. */
 static void iopf_worker_put_back(struct iopf_worker *worker)
 {
 	struct iopf_service *svc = worker->svc;
@@ -497,16 +499,15 @@ static void iopf_worker_put_back(struct iopf_worker *worker)
 }
 
 /**
- * iopf_job_will_block - The worker is about to block
+ * iopf_job_will_block - Announce that the worker is about to block
  * @job: as passed to &iopf_service_ops.serve
  *
- * The groups that the worker has completed are answered now, and another worker takes over what
- * waits. If the worker is the thread that reads the hardware queue, its group goes to another
- * worker.
+ * The worker answers the groups that it has completed, and another worker takes over what waits. If
+ * the worker is the thread that reads the hardware queue, its group goes to another worker.
  *
  * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
  * lets go of.
- * Return: true if the worker may go on; false if the group is not its any more.
+ * Return: true if the worker may go on; false if it no longer has the group.
  */
 bool iopf_job_will_block(struct iopf_job *job)
 {
@@ -528,7 +529,7 @@ bool iopf_job_will_block(struct iopf_job *job)
 	return true;
 }
 
-/* False if nothing is left to do, or another thread or a waiting worker has to come first. */
+/* False if nothing waits, or if the worker has queued itself behind another worker or thread. */
 static bool iopf_worker_continue(struct iopf_worker *worker)
 {
 	struct iopf_service *svc = worker->svc;
@@ -561,11 +562,11 @@ static void iopf_worker_work(struct work_struct *work)
 	}
 	do {
 		svc->ops->serve(svc, &worker->job);
-		/* Without what it held: an answer that takes long must not delay an exit. */
+		/* The handler holds nothing now: a slow answer must not delay an exit. */
 		iopf_worker_answer(worker);
 		cond_resched();
 	} while (iopf_worker_continue(worker));
-	/* The worker may be at work again, on another CPU. */
+	/* The worker may run again already, on another CPU. */
 	iopf_service_put(svc);
 }
 
@@ -573,7 +574,7 @@ static void iopf_worker_work(struct work_struct *work)
  * iopf_serve_inline() - Serve what iopf_report_single() has left to the caller
  * @worker: what that returned; NULL: nothing
  *
- * To be called at once, when the entry of the hardware queue has been given back.
+ * The caller calls this as soon as it has given the entry of the hardware queue back.
  *
  * Context: process, no locks held. May sleep for a short time, as for a page request that is
  * served without waiting for I/O or memory.
@@ -593,7 +594,7 @@ void iopf_serve_inline(struct iopf_worker *worker)
 EXPORT_SYMBOL_GPL(iopf_serve_inline);
 
 /**
- * iopf_job_next - The next request of the group that a worker works on
+ * iopf_job_next - Go on to the next request of the group that a worker works on
  * @job: as passed to &iopf_service_ops.serve
  *
  * Context: process, inside &iopf_service_ops.serve.
@@ -621,7 +622,8 @@ const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job)
  * iopf_job_group_pending - Does the group in work still need a response?
  * @job: as passed to &iopf_service_ops.serve
  *
- * To be asked before long work: a drain or the removal of the device may have answered the group.
+ * A handler asks before long work: a drain or the removal of the device may have answered the
+ * group.
  *
  * Context: process, inside &iopf_service_ops.serve.
  * Return: false if the group has been answered.
@@ -635,9 +637,9 @@ bool iopf_job_group_pending(struct iopf_job *job)
  * iopf_job_handle - The attachment that a worker works for
  * @job: as passed to &iopf_service_ops.serve
  *
- * Before an attachment's handle is freed, it is drained and an RCU grace period has passed.
+ * The owner of a handle drains the attachment and waits for an RCU grace period before it frees it.
  *
- * Context: inside &iopf_service_ops.serve and an RCU read-side section, with which the handle goes.
+ * Context: inside &iopf_service_ops.serve and an RCU read-side section, for which the handle stays.
  * Return: the handle, or NULL if the group has been answered.
  */
 struct iommu_attach_handle *iopf_job_handle(struct iopf_job *job)
@@ -666,12 +668,12 @@ void iopf_job_count(struct iopf_job *job, enum iopf_count what, u64 nr)
 	if (!idev)
 		return;
 	atomic64_add(nr, &idev->counts[what]);
-	/* What a drain has taken, its bond may not wait for. */
+	/* The bond of a group that a drain has taken may end before this. */
 	iopf_count_ahead(worker->group ? group_slot(worker->group)->stats : &idev->stats, what, nr);
 }
 
 /**
- * iopf_job_count_major - The kernel had to wait for a page
+ * iopf_job_count_major - Count a page that the kernel had to wait for
  * @job: as passed to &iopf_service_ops.serve
  *
  * Context: inside &iopf_service_ops.serve.
@@ -692,7 +694,7 @@ void iopf_job_count_major(struct iopf_job *job)
  * @svc: the service, in memory that &iopf_service_ops.free gives back
  * @ops: what it does
  *
- * It has no users yet.
+ * Context: any. The service has no users yet.
  */
 void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops)
 {
@@ -712,7 +714,7 @@ void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *
  * iopf_service_use - Become a user of a service, which may have none
  * @svc: the service
  *
- * Context: any; the caller keeps other callers for the same service out.
+ * Context: any; one caller at a time for each service.
  * Return: true if there was no user before.
  */
 bool iopf_service_use(struct iopf_service *svc)
@@ -725,7 +727,7 @@ bool iopf_service_use(struct iopf_service *svc)
 
 /*
  * May the thread that reports the group serve it, too? Not if a process waits for this CPU: an
- * interrupt thread runs before it.
+ * interrupt thread would keep it waiting.
  */
 static bool iopf_may_serve_inline(struct iopf_device *idev, struct iopf_service *svc,
 				  const struct iopf_group *group)
@@ -747,7 +749,7 @@ static void iopf_service_dispatch(struct iopf_device *idev, struct iopf_service 
 }
 
 /**
- * iopf_service_add - Have a group served
+ * iopf_service_add - Hand a group over to a service
  * @svc: the service
  * @group: a group that the caller, its domain's &iommu_domain.iopf_handler, owns
  *
@@ -802,7 +804,7 @@ bool iopf_revoke(struct iopf_device *idev, struct iopf_slot *slot)
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* For tests: waits for all workers that are at work, or about to start. */
+/* For tests: waits for all workers that run or are queued. */
 void iopf_flush_workers(void)
 {
 	struct iopf_wq *wq;

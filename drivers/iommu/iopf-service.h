@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * I/O page faults: services, for those who have one as a part of their own structure
+ * I/O page faults: services, for owners that have one as a part of their own structure
  *
- * The fields of services and workers are iopf-service.c's and its neighbours' alone. Their owner
- * calls the functions below; its handlers see struct iopf_job.
+ * Only iopf-service.c and its neighbours use the fields of services and workers. The owner calls
+ * the functions below; its handlers see struct iopf_job.
  */
 #ifndef _DRIVERS_IOMMU_IOPF_SERVICE_H
 #define _DRIVERS_IOMMU_IOPF_SERVICE_H
@@ -34,7 +34,7 @@ struct iopf_wq;
  * struct iopf_worker - one of the workers of a service, and what it works on
  * @job: what @svc's handler sees of it
  * @work: queued on the workqueue of @svc's wq
- * @starting: it does not run yet, nor does another worker of @svc
+ * @starting: it is queued and does not run yet, and @svc was idle before
  * @svc: the service it works for
  * @group: the group in work; NULL if a drain has taken it. Guarded by @svc's lock.
  * @pos: the request of @group in work; same guard
@@ -69,10 +69,10 @@ struct iopf_worker {
  * @lock: guards all below and the workers; nests inside the fault queue's device lock
  * @waiting: groups that no worker has taken yet, oldest first, through &iopf_group.node
  * @nr_waiting: how many these are
- * @idle: bit n: worker n has no work queued
+ * @idle: bit n: worker n neither runs nor is queued
  * @nr_running: workers that are neither idle nor blocked
- * @pages: the groups that wait or are in work and ask for one page, by page. Groups that ask for
- *	the same hang on the first one.
+ * @pages: the groups of one request that wait or are in work, by page. Groups that ask for the same
+ *	page are in &iopf_slot.coalesced of the first one.
  * @ops: what it does
  * @wq: where its workers are queued; NULL before the first bind
  * @workers: the workers

@@ -2,14 +2,17 @@
 /*
  * I/O page fault queue: statistics of bonds, devices and queues
  *
- * What is counted, and under which lock, is in iopf-stats.h. Here is what goes with binds, devices
- * that come and go, and readers: none of it is on the way of a page request.
+ * iopf-stats.h says what is counted, and under which lock. This file has what binds, devices that
+ * come and go, and readers need: no page request waits for it.
  *
- * Lists. All bonds are on one list, all queues on another, and each queue has a list of its devices
- * beside the one that its own lock guards, which is held while hardware is waited for. A bond whose
- * device is on a fault queue is also in the device's hash, where requests find it.
+ * Lists. All bonds are on one list, all queues on another, and each queue has a second list of its
+ * devices: the lock of the first one is held while threads wait for hardware. A bond whose device
+ * is on a fault queue is also in the device's hash, where requests find it.
  *
  * Locks: see iopf-priv.h.
+ *
+ * Lifetime: a bond's numbers outlive all groups that point to them (struct iopf_bond_stats); those
+ * of a device and of a queue are parts of these.
  */
 #include <linux/iommu.h>
 #include <linux/math64.h>
@@ -29,7 +32,7 @@
 
 static LIST_HEAD(all_bonds);
 static LIST_HEAD(all_queues);
-/* of all_bonds, all_queues, iopf_bond.idev, and the queues' lists of devices for statistics */
+/* of all_bonds, all_queues, iopf_bond_stats.idev, iopf_device.own, iopf_own_queue.devices */
 static DEFINE_MUTEX(stats_lock);
 
 /* Ticks of iopf_clock() in a millisecond */
@@ -45,8 +48,8 @@ static u32 iopf_clock_khz(void)
 }
 
 /**
- * iopf_clock_to_ns() - What a difference of two iopf_clock() is in time
- * @ticks: the difference
+ * iopf_clock_to_ns() - Convert a difference of two values of iopf_clock() to time
+ * @ticks: the difference, in ticks of iopf_clock()
  *
  * Context: any.
  * Return: nanoseconds, rounded down.
@@ -57,11 +60,11 @@ u64 iopf_clock_to_ns(u64 ticks)
 }
 
 /**
- * iopf_ns_since() - How long ago something was
+ * iopf_ns_since() - Time since a value of iopf_clock()
  * @then: iopf_clock() at that time
  *
  * Context: any.
- * Return: nanoseconds; 0 if another CPU whose clock is a little ahead has read it.
+ * Return: nanoseconds; 0 if @then is ahead, since the clocks of two CPUs may differ a little.
  */
 u64 iopf_ns_since(u64 then)
 {
@@ -70,7 +73,7 @@ u64 iopf_ns_since(u64 then)
 	return ticks > 0 ? iopf_clock_to_ns(ticks) : 0;
 }
 
-/* @times is 1 or -1 */
+/* Adds @more to @sum, or with @times -1 subtracts it. */
 static void iopf_stats_mix(struct iopf_stats *sum, const struct iopf_stats *more, s64 times)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(sum->counts); i++)
@@ -119,11 +122,11 @@ static void iopf_bond_join(struct iopf_bond_stats *bond, struct iopf_device *ide
 	bond->idev = idev;
 	guard(spinlock)(&idev->lock);
 	hlist_add_head(&bond->hash, iopf_bond_bucket(idev, bond->pasid));
-	/* A handle that was freed may have had the same address. */
+	/* An earlier handle, freed since, may have had the same address. */
 	idev->recent_handle = NULL;
 }
 
-/* What it has counted on this stay of its device on a queue */
+/* Adds what a bond has counted since its device joined its queue. */
 static void iopf_bond_read(const struct iopf_bond_stats *bond, struct iopf_stats *sum)
 {
 	iopf_stats_add(sum, &bond->stats);
@@ -131,8 +134,9 @@ static void iopf_bond_read(const struct iopf_bond_stats *bond, struct iopf_stats
 }
 
 /*
- * What it has counted goes to the device, if it ends. If only the device goes the bond keeps that,
- * and the queue has it, too: the device may come back, and must not bring it along again.
+ * If the bond ends, its numbers go to the device. If only the device leaves its queue, the bond
+ * keeps its numbers and the queue gets a copy, which @past remembers: the device may come back, and
+ * the queue must not count them twice.
  */
 static void iopf_bond_leave(struct iopf_bond_stats *bond, bool ends)
 {
@@ -151,7 +155,7 @@ static void iopf_bond_leave(struct iopf_bond_stats *bond, bool ends)
 		iopf_bond_read(bond, &idev->stats);
 		return;
 	}
-	/* Some numbers may grow meanwhile: what the queue gets is what is noted. */
+	/* Some numbers may grow meanwhile: give the queue exactly what @past has. */
 	iopf_stats_mix(&idev->own->past, &bond->past, -1);
 	memset(&bond->past, 0, sizeof(bond->past));
 	iopf_stats_add(&bond->past, &bond->stats);
@@ -159,12 +163,12 @@ static void iopf_bond_leave(struct iopf_bond_stats *bond, bool ends)
 }
 
 /**
- * iopf_bond_add() - Count for a (device, PASID) that is about to belong to a process
- * @bonds: on which list the statistics are put, for iopf_bonds_del()
+ * iopf_bond_add() - Add statistics of a (device, PASID) that is about to belong to a process
+ * @bonds: the list that the statistics are added to, for iopf_bonds_del()
  * @dev: the device, on a fault queue or not
  * @pasid: the PASID
- * @handle: what it will be attached with
- * @mm: the process's
+ * @handle: passed to iommu_attach_device_pasid() later
+ * @mm: of the process
  *
  * Context: process, may sleep.
  * Return: 0 or -ENOMEM.
@@ -186,7 +190,7 @@ int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
 
 	guard(mutex)(&stats_lock);
 	list_add_tail(&bond->node, &all_bonds);
-	/* Under the lock: a device that leaves its queue looks for its bonds afterwards. */
+	/* Under the lock: a device that leaves its queue meanwhile finds the bond in the list. */
 	idev = iopf_device_get(dev);
 	if (idev && idev->own)
 		iopf_bond_join(bond, idev);
@@ -194,8 +198,8 @@ int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
 }
 
 /**
- * iopf_bonds_del() - Undo iopf_bond_add(), of all devices of a bond
- * @bonds: the list, which is empty afterwards. What has been attached is detached and drained.
+ * iopf_bonds_del() - Undo iopf_bond_add() for all devices of a bond
+ * @bonds: the list, which is empty afterwards. All its devices have been detached and drained.
  *
  * Context: process, may sleep.
  */
@@ -213,10 +217,10 @@ void iopf_bonds_del(struct list_head *bonds)
 }
 
 /**
- * iopf_bond_count() - Count for a bond what no worker counts
- * @bonds: what iopf_bond_add() has filled, and iopf_bonds_del() does not empty during the call
- * @what: IOPF_AHEAD, IOPF_AHEAD_USED or IOPF_AHEAD_UNUSED. Of a group's devices the first has it.
- * @nr: how much of that
+ * iopf_bond_count() - Count pages mapped ahead for a bond, outside of a worker
+ * @bonds: the list that iopf_bond_add() has filled; iopf_bonds_del() does not run during the call
+ * @what: IOPF_AHEAD, IOPF_AHEAD_USED or IOPF_AHEAD_UNUSED. Of several devices the first counts it.
+ * @nr: pages
  *
  * Context: any.
  */
@@ -232,9 +236,9 @@ void iopf_bond_count(struct list_head *bonds, enum iopf_count what, u64 nr)
 /* Devices and queues */
 
 /**
- * iopf_stats_add_device() - A device comes to a fault queue
+ * iopf_stats_add_device() - Note that a device joins a fault queue
  * @own: the queue
- * @idev: the device, which is about to be found
+ * @idev: the device
  *
  * Context: process, may sleep.
  */
@@ -267,8 +271,8 @@ static void iopf_read_device(struct iopf_device *idev, struct iopf_reading *sum)
 }
 
 /**
- * iopf_stats_remove_device() - A device has left its fault queue
- * @idev: the device, with nothing pending, and not to be found any more
+ * iopf_stats_remove_device() - Note that a device has left its fault queue
+ * @idev: the device, with nothing pending; iopf_device_get() finds it no more
  *
  * Context: process, may sleep.
  */
@@ -289,7 +293,7 @@ void iopf_stats_remove_device(struct iopf_device *idev)
 }
 
 /**
- * iopf_stats_add_queue() - There is a new fault queue
+ * iopf_stats_add_queue() - Add a new fault queue to the statistics
  * @own: the queue, with its name
  *
  * Context: process, may sleep.
@@ -316,9 +320,9 @@ void iopf_stats_remove_queue(struct iopf_own_queue *own)
 /* Readers */
 
 /**
- * iopf_read_stats() - The statistics of a device
+ * iopf_read_stats() - Read the statistics of a device
  * @dev: the device
- * @reading: filled; since the device was added to its queue
+ * @reading: filled with the numbers since the device joined its queue
  *
  * Context: process, may sleep.
  * Return: 0, or -ENODEV if @dev is on no queue.
@@ -365,10 +369,10 @@ static void iopf_read_bond_locked(struct iopf_bond_stats *bond, struct iopf_read
 }
 
 /**
- * iopf_read_bond() - The statistics of a bond
+ * iopf_read_bond() - Read the statistics of a bond
  * @dev: the device
  * @pasid: the PASID of the bond
- * @reading: filled; since the bind
+ * @reading: filled with the numbers since the bind
  *
  * Context: process, may sleep.
  * Return: 0, or -ENOENT if there is no such bond.
@@ -395,7 +399,8 @@ int iopf_read_bond(struct device *dev, ioasid_t pasid, struct iopf_reading *read
  * For tracepoints.
  *
  * Context: any that may take a spinlock, but not under &iopf_device.lock.
- * Return: the process at the bind, in the initial PID namespace; 0: unknown, or there is no bond.
+ * Return: the process that had the mm at the bind, in the initial PID namespace; 0: unknown, or
+ * there is no bond.
  */
 pid_t iopf_pid_of_bond(struct device *dev, ioasid_t pasid)
 {
@@ -430,8 +435,8 @@ static const char * const reason_names[IOMMU_SVA_FAULT_NO_PAGE + 1] = {
 };
 
 /*
- * What iopf_read_counts() does not tell: each name, the character @is, the number, and @after: a
- * space, or the end of a line.
+ * Shows what iopf_read_counts() does not tell. Writes each name, the character @is, the number and
+ * @after, which is a space or the end of a line.
  */
 static void iopf_show_new(struct seq_file *m, const struct iopf_reading *r, char is, char after)
 {
@@ -448,7 +453,7 @@ static u64 iopf_latency_below(unsigned int bucket)
 	return iopf_clock_to_ns(BIT_ULL(bucket + 1)) + 1;
 }
 
-/* On one line: below so many nanoseconds, so many groups */
+/* On one line, pairs: an upper limit in nanoseconds, and how many groups are below it */
 static void iopf_show_latency(struct seq_file *m, const struct iopf_reading *r)
 {
 	char between = '=';
@@ -477,8 +482,8 @@ static void iopf_show_record(struct seq_file *m, const struct iopf_reading *r)
 }
 
 /**
- * iopf_show_stats() - What iopf_read_counts() does not tell of a device: a line for each number
- * @m: where it is written
+ * iopf_show_stats() - Show what iopf_read_counts() does not tell of a device, a number on a line
+ * @m: the file to write to
  * @dev: the device
  *
  * Context: process, may sleep.
@@ -525,7 +530,7 @@ int iopf_bonds_show(struct seq_file *m, void *v)
 	iopf_read_bond_locked(bond, r);
 	seq_printf(m, "device=%s pasid=%u pid=%d ", dev_name(bond->dev), bond->pasid, bond->pid);
 	iopf_show_record(m, r);
-	/* Last, since it may have any character */
+	/* Last, since the name of a process may have any character */
 	seq_puts(m, " comm=");
 	seq_escape(m, bond->comm, "\n\\");
 	seq_putc(m, '\n');

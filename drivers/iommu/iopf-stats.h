@@ -2,13 +2,13 @@
 /*
  * I/O page fault queue: statistics of bonds, devices and queues
  *
- * Always on. Who takes, claims or coalesces a request counts it under the device's lock, which it
- * holds anyway: what is counted for each request are plain numbers, and no memory is allocated.
+ * Always on. The thread that takes, claims or coalesces a request counts it under the device's
+ * lock, which it holds anyway: the counts of requests are plain numbers, and nothing is allocated.
  *
- * A request is counted in one place: with the bond that its PASID belongs to, or with the device if
- * that has none. When a bond goes, its numbers are added to the device's; when a device leaves its
- * queue, to the queue's. So the numbers of a device are its own and those of its bonds, since it
- * has joined its queue.
+ * One place counts a request: the bond that its PASID belongs to, or the device if there is none.
+ * When a bond ends the device gets its numbers; when a device leaves its queue the queue gets the
+ * device's. So the numbers of a device since it joined its queue are its own and those of its
+ * bonds.
  */
 #ifndef _DRIVERS_IOMMU_IOPF_STATS_H
 #define _DRIVERS_IOMMU_IOPF_STATS_H
@@ -24,26 +24,26 @@ struct iopf_device;
 struct seq_file;
 
 /*
- * Buckets of a histogram. Bucket n has what took from 2^n to 2^(n + 1) - 1 ticks of iopf_clock(),
- * bucket 0 also what took none. So there is one for each difference, and no need to look. In the
- * last one are differences below zero: the clocks of two CPUs may differ a little. Readers find
- * them in bucket 0.
+ * Buckets of a histogram. Bucket n counts groups that took from 2^n to 2^(n + 1) - 1 ticks of
+ * iopf_clock(), bucket 0 also those that took none. So each difference has a bucket, without a
+ * test. The last one counts differences below zero, since the clocks of two CPUs may differ a
+ * little; readers get them in bucket 0.
  */
 #define IOPF_LATENCIES		64
 #define IOPF_BOND_BITS		6
 
 /**
- * struct iopf_stats - what has become of page requests
+ * struct iopf_stats - counts of page requests and their answers
  * @counts: by enum iopf_count, from IOPF_REQUESTS to IOPF_OVERRUN. Of a device and a queue:
  *	without the requests that found no attachment, which &iopf_device.counts has.
- * @reasons: of IOPF_FAILED: by enum iommu_sva_fault_reason; 0: any other
+ * @reasons: the groups counted as IOPF_FAILED, by enum iommu_sva_fault_reason; 0: any other reason
  * @coalesced: groups that waited for the result of another one for the same page
- * @batches: how often a worker has answered; between two batches it took new groups
+ * @batches: how often a worker has answered; it takes new groups between two batches
  * @drains: how often a drain, or the removal of the device, has answered what was pending
  * @resets: of a device and a queue: how often the device was reset
- * @latency: groups by the time from the report of the last page until a thread claimed the answer,
- *	after which it sends the response
- * @majors: groups whose pages the kernel had to wait for: major faults
+ * @latency: groups, by the time from the report of the last page until a thread claimed the group
+ *	to send its response
+ * @majors: pages that the kernel had to wait for: major faults
  * @ahead: IOPF_AHEAD, IOPF_AHEAD_USED and IOPF_AHEAD_UNUSED
  *
  * &iopf_device.lock guards all but @majors and @ahead.
@@ -63,19 +63,19 @@ struct iopf_stats {
 /**
  * struct iopf_bond_stats - the statistics of a (device, PASID) that belongs to a process
  * @node: in the list of all
- * @siblings: on the bond's list: its group may have several devices
+ * @siblings: in &sva_bond.stats: the bond's group may have several devices
  * @hash: in &iopf_device.bonds, while @idev is set
  * @dev: the device
- * @idev: the device on its fault queue, or NULL; guarded by the lock of the list of all
- * @handle: what the bond is attached with: how requests find it
+ * @idev: the device on its fault queue, or NULL; guarded by stats_lock
+ * @handle: of the bond's attachment; requests find the bond by it
  * @pasid: the PASID
  * @pid: the process that had the mm at the bind, in the initial namespace; 0: unknown
  * @comm: its name then
  * @stats: the numbers
- * @past: those that @stats had when the device last left a queue, which has them
+ * @past: the numbers that the last queue of the device got when the device left it
  *
- * Lives from before the attachment until after the last drain, so what a slot of a group of @handle
- * points to is there until the group has been answered.
+ * Lives from before the attachment until after the last drain, and so longer than any slot of a
+ * group that points to it.
  */
 struct iopf_bond_stats {
 	struct list_head node;
@@ -95,7 +95,7 @@ struct iopf_bond_stats {
  * struct iopf_reading - statistics at one moment
  * @stats: the numbers
  * @pending: groups that have been reported and not answered
- * @partials: requests whose last page has not come
+ * @partials: requests that wait for the last page of their group
  * @overflows: of a queue: how often the hardware queue has overflowed
  * @devices: of a queue: how many devices are on it
  */
@@ -108,7 +108,7 @@ struct iopf_reading {
 };
 
 /*
- * What latencies are measured with: a few instructions, where ktime_get() takes a percent of a page
+ * The clock of latencies. It takes a few instructions; ktime_get() would take a percent of a page
  * request.
  */
 static inline u64 iopf_clock(void)

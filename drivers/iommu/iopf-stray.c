@@ -7,11 +7,15 @@
  * table has a fixed number of entries, and a share of them for each device, so that a device which
  * invents PASIDs can't exhaust them for all: if it exceeds its share, it may not be bound itself.
  *
- * A device with few PASIDs could lose all of them to a few other devices' strays. If no other
- * number is free, it gets one that is in quarantine for other devices only: none in its own group
- * uses it. In return those devices can't be bound to that process until their quarantine is over.
+ * Strays of a few devices could take all PASIDs from a device that has few. If no other number is
+ * free, the allocator gives it one that is in quarantine for other devices only: none in its own
+ * group uses it. In return those devices can't be bound to that process until their quarantine is
+ * over.
  *
  * Locks: see iopf-priv.h.
+ *
+ * Lifetime: an entry of the table goes when its quarantine is over and another stray looks for
+ * room, or when its device leaves its fault queue.
  */
 #include <linux/iommu.h>
 #include <linux/jiffies.h>
@@ -39,7 +43,7 @@ MODULE_PARM_DESC(quarantine_ms, "Time without strays after which a PASID may be 
  * @pasid: the PASID
  * @ends: when its quarantine ends, by get_jiffies_64()
  * @count: how often
- * @given: the PASID has been given to another device all the same
+ * @given: the allocator has given the PASID out for another group all the same
  */
 struct pasid_stray {
 	struct device *dev;
@@ -53,7 +57,7 @@ static struct pasid_stray strays[PASID_STRAYS];
 static unsigned int strays_used;
 static DEFINE_SPINLOCK(strays_lock);	/* of strays, strays_used for writers */
 
-/* When a device may be trusted again that has just used a stray PASID. */
+/* When the quarantine ends of a PASID that has just been used without being bound */
 static u64 pasid_quarantine_ends(void)
 {
 	return get_jiffies_64() + msecs_to_jiffies(READ_ONCE(quarantine_ms));
@@ -71,7 +75,7 @@ static void stray_forget(struct pasid_stray *stray)
 	WRITE_ONCE(strays_used, strays_used - 1);
 }
 
-/* The entry of (device, PASID), or one to use for it, or NULL if the device has had its share. */
+/* The entry of (device, PASID), or an unused one; NULL: none is free, or the share is used up. */
 static struct pasid_stray *stray_entry(struct device *dev, ioasid_t pasid)
 {
 	struct pasid_stray *stray, *unused = NULL;
@@ -93,8 +97,8 @@ static struct pasid_stray *stray_entry(struct device *dev, ioasid_t pasid)
 }
 
 /*
- * A device has used a PASID that is not bound on it, which is not given out for some time. False if
- * there is no room to remember it: @dev must not be bound for some time.
+ * Puts a PASID in quarantine that @dev has used without being bound. False if there is no room for
+ * it: then @dev must not be bound for some time.
  */
 static bool pasid_note_stray(struct device *dev, ioasid_t pasid)
 {
@@ -115,7 +119,7 @@ static bool pasid_note_stray(struct device *dev, ioasid_t pasid)
 }
 
 /**
- * iopf_forget_strays() - No stray of a device can come any more
+ * iopf_forget_strays() - Forget the strays of a device
  * @dev: the device, which leaves its fault queue
  *
  * Context: any that may take a spinlock.
@@ -128,7 +132,7 @@ void iopf_forget_strays(struct device *dev)
 			stray_forget(stray);
 }
 
-/* The next entry behind @stray, or the first one if that is NULL, which holds @pasid back. */
+/* The next entry behind @stray (NULL: the first entry) that keeps @pasid in quarantine. */
 static struct pasid_stray *stray_next(struct pasid_stray *stray, ioasid_t pasid)
 {
 	lockdep_assert_held(&strays_lock);
@@ -139,13 +143,13 @@ static struct pasid_stray *stray_next(struct pasid_stray *stray, ioasid_t pasid)
 }
 
 /**
- * pasid_is_in_quarantine() - May a PASID not be given out?
+ * pasid_is_in_quarantine() - Is a PASID in quarantine?
  * @pasid: the PASID
- * @group: NULL: not to be given out for any device. Or the group that it is for: devices of a group
- *	have one PASID table. Strays of others are noted as given, in case they are to be attached.
+ * @group: the group that the PASID is for, whose devices share one PASID table; NULL: any. If no
+ *	device of @group uses it, the function marks the entries of other devices as given.
  *
  * Context: any that may take a spinlock.
- * Return: true while a device, or one of @group, goes on with what an earlier owner began.
+ * Return: true while a device of @group uses @pasid without being bound.
  */
 bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
 {
@@ -164,12 +168,13 @@ bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
 }
 
 /**
- * pasid_is_blocked() - Must a device not be attached to a PASID?
+ * pasid_is_blocked() - Does a PASID's quarantine keep a device from being attached to it?
  * @dev: the device
  * @pasid: a PASID that has been given out, possibly for another device
  *
  * Context: any that may take a spinlock.
- * Return: true while it, or one of its group, goes on with what an earlier owner of @pasid began.
+ * Return: true while @dev, or another device of its group, goes on with what an earlier owner of
+ * @pasid began.
  */
 bool pasid_is_blocked(struct device *dev, ioasid_t pasid)
 {
@@ -213,14 +218,14 @@ void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, const c
 }
 
 /**
- * iopf_report_stray - Tell of DMA that the IOMMU has refused
+ * iopf_report_stray - Report DMA that the IOMMU has refused
  * @dev: the device; must not go away during the call
  * @pasid: PASID of the transaction
  * @addr: its address
  *
  * For vendor drivers. If nothing is attached to (@dev, @pasid), the driver of @dev has not stopped
- * its DMA before it unbound: that is logged, and the PASID stays in quarantine. A domain may be
- * attached without a handle: to the PASID that a driver has for the kernel's own DMA.
+ * its DMA before it unbound: the function logs that and keeps the PASID in quarantine. A domain may
+ * be attached without a handle: to the PASID that a driver uses for the kernel's own DMA.
  *
  * Context: process, may sleep.
  */
@@ -230,7 +235,7 @@ void iopf_report_stray(struct device *dev, ioasid_t pasid, u64 addr)
 
 	if (!idev)
 		return;
-	/* After its removal the device must not be remembered. */
+	/* The table must not name a device after its removal. */
 	guard(mutex)(&idev->fp.lock);
 	if (!idev->gone && !iommu_pasid_is_attached(dev->iommu_group, pasid))
 		iopf_note_stray(idev, pasid, addr, "DMA");
@@ -242,7 +247,8 @@ EXPORT_SYMBOL_GPL(iopf_report_stray);
  * @dev: the device
  *
  * Context: process.
- * Return: false while it uses more PASIDs that are not bound than are remembered; that is logged.
+ * Return: false while it uses more PASIDs that are not bound than its share of the table holds; the
+ * function logs that.
  */
 bool iopf_device_may_bind(struct device *dev)
 {

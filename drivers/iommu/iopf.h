@@ -19,7 +19,7 @@ struct iopf_worker;
  * struct iopf_job - what a service's handler works on, and the answer that it gives
  * @server: the handler's: what it needs to know from one request to the next
  * @is_inline: the handler runs in the thread that reads the hardware queue, and must not wait
- * @blocked: iopf_job_will_block() has said that it may
+ * @blocked: the handler has called iopf_job_will_block() for the group in work, and may block
  * @maybe_stale: the request may belong to a group that the device has given up: after an overflow
  *	of the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
@@ -42,13 +42,13 @@ struct iopf_job {
 
 /**
  * struct iopf_service_ops - what a service does
- * @serve: for each group of a batch, as iopf_job_next_group() hands them out, handles the
- *	requests that iopf_job_next() returns and sets &iopf_job.code. In process context, may
- *	sleep, no locks held.
- * @unlock: answers are about to be sent: what @serve keeps from one request to the next is let go.
- *	Inside @serve or after it.
- * @timed_out: the time limit has answered a group in the place of @serve. Atomic, inside an RCU
- *	read-side section in which the attachment stays.
+ * @serve: for each group of a batch, as iopf_job_next_group() hands them out, handles the requests
+ *	that iopf_job_next() returns and sets &iopf_job.code. In process context, may sleep; the
+ *	caller holds no locks.
+ * @unlock: lets go of what @serve keeps from one request to the next. The worker calls it, inside
+ *	@serve or after it, before it sends answers.
+ * @timed_out: told that the time limit has answered a group in the place of @serve. Atomic, inside
+ *	an RCU read-side section in which the attachment stays.
  * @free: called when the last user is gone, from any context that may take a spinlock
  */
 struct iopf_service_ops {
@@ -72,12 +72,12 @@ void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr);
 struct iopf_worker *iopf_report_single(struct device *dev, struct iopf_fault *evt);
 void iopf_serve_inline(struct iopf_worker *worker);
 
-/* Of a hardware queue, one entry in this many is kept for stop markers, which need no credit. */
+/* Credits leave one entry in so many of a hardware queue to stop markers, which need none. */
 #define IOPF_MARKER_SHARE	8
-/* What a device gets of a queue that has been given away */
+/* The least that a device gets, even when the queue has no credits left */
 #define IOPF_MIN_CREDITS	8U
 
-/* Of a queue of @entries, @granted of them given away: up to @wanted, and half of what is left. */
+/* Of @entries, of which others have @granted: up to @wanted, but half of the rest. */
 static inline u32 iopf_credit_share(u32 entries, u32 granted, u32 wanted)
 {
 	u32 all = entries - entries / IOPF_MARKER_SHARE;
@@ -86,12 +86,12 @@ static inline u32 iopf_credit_share(u32 entries, u32 granted, u32 wanted)
 	return min(wanted, max(left / 2, IOPF_MIN_CREDITS));
 }
 
-/* Answers all of a (device, PASID) through hardware and software, as the vendor driver does it. */
+/* Answers all of a (device, PASID), in hardware too, by the vendor driver's drain. */
 void iopf_drain_hw_pasid(struct device *dev, ioasid_t pasid);
 
 /*
  * How long a drain waits for the thread that reads the hardware queue, which waits for no fault. In
- * steps: of a machine that was stopped meanwhile the clock has gone on, and not the thread.
+ * steps: while a machine is stopped its clock goes on and the thread does not.
  */
 #define IOPF_READER_STEPS	10
 #define iopf_await_reader(var, cond, step) ({					\
@@ -106,7 +106,7 @@ void iopf_drain_attachment(struct device *dev, ioasid_t pasid,
 			   const struct iommu_attach_handle *handle);
 bool iopf_device_may_bind(struct device *dev);
 
-/* Lines about a device in the kernel's log. Each kind has a limit of its own, for each device. */
+/* Lines about a device in the kernel's log. Each kind has its own limit for each device. */
 enum iopf_line {
 	IOPF_LINE_STRAY,
 	IOPF_LINE_BIND_BLOCKED,
@@ -136,11 +136,11 @@ static inline bool iopf_may_log(struct device *dev, enum iopf_line line)
 /* iopf-reset.c */
 
 /**
- * enum iopf_flow - what becomes of requests that a device sends: &dev_iommu.flow
- * @IOPF_RUNNING: they are taken
- * @IOPF_STOPPING: a reset is near: they are answered Invalid Request
- * @IOPF_IN_RESET: the device has forgotten them, or is about to: they are dropped. It is sent no
- *	ATC invalidations.
+ * enum iopf_flow - what the queue does with requests that a device sends: &dev_iommu.flow
+ * @IOPF_RUNNING: it takes them
+ * @IOPF_STOPPING: a reset is near: it answers them Invalid Request
+ * @IOPF_IN_RESET: the device has forgotten them, or is about to: it drops them. The vendor driver
+ *	sends the device no ATC invalidations.
  */
 enum iopf_flow {
 	IOPF_RUNNING,
@@ -155,12 +155,12 @@ enum iopf_pause_reason {
 };
 
 /**
- * iopf_pauses_add() - One more reason why a device must be left alone
- * @pauses: a bit for each reason of the PCI core, which says each several times; above them how
- *	often a driver has said so, whose calls nest
+ * iopf_pauses_add() - Note one more reason why a device is paused
+ * @pauses: a bit for each reason of the PCI core, which may give each several times; the bits above
+ *	them count the calls of drivers, which nest
  * @reason: the reason
  *
- * Return: true if there was none before.
+ * Return: true if it is the only one.
  */
 static inline bool iopf_pauses_add(unsigned int *pauses, enum iopf_pause_reason reason)
 {
@@ -171,9 +171,9 @@ static inline bool iopf_pauses_add(unsigned int *pauses, enum iopf_pause_reason 
 }
 
 /**
- * iopf_pauses_del() - A reason is no more
+ * iopf_pauses_del() - Remove a reason why a device is paused
  * @pauses: see iopf_pauses_add()
- * @reason: the reason; nothing happens if it was none
+ * @reason: the reason; the function does nothing if it has not been noted
  *
  * Return: true if that was the last one.
  */
