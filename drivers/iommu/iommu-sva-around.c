@@ -3,52 +3,53 @@
  * Fault-around: map ahead of a device that accesses memory in sequence
  *
  * A device that works its way through memory asks for every single page, and waits for each answer.
- * When a page request has been served and continues a sequence (iommu-sva-seq.c), a window of
- * pages behind it is mapped too, as faults of the same kind would map them.
+ * When a worker has served a page request that continues a sequence (iommu-sva-seq.c), it maps a
+ * window of pages behind it too, as faults of the same kind would map them.
  *
- * When. Before the request is answered: the device goes on at once, and would ask for the next page
- * while that is being mapped. What the answer is delayed by, a window, saves as many round trips
- * of the device as the window has pages; and a window is only as large as the sequence has proved
- * to be long. The first window of a sequence is a few pages.
+ * When. Before the worker answers the request: the device goes on as soon as it has the answer, and
+ * would ask for the next page while the worker maps it. The delay of one answer saves as many round
+ * trips of the device as the window has pages; and a window is only as large as the sequence has
+ * proved to be long. The first window of a sequence is a few pages.
  *
- * What. Nothing that a process could tell from a faster device. A window ends at the end of its
- * VMA, and there is none in memory
+ * What. Only what a process cannot tell from a faster device. A window ends at the end of its VMA,
+ * and there is none in memory
  *
- *	that is locked, also on fault only: what is not touched must stay out of it
- *	that userfaultfd watches: it would be told of accesses that were not made
+ *	that is locked, also on fault only: pages that are not touched must stay out of it
+ *	that userfaultfd watches: its monitor would hear of accesses that were not made
  *	whose user has said that access is random
  *	that grows (stacks), that may vanish (droppable), huge pages of hugetlbfs, DAX
- *	of drivers: only anonymous memory and the page cache are known not to mind
- *	that is a file's and would be made dirty, or copied; only shared memory (shmem) that is
- *	mapped as shared is written to ahead, since it has no file behind it
+ *	of drivers: an early fault is known to be harmless in anonymous memory and the page cache
+ *	that is a file's, for writing, which would dirty or copy pages; but there is one in shared
+ *	mappings of shmem, which has no file behind it
  *
- * Of a file only pages are mapped that are in the page cache, up to date, and do not ask for
- * read-ahead: nothing is read, and a file system is not made to find blocks. Fresh anonymous
- * pages, private or shared, are allocated while the process's memory groups stay below memory.high
- * and memory.max and an allocation would not have to reclaim. So mapping ahead
- * neither reclaims nor kills. Where a huge page could be had, a window ends: the request for
- * that place will bring it, and one request for a huge page is what fault-around wants to achieve.
- * Only entries that are empty are filled: what is swapped out, migrating, or mapped for less access
- * is left to requests.
+ * Of a file fault-around maps only pages that are in the page cache, up to date, and do not ask for
+ * read-ahead: it reads nothing, and makes no file system look for blocks. It allocates fresh
+ * anonymous pages, private or shared, while the process's memory groups stay below memory.high and
+ * memory.max and an allocation need not reclaim. So it neither reclaims nor kills. A window ends
+ * where a huge page is possible: the request for that place will bring it, and one request for a
+ * huge page is the best result. It fills only empty entries: pages that are swapped out, migrating,
+ * or mapped for less access are left to requests.
  *
- * How. Per-VMA locks cannot be used: handle_mm_fault() must not wait (FAULT_FLAG_RETRY_NOWAIT),
- * and with a VMA lock its return value does not say whether that is still held. So each chunk
- * of a window takes mmap_lock for reading if it is free, and the VMA is looked up again. A request
- * that continues no sequence does not take it. What goes wrong ends the window; the request that
- * comes then is served in full. Between chunks it is asked whether the answer is still wanted.
+ * How. Per-VMA locks cannot be used: handle_mm_fault() must not wait (FAULT_FLAG_RETRY_NOWAIT), and
+ * with a VMA lock its return value does not say whether that is still held. So for each chunk of a
+ * window the worker takes mmap_lock for reading, if it is free, and looks the VMA up again. For a
+ * request that continues no sequence it does not take the lock. An error ends the window, and the
+ * worker serves the request that comes then in full. Between chunks it asks whether the answer is
+ * still wanted.
  *
- * Was it worth it? Where the IOMMU sets accessed flags, those of pages mapped ahead are cleared,
- * and looked at when the sequence moves on to its next window, and at the end of the bond and of
- * the mm. No TLB is flushed for that: the pages have not been used. On an IOMMU that does not set
- * them (SMMUv3 without HTTU) a cleared flag would cost the page request that was to be saved: the
- * flags stay and pages count as neither used nor unused. Pages that are gone again are not counted
- * either, nor those of a sequence that had to make room for another device's.
+ * Was it worth it? Where the IOMMU sets accessed flags, fault-around clears those of pages mapped
+ * ahead, and reads them when the sequence moves on to its next window, and at the end of the bond
+ * and of the mm. It flushes no TLB for that: the pages have not been used. On an IOMMU that does
+ * not set them (SMMUv3 without HTTU) a cleared flag would cost the very page request that
+ * fault-around saves: the flags stay, and pages count as neither used nor unused. Neither do pages
+ * that are gone again, nor those of a sequence that had to make room for another device's.
  *
- * Whether a page can be had without waiting (sva_can_fault_nowait()) is found out with the same
- * questions, before a request is served, under the lock of its VMA.
+ * sva_can_fault_nowait() makes the same checks to tell whether a fault can be served without
+ * waiting, before a request is served, under the lock of its VMA.
  *
- * Locks: mmap_lock, by trylock, outside of page-table locks; sva_fault_around.lock inside of
- * nothing and outside of nothing.
+ * Locks: mmap_lock, by trylock, outside of page-table locks; sva_fault_around.lock, taken alone.
+ *
+ * Lifetime: sequences are a part of the io_mm; those of a bond are forgotten when it ends.
  */
 #include <linux/memcontrol.h>
 #include <linux/mempolicy.h>
@@ -67,11 +68,11 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX	"iommu_sva."
 
-/* Pages that are mapped under one hold of mmap_lock; a power of two. */
+/* Pages mapped under one hold of mmap_lock; a power of two */
 #define AROUND_CHUNK	32
 /*
- * Pages that a chunk may need beside its own: tables, and what CPUs charge to a memcg in advance
- * (twice MEMCG_CHARGE_BATCH, which a kernel without memcg does not define).
+ * Pages that a chunk may need beside its own: for tables, and for what CPUs charge to a memcg in
+ * advance (twice MEMCG_CHARGE_BATCH, which a kernel without memcg does not define).
  */
 #define AROUND_SPARE	128
 
@@ -95,10 +96,10 @@ MODULE_PARM_DESC(fault_around_pages,
 
 /**
  * struct around_job - a window being mapped
- * @mm: whose memory; the caller keeps it alive
+ * @mm: of the process; the caller keeps it from exiting
  * @server: the thread that works on it
- * @seq: whose window it is
- * @perm: access that was asked for
+ * @seq: the sequence that the window belongs to
+ * @perm: the access that the request asked for
  * @next: address of the next page
  * @end: where the window ends
  * @mapped: pages mapped ahead so far
@@ -153,7 +154,7 @@ static struct mem_cgroup *memcg_in_charge(void)
 }
 #endif
 
-/* Would an allocation be served without reclaim, not even by kswapd? */
+/* Would an allocation of @nr pages need no reclaim, not even by kswapd? */
 static bool node_has_room(int nid, unsigned int nr)
 {
 	enum zone_type highest = gfp_zone(GFP_HIGHUSER_MOVABLE);
@@ -166,12 +167,12 @@ static bool node_has_room(int nid, unsigned int nr)
 	return false;
 }
 
-/* For @nr pages, and for what goes with them, charged to the memory group that is active */
+/* Is there room for @nr pages and their tables, charged to the memory group that is active? */
 static bool around_has_room(struct vm_area_struct *vma, unsigned int nr)
 {
 	int nid;
 
-	/* Other allocations may take some of it meanwhile; the spare is for that, too. */
+	/* Other allocations may take some of the room meanwhile; the spare is for that, too. */
 	nr += AROUND_SPARE;
 	if (!memcg_has_room(memcg_in_charge(), nr))
 		return false;
@@ -184,7 +185,7 @@ static bool around_has_room(struct vm_area_struct *vma, unsigned int nr)
 	return true;
 }
 
-/* Memory that fault-around is for */
+/* The memory that fault-around maps */
 
 static bool around_is_for(struct vm_area_struct *vma, u32 perm)
 {
@@ -193,7 +194,7 @@ static bool around_is_for(struct vm_area_struct *vma, u32 perm)
 		return false;
 	if (vma_is_anonymous(vma))
 		return true;
-	/* What can map the page cache without sleeping has nothing else in mind. */
+	/* A file system with map_pages() maps the page cache without side effects. */
 	if (!vma->vm_file || !vma->vm_ops->map_pages)
 		return false;
 	/* A write to a private mapping copies the page: that is left to page requests. */
@@ -201,7 +202,7 @@ static bool around_is_for(struct vm_area_struct *vma, u32 perm)
 	       (vma_is_shmem(vma) && (vma->vm_flags & VM_SHARED));
 }
 
-/* Not of a mounted tmpfs, whose user has set its size: shared anonymous memory, memfd. */
+/* Shared anonymous memory and memfd; not a mounted tmpfs, whose user has set its size */
 static bool around_may_fill(struct address_space *mapping)
 {
 	return shmem_mapping(mapping) && (mapping->host->i_sb->s_flags & SB_KERNMOUNT) &&
@@ -235,7 +236,7 @@ static enum around_state around_entry_state(pte_t pte)
 	return pte_present(pte) ? AROUND_PRESENT : AROUND_OTHER;
 }
 
-/* NULL: there is no such table, or a huge page in its place. */
+/* NULL: there is no such table, or a huge page is in its place, if @huge. */
 static pmd_t *around_find_pmd(struct mm_struct *mm, unsigned long addr, bool *huge)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
@@ -265,9 +266,9 @@ static pmd_t *around_find_pmd(struct mm_struct *mm, unsigned long addr, bool *hu
 }
 
 /*
- * Of the @nr pages from @addr on, which one table holds: bit n of @empty says that page n has an
- * empty entry, or that there is no table; bit n of @other that it has one that is neither empty nor
- * present. Of a huge page neither is said.
+ * Looks at the entries of @nr pages from @addr on, which are in one table. Sets bit n of @empty if
+ * the entry of page n is empty, or if there is no table; bit n of @other if it is neither empty nor
+ * present. For a huge page it sets neither.
  */
 static void around_scan(struct mm_struct *mm, unsigned long addr, unsigned int nr,
 			unsigned long *empty, unsigned long *other)
@@ -300,7 +301,7 @@ static void around_scan(struct mm_struct *mm, unsigned long addr, unsigned int n
 	pte_unmap(start);
 }
 
-/* Which of the pages @mask, from @addr on, are mapped now? Clears their accessed flags. */
+/* Returns which of the pages @mask, from @addr on, are mapped now. Clears their accessed flags. */
 static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 				 unsigned long mask, bool no_hw_access_flag)
 {
@@ -327,16 +328,16 @@ static unsigned long around_mark(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /*
- * May the tables of @addr be looked at? @vma is the first mapping that ends behind it. munmap()
- * frees tables with mmap_lock held for reading, when their mapping is gone; and those of hugetlb,
- * which processes share, go without it.
+ * May the tables of @addr be read? @vma is the first mapping that ends behind it. munmap() frees
+ * tables with mmap_lock held for reading, when their mapping is gone; and tables of hugetlb, which
+ * processes share, are freed without mmap_lock.
  */
 static bool may_count_accessed(struct vm_area_struct *vma, unsigned long addr)
 {
 	return vma && vma->vm_start <= addr && !(vma->vm_flags & VM_HUGETLB);
 }
 
-/* How the pages of a window were used that were mapped ahead. */
+/* Counts which pages of a window that were mapped ahead have been used, and which have not. */
 static void count_accessed(struct mm_struct *mm, const struct sva_seq *seq, unsigned int *used,
 			   unsigned int *unused)
 {
@@ -386,7 +387,7 @@ static bool around_fault(struct vm_area_struct *vma, unsigned long addr, u32 per
 	return !(fault & (VM_FAULT_ERROR | VM_FAULT_RETRY));
 }
 
-/* Maps what is empty of the next @nr pages. Returns how many pages it got past. */
+/* Maps the empty ones of the next @nr pages. Returns how many pages it has got past. */
 static unsigned int around_fill(struct around_job *job, struct vm_area_struct *vma, unsigned int nr,
 				bool no_hw_access_flag)
 {
@@ -412,14 +413,14 @@ static unsigned int around_fill(struct around_job *job, struct vm_area_struct *v
 		return i;
 	done = around_mark(vma, start, done, no_hw_access_flag);
 	job->mapped += hweight_long(done);
-	/* The sequence is ours, and so is its bitmap. */
+	/* This thread has the sequence, and so its bitmap. */
 	start = (start >> PAGE_SHIFT) - job->seq->first;
 	for_each_set_bit(nr, &done, AROUND_CHUNK)
 		__set_bit(start + nr, job->seq->ahead);
 	return i;
 }
 
-/* The device will not ask for what is there already: the window ends behind that. */
+/* The device does not ask for pages that are there: moves the end of the window behind them. */
 static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 {
 	unsigned long end = pmd_addr_end(job->next, vma->vm_end), empty, other;
@@ -433,7 +434,7 @@ static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 	job->next += nr * PAGE_SIZE;
 }
 
-/* A fault would bring a huge page, most of which may never be used. */
+/* Would a fault bring a huge page, most of which may never be used? */
 static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 {
 	unsigned long how = TVA_ENFORCE_SYSFS;
@@ -443,13 +444,15 @@ static bool around_may_be_huge(struct vm_area_struct *vma, unsigned long addr)
 	    !(vma_is_anonymous(vma) || vma_is_shmem(vma)) ||
 	    around_find_pmd(vma->vm_mm, addr, &huge))
 		return false;
-	/* Without that there is none in memory that was only read; with it, none in shmem. */
+	/*
+	 * Without TVA_IN_PF: none in anonymous memory that was only read; with it, none in shmem.
+	 */
 	if (vma_is_anonymous(vma))
 		how |= TVA_IN_PF;
 	return !huge && thp_vma_allowable_order(vma, vma->vm_flags, how, PMD_ORDER);
 }
 
-/* One hold of mmap_lock. False if the window ends here. */
+/* Maps a chunk under one hold of mmap_lock. False if the window ends here. */
 static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 {
 	unsigned int nr, got = 0;
@@ -458,7 +461,7 @@ static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 	if (!mmap_read_trylock(job->mm))
 		return false;
 
-	/* Of the page before, which was asked for or mapped */
+	/* The VMA of the page before, which the device has asked for, or which is mapped */
 	vma = vma_lookup(job->mm, job->next - PAGE_SIZE);
 	if (vma && job->next < vma->vm_end)
 		job->end = min(job->end, vma->vm_end);
@@ -479,7 +482,7 @@ static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 
 static void around_map(struct around_job *job, bool no_hw_access_flag)
 {
-	/* What was served before, for other requests, is not delayed by more than a chunk. */
+	/* Answer requests that were served before now: mapping delays them by a chunk at most. */
 	if (job->end - job->next > AROUND_CHUNK * PAGE_SIZE)
 		sva_server_will_wait(job->server);
 	while (around_chunk(job, no_hw_access_flag) && !sva_fault_aborted(job->server))
@@ -487,7 +490,7 @@ static void around_map(struct around_job *job, bool no_hw_access_flag)
 }
 
 /*
- * Does a request that seems to begin a sequence follow what is mapped? A device that strides
+ * Does a request that seems to begin a sequence follow a page that is mapped? A device that strides
  * through memory leaves gaps.
  */
 static bool around_follows(struct mm_struct *mm, unsigned long page)
@@ -502,7 +505,7 @@ static bool around_follows(struct mm_struct *mm, unsigned long page)
 	return !(empty | other);
 }
 
-/* What became of the last window of a sequence that is ours */
+/* Counts how the last window was used of a sequence that this thread has. */
 static void account_window(struct mm_struct *mm, const struct sva_seq *seq,
 			   bool no_hw_access_flag, unsigned int *used, unsigned int *unused)
 {
@@ -525,13 +528,13 @@ static struct sva_seq *around_find(struct sva_server *server, u32 perm, unsigned
 		key = sva_server_handle(server);
 
 	guard(spinlock)(&around->lock);
-	/* The end of a bond answers its requests before it has its sequences forgotten. */
+	/* The end of a bond answers its requests first, and then forgets its sequences. */
 	if (!key || !sva_fault_is_wanted(server))
 		return NULL;
 	return sva_seq_find(&around->seqs, key, kind, page);
 }
 
-/* Random access does not pay for its stack. */
+/* Not inline: random access must not pay for its stack. */
 static noinline void advance_window(struct sva_server *server,
 				    const struct iommu_fault_page_request *prm)
 {
@@ -567,7 +570,7 @@ static noinline void advance_window(struct sva_server *server,
 }
 
 /**
- * sva_fault_around_init() - Prepare for the requests of a process
+ * sva_fault_around_init() - Initialise fault-around of a process
  * @around: zeroed memory
  */
 void sva_fault_around_init(struct sva_fault_around *around)
@@ -584,31 +587,31 @@ static bool around_concerns(struct sva_fault_around *around,
 }
 
 /**
- * sva_fault_around() - A page request has been served: map what will be asked for next
- * @server: the thread that has served it, and keeps the process's address space from exiting
- * @prm: the request; not answered yet
+ * sva_fault_around() - Map the pages that the device will ask for after a request
+ * @server: the thread that has served the request, and keeps the process's mm from exiting
+ * @prm: the request, which has no answer yet
  *
  * Context: process, no locks held but what sva_unlock_vma() lets go of, the process's memory group
  * is active. May sleep for a short time, never for I/O or memory.
  */
 void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm)
 {
-	/* Has been asked already: sva_can_fault_nowait() */
+	/* The reporter has checked that already: sva_can_fault_nowait() */
 	if (!sva_server_is_reporter(server) && around_concerns(&server->io_mm->around, prm))
 		advance_window(server, prm);
 }
 
 /**
- * sva_can_fault_nowait() - Can a page be had without waiting for anything?
+ * sva_can_fault_nowait() - Can a fault be served without waiting for anything?
  * @around: of the process
- * @vma: where the page is: anonymous memory, with the VMA's lock held
- * @prm: the request for it; not served yet
+ * @vma: of the page: anonymous memory, with the VMA's lock held
+ * @prm: the request for the page; not served yet
  *
- * That is a fresh page, not a huge one, where no sequence goes on: then sva_fault_around() has
- * nothing to do. If not, the request may concern a sequence, and must not be served without it.
+ * It can for a fresh page, not a huge one, where no sequence goes on: then sva_fault_around() has
+ * nothing to do. A request that may concern a sequence must go through sva_fault_around().
  *
  * Context: process, the process's memory group is active.
- * Return: true if it can, and memory is not short.
+ * Return: true if it can; then memory is not short.
  */
 bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct *vma,
 			  const struct iommu_fault_page_request *prm)
@@ -623,7 +626,7 @@ bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct
 	return !around_concerns(around, prm);
 }
 
-/* Takes over a sequence on which no thread works; forgets the others of that key. */
+/* Takes a sequence of @key that no thread works on; forgets those that are being worked on. */
 static struct sva_seq *around_take(struct sva_fault_around *around, const void *key)
 {
 	struct sva_seqs *seqs = &around->seqs;
@@ -644,12 +647,12 @@ static struct sva_seq *around_take(struct sva_fault_around *around, const void *
 }
 
 /**
- * sva_fault_around_forget() - A bond ends, or the process exits
+ * sva_fault_around_forget() - Forget the sequences of a bond that ends, or whose process exits
  * @around: of the process
- * @mm: its address space; its page tables are still there, or it has exited before
- * @sva: the bond, whose requests have been answered, or will find that the process has exited
+ * @mm: of the process; its page tables are still there, or it has exited before
+ * @sva: the bond. Its requests have been answered, or workers find that the process has exited.
  *
- * Looks for the last time how the pages were used that were mapped ahead.
+ * Counts for the last time which pages that were mapped ahead have been used.
  *
  * Context: any that may take a spinlock.
  */
@@ -671,7 +674,7 @@ void sva_fault_around_forget(struct sva_fault_around *around, struct mm_struct *
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* For tests: as the parameter. Returns what was set before. */
+/* For tests: sets the parameter. Returns its old value. */
 unsigned int sva_fault_around_limit(unsigned int pages)
 {
 	return xchg(&fault_around_pages, pages);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Fault-around: pages that a device is about to ask for are mapped before it does.
+ * Fault-around: maps pages that a device is about to ask for
  *
- * A sequence is a device that works its way up through memory, page by page. A window is the run of
- * pages that is mapped ahead of it. All sizes and positions are in pages.
+ * A sequence is the run of requests of a device that works its way up through memory, page by page.
+ * A window is the run of pages that the core maps ahead of it. All sizes and positions are in
+ * pages.
  */
 #ifndef _DRIVERS_IOMMU_IOMMU_SVA_AROUND_H
 #define _DRIVERS_IOMMU_IOMMU_SVA_AROUND_H
@@ -16,28 +17,28 @@
 
 struct sva_server;
 
-/* Sequences of one process, all devices together; the one that has been idle longest makes room. */
+/* Sequences of one process, all devices together; the one that has been idle longest goes first. */
 #define SVA_SEQS		8
-/* Single requests that are remembered: what follows one of them by a page begins a sequence. */
+/* log2 of how many single requests leave a hint: one that follows a hint begins a sequence. */
 #define SVA_SEQ_HINT_BITS	3
 /* The first window of a sequence, and the largest of all. */
 #define SVA_WINDOW_MIN		4U
 #define SVA_WINDOW_MAX		((unsigned int)(SZ_4M >> PAGE_SHIFT))
 #define SVA_WINDOW_DEFAULT	((unsigned int)(SZ_2M >> PAGE_SHIFT))
-/* Requests that overtake each other arrive this near to a window without being its end. */
+/* How far from a window a request may arrive that has overtaken, or was overtaken by, others */
 #define SVA_SEQ_NEAR		8UL
 
 /**
  * struct sva_seq - a sequence and its latest window
- * @key: whose it is: the attachment of a device; NULL: unused
- * @kind: access that the window was mapped for, IOMMU_FAULT_PERM_*
- * @busy: a thread maps the next window; only that one changes @first, @size, @ahead meanwhile
+ * @key: the attachment of the device that it belongs to; NULL: unused
+ * @kind: the access that the window is mapped for, IOMMU_FAULT_PERM_*
+ * @busy: a thread maps the next window; only that thread changes @first, @size, @ahead meanwhile
  * @first: first page of the window
- * @next: the page behind it: a request for that shows that the device has got through
- * @size: of the window, as far as it was wanted
+ * @next: the page behind the window; a request for it shows that the device has used the window up
+ * @size: of the window, as it was planned
  * @stamp: &sva_seqs.ticks when the window was opened
- * @asked: pages of @ahead that were asked for all the same, by requests that were under way
- * @ahead: pages from @first that were mapped ahead, and not yet counted as used or unused
+ * @asked: pages of @ahead that requests which were under way have asked for all the same
+ * @ahead: bit n: page @first + n is mapped ahead, and not yet counted as used or unused
  */
 struct sva_seq {
 	const void *key;
@@ -82,9 +83,9 @@ void sva_seq_close(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long end
 void sva_seq_forget(struct sva_seqs *seqs, struct sva_seq *seq);
 
 /**
- * struct sva_fault_around - what fault-around keeps of a process
+ * struct sva_fault_around - fault-around of a process
  * @lock: guards @seqs
- * @seqs: its sequences; sva_seqs_concern() does without the lock
+ * @seqs: its sequences; sva_seqs_concern() reads them without the lock
  * @no_hw_access_flag: some IOMMU of the process does not set accessed flags itself, so that they
  *	must not be cleared
  */

@@ -6,15 +6,15 @@
  * pages, whatever the size of the CPU's. A range is a value on the caller's stack: no locks.
  *
  * A range that is not aligned takes several blocks, or fewer ones that cover more than the range.
- * What is covered too much is translated again, which costs time and nothing else; what is covered
- * too little would be a hole. So a range only ever grows. How far is a matter of costs, which are
- * those of struct sva_costs.
+ * Devices translate again what a flush covers beyond the range, which costs only time; what it
+ * failed to cover would be a hole. So a range only ever grows. struct sva_costs says how far
+ * growing pays.
  *
- * The middle of a range is the address in it that most zeros end. To its left, blocks grow towards
- * it, to its right they shrink away from it: one block for each bit that is set in the number of
- * pages of that side. To round a side up to its next multiple of a power of two is to save blocks
- * at its outer end, and the sides do not depend on each other. The last step is one block around
- * both.
+ * The middle of a range is its page number with the most trailing zeros. To its left blocks grow
+ * towards it, to its right they shrink away from it: one block for each bit that is set in the
+ * number of pages of that side. Rounding a side up to a multiple of a larger power of two saves
+ * blocks at its outer end; each side is rounded by itself. One block around both sides is the last
+ * choice.
  */
 #ifndef _DRIVERS_IOMMU_IOMMU_SVA_BLOCKS_H
 #define _DRIVERS_IOMMU_IOMMU_SVA_BLOCKS_H
@@ -30,12 +30,11 @@
 #define SVA_ORDER_ALL		(64 - SVA_BLOCK_SHIFT)
 
 /**
- * struct sva_costs - what invalidations of a kind of cache cost, with a command as the unit
+ * struct sva_costs - costs of invalidating a kind of cache, in commands
  * @max_order: log2 of the pages of the largest block that a command names, up to SVA_ORDER_ALL
- * @pages: to forget so many pages around a range, which are still mapped, costs as much as a
- *	command
- * @all: to forget everything costs as much as so many commands, since a cache is only so large. So
- *	no range takes more of them.
+ * @pages: forgetting this many pages around a range, which are still mapped, costs one command
+ * @all: forgetting everything costs this many commands, since a cache is only so large; so no range
+ *	takes more commands than this
  */
 struct sva_costs {
 	unsigned int max_order;
@@ -44,10 +43,10 @@ struct sva_costs {
 };
 
 /*
- * Orders of magnitude, not measured on hardware, for caches of some hundred translations: to get
+ * Orders of magnitude, not measured on hardware, for caches of some hundred translations: getting
  * one back takes a sixteenth of the time of a command, since walks and translation requests
- * overlap, and commands are waited for under spinlocks; and of the pages around a range that is
- * unmapped a cache holds one of 512. So 64 pages anywhere are one block for 99 of 100 starts.
+ * overlap, and threads wait for commands under spinlocks; and of 512 pages around a range that is
+ * unmapped a cache holds one. So 64 pages anywhere are one block for 99 of 100 starts.
  */
 #define SVA_COST_PAGES		(16 * 512)
 #define SVA_COST_ALL		16
@@ -116,7 +115,7 @@ static inline unsigned long sva_count_blocks(unsigned long pages, unsigned int m
 	return (pages >> max_order) + hweight_long(pages & ((1UL << max_order) - 1));
 }
 
-/* Of so many blocks that cover @more pages than they should */
+/* The cost of @blocks blocks that cover @more pages beyond the range */
 static inline u64 sva_cost(const struct sva_costs *costs, unsigned long blocks, unsigned long more)
 {
 	u64 all = (u64)costs->all * costs->pages;
@@ -124,7 +123,7 @@ static inline u64 sva_cost(const struct sva_costs *costs, unsigned long blocks, 
 	return min(blocks, costs->all + 1UL) * costs->pages + min_t(u64, more, all);
 }
 
-/* How many pages to take a side of a range for that has so many */
+/* How many pages to invalidate on a side of a range that has @pages */
 static inline unsigned long sva_widen(const struct sva_costs *costs, unsigned long pages)
 {
 	unsigned long size = pages, best = pages, step;
@@ -147,11 +146,11 @@ static inline unsigned long sva_widen(const struct sva_costs *costs, unsigned lo
  * sva_make_blocks() - The pages of a range of addresses
  * @start: first byte
  * @end: the byte after the last, or ~0UL for everything
- * @costs: of the cache that is to forget them
+ * @costs: of the cache that must forget them
  *
  * Context: any.
- * Return: the range at its first block, with what around it is cheaper to forget than to leave out;
- * at most &sva_costs.all blocks. Everything, if there is no byte in it.
+ * Return: the range at its first block, grown as far as that is cheaper; at most &sva_costs.all
+ * blocks. An empty range gives everything.
  */
 static inline struct sva_blocks sva_make_blocks(unsigned long start, unsigned long end,
 						const struct sva_costs *costs)

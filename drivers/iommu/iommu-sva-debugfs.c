@@ -7,7 +7,9 @@
  *	bonds		statistics of each (device, PASID) that belongs to a process
  *	queues		statistics of each fault queue
  *
- * Documentation/ABI/testing/debugfs-iommu-sva has what programs may rely on.
+ * Documentation/ABI/testing/debugfs-iommu-sva says what programs may rely on.
+ *
+ * Locks: none of its own. Lifetime: a device's file goes before the device leaves its fault queue.
  */
 #include <linux/debugfs.h>
 #include <linux/device.h>
@@ -78,7 +80,8 @@ DEFINE_SEQ_ATTRIBUTE(queues);
 
 /**
  * iopf_debugfs_add() - Show the counts of a device
- * @dev: a device on a fault queue; iopf_debugfs_remove() comes before it leaves that
+ * @dev: a device on a fault queue; the caller calls iopf_debugfs_remove() before the device leaves
+ *	it
  *
  * Context: process, may sleep.
  */
@@ -98,7 +101,7 @@ void iopf_debugfs_remove(struct device *dev)
 	debugfs_lookup_and_remove(dev_name(dev), devices_dir);
 }
 
-/* Before IOMMU drivers add devices to their queues. */
+/* Runs before IOMMU drivers add devices to their queues. */
 static int __init sva_debugfs_init(void)
 {
 	struct dentry *dir = debugfs_create_dir("iommu-sva", NULL);

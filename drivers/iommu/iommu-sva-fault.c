@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shared Virtual Addressing: page requests, and faults that drivers report, are served
+ * Shared Virtual Addressing: serves page requests, and faults that drivers report
  *
  * A worker serves a page request as the CPU's fault handler serves a fault of a thread: with the
  * VMA's lock if it can be taken, else with mmap_lock; with the process's rights, limits, nodes and
@@ -8,10 +8,11 @@
  * thread that is not being killed.
  *
  * Out of memory. A worker that cannot charge a page to the process's group has the kernel kill a
- * process of the group, and waits for that to free its memory. It may be the worker's own process,
- * whose mm then stays until the worker lets go of it; the kernel, which sees that process gone and
- * no memory freed, would kill the next one. So the OOM killer tells of its victims, and a worker
- * that serves one gets a fatal signal, as if it were a thread of it: it waits no longer.
+ * process of the group, and waits for that to free its memory. That may be the process that the
+ * worker serves, whose mm stays until the worker lets go of it; the kernel, which sees that process
+ * gone and no memory freed, would kill the next one. So the OOM killer calls
+ * iommu_sva_oom_victim(), which sends workers that serve the victim a fatal signal, as if they were
+ * its threads: they wait no longer.
  *
  * Locks:
  *
@@ -21,6 +22,9 @@
  *	mm->page_table_lock	sva_mm_data.io_mm
  *	  io_mm.servers_lock
  *	    sighand->siglock
+ *
+ * Lifetime: struct sva_server is on the stack of the thread that serves, and on the io_mm's list of
+ * servers meanwhile. Its caller keeps the io_mm: the worker by the service, a driver by its bond.
  */
 #include <linux/iommu.h>
 #include <linux/memcontrol.h>
@@ -32,9 +36,9 @@
 
 #include "iommu-sva-priv.h"
 
-/* A fault that the mm cannot serve for want of memory is tried again this many times. */
+/* How often the server tries a fault that fails for want of memory */
 #define SVA_OOM_TRIES	16
-/* Beside VM_FAULT_SIGSEGV: there is no VMA. */
+/* Added to VM_FAULT_SIGSEGV if there is no VMA */
 #define SVA_FAULT_NO_VMA	((__force vm_fault_t)0x1000000)
 
 static void sva_notify_fault(struct iommu_attach_handle *handle,
@@ -57,13 +61,13 @@ static void sva_timed_out(struct iommu_attach_handle *handle,
 	sva_notify_fault(handle, prm, IOMMU_SVA_FAULT_TIMEOUT);
 }
 
-/* Does another party decide how long a fault takes: a file server, a userfaultfd monitor? */
+/* Does another program decide how long a fault takes: a file server, a userfaultfd monitor? */
 static bool sva_others_decide(struct vm_area_struct *vma)
 {
 	return !vma_is_anonymous(vma) || userfaultfd_armed(vma);
 }
 
-/* May a fault block? An inline one may not at all. */
+/* May a fault block? Inline, yes unless sva_can_fault_nowait() is sure that it does not. */
 static bool sva_may_wait(struct sva_server *server, struct vm_area_struct *vma,
 			 const struct iommu_fault_page_request *prm)
 {
@@ -82,7 +86,7 @@ static bool sva_is_wanted_by_writer(struct vm_area_struct *vma)
 #endif
 }
 
-/* Requests of a batch are often for one VMA: its lock may be there from the request before. */
+/* Requests of a batch are often for one VMA: the server may have its lock from the one before. */
 static struct vm_area_struct *sva_lock_vma(struct sva_server *server, unsigned long addr)
 {
 	struct vm_area_struct *vma = server->vma;
@@ -95,9 +99,10 @@ static struct vm_area_struct *sva_lock_vma(struct sva_server *server, unsigned l
 }
 
 /*
- * One try, as the CPU's fault handler does it: with the VMA's lock if that is to be had, else with
- * mmap_lock. On return only the VMA's lock may be held, in @server, if no writer waits for it and
- * the next fault in the VMA does not block. VM_FAULT_RETRY: it has blocked, try again.
+ * Tries a fault once, as the CPU's fault handler does: with the VMA's lock if it can be taken, else
+ * with mmap_lock. On return the server may hold the VMA's lock, if no writer waits for it and the
+ * next fault in the VMA does not block; it holds no other lock. VM_FAULT_RETRY: it has blocked, try
+ * again.
  */
 static vm_fault_t sva_try_fault(struct sva_server *server,
 				const struct iommu_fault_page_request *prm, unsigned int flags)
@@ -155,7 +160,7 @@ static int sva_fault_error(vm_fault_t fault)
 	return fault & SVA_FAULT_NO_VMA ? -EFAULT : -EACCES;
 }
 
-/* What listeners are told; 0: nothing. */
+/* The reason that listeners hear; 0: they hear nothing. */
 static enum iommu_sva_fault_reason sva_fault_reason(int error)
 {
 	switch (error) {
@@ -172,10 +177,10 @@ static enum iommu_sva_fault_reason sva_fault_reason(int error)
 }
 
 /*
- * The kernel throttles a process above memory.high on its way back to user space, which a worker
- * never takes: it would be throttled inside a later fault, with the VMA's lock held, of this
- * process or of another one. So here, without locks, while another worker takes over what waits. A
- * thread that goes back to user space is throttled there.
+ * The kernel throttles a thread above memory.high on its way back to user space, which a worker
+ * never takes: the kernel would throttle it inside a later fault, of this process or of another
+ * one, with the VMA's lock held. So a worker is throttled here, without locks, while another worker
+ * takes over what waits. A driver's caller that goes back to user space is throttled there.
  */
 static void sva_throttle(struct sva_server *server)
 {
@@ -190,14 +195,14 @@ static void sva_throttle(struct sva_server *server)
 #endif
 }
 
-/* Can the device get what it asks for, if the process has it? */
+/* Can the device get the access that it asks for, if the process has it? */
 static bool sva_is_grantable(struct sva_server *server,
 			     const struct iommu_fault_page_request *prm)
 {
 	const struct iommu_sva_ops *ops;
 	struct iommu_attach_handle *handle;
 
-	/* A device acts for the user; and a request for no access asks for nothing. */
+	/* A device has the rights of the user's code; and a request for no access gets none. */
 	if ((prm->perm & IOMMU_FAULT_PERM_PRIV) || !(prm->perm & ~IOMMU_FAULT_PERM_PRIV))
 		return false;
 	if (!(prm->perm & IOMMU_FAULT_PERM_EXEC))
@@ -231,11 +236,11 @@ static int sva_serve_page(struct sva_server *server, const struct iommu_fault_pa
 	for (;;) {
 		fault = sva_try_fault(server, prm, flags);
 
-		/* Where that came from there may be more: swap. */
+		/* A major fault, as from swap, is seldom the last. */
 		if (fault & VM_FAULT_MAJOR)
 			sva_server_will_wait(server);
 		sva_throttle(server);
-		/* cgroup v1 leaves it to the fault handler to wait; a worker serves others too. */
+		/* cgroup v1 leaves the wait to the fault handler: a worker does not wait. */
 		if (task_in_memcg_oom(current))
 			mem_cgroup_oom_synchronize(false);
 		if (fault & VM_FAULT_RETRY)
@@ -301,7 +306,7 @@ static enum iommu_page_response_code sva_serve_group(struct sva_server *server)
 	return IOMMU_PAGE_RESP_SUCCESS;
 }
 
-/* Ends what @task waits for, if that can be ended. A kernel thread has no other use for signals. */
+/* Ends a killable wait of @task, which is a kernel thread and so has no other use for signals. */
 static void sva_set_killed(struct task_struct *task)
 {
 	unsigned long flags;
@@ -325,14 +330,14 @@ static void sva_clear_killed(void)
 }
 
 /**
- * iommu_sva_oom_victim() - The OOM killer has chosen a process
+ * iommu_sva_oom_victim() - Note that the OOM killer has chosen a process
  * @mm: the process's
  *
- * For the mm core. Faults that kernel threads serve for devices are aborted, so that the memory
- * goes as soon as the process does. Threads of other processes, which may call
- * iommu_sva_handle_fault(), are not interrupted.
+ * For the mm core. Aborts the faults that kernel threads serve for devices, so that the memory goes
+ * as soon as the process does. Does not interrupt threads of other processes, which may be in
+ * iommu_sva_handle_fault().
  *
- * Context: process, may be inside a fault that is served for @mm. The caller keeps @mm.
+ * Context: process, possibly in a thread that serves a fault of @mm. The caller keeps @mm.
  */
 void iommu_sva_oom_victim(struct mm_struct *mm)
 {
@@ -352,7 +357,7 @@ void iommu_sva_oom_victim(struct mm_struct *mm)
 	}
 }
 
-/* The thread that reads the hardware queue does not wait for memory. */
+/* Not for the thread that reads the hardware queue: it does not wait for memory. */
 static void sva_enlist(struct sva_server *server)
 {
 	server->task = current;
@@ -383,8 +388,8 @@ static bool sva_begin(struct sva_server *server)
 	io_mm_count_worker(server->io_mm, 1);
 
 	/*
-	 * Page-cache pages too are charged to the process's group, not to the worker's. A process
-	 * that is dead has none, which io_mm_is_dead() tells afterwards.
+	 * The kernel charges page-cache pages, too, to the process's group, not to the worker's. A
+	 * dead process has no group; io_mm_is_dead() finds out afterwards.
 	 */
 	server->memcg = get_mem_cgroup_from_mm(mm);
 	server->old = set_active_memcg(server->memcg);
@@ -402,7 +407,7 @@ static void sva_end(struct sva_server *server)
 	mem_cgroup_put(server->memcg);
 
 	io_mm_count_worker(server->io_mm, -1);
-	/* The last reference would run exit_mmap() here, and delay what waits for the worker. */
+	/* A last mmput() would run exit_mmap() here, and delay what waits for the worker. */
 	mmput_async(sva_server_mm(server));
 }
 
@@ -432,7 +437,7 @@ static void sva_serve(struct iopf_service *svc, struct iopf_job *job)
 	sva_end(&server);
 }
 
-/* Answers are about to be sent, by a worker that serves or has served. */
+/* The worker is about to send answers: it lets go of the VMA. */
 static void sva_unlock_job(struct iopf_job *job)
 {
 	if (job->server)
@@ -452,12 +457,12 @@ const struct iopf_service_ops sva_service_ops = {
 	.free = sva_put_notifier,
 };
 
-/* Called by the fault queue while the attachment is known to be there. */
+/* The fault queue calls it while the attachment is certain to stay. */
 int sva_iopf_handler(struct iopf_group *group)
 {
 	struct io_mm *io_mm = to_bond(group->attach_handle)->io_mm;
 
-	/* After the process's exit there is nothing to serve, and no reason to trouble a worker. */
+	/* After the process's exit there is nothing for a worker to serve. */
 	if (io_mm_is_dead(io_mm))
 		return -ESRCH;
 	iopf_service_add(&io_mm->svc, group);
@@ -472,7 +477,7 @@ static int sva_serve_caller(struct sva_server *server, const struct iommu_fault_
 	case -EIO:
 		return -EFAULT;
 	case -EINTR:
-		/* Is it the process, or the caller alone? */
+		/* Is the process dying, or the caller alone? */
 		return test_bit(MMF_UNSTABLE, &sva_server_mm(server)->flags) ||
 		       io_mm_is_dead(server->io_mm) ? -ESRCH : -EINTR;
 	default:
@@ -482,29 +487,28 @@ static int sva_serve_caller(struct sva_server *server, const struct iommu_fault_
 
 /**
  * iommu_sva_handle_fault() - Serve a fault that a device has reported by its own means
- * @handle: the bond of the device and the process. The caller does not undo its bind before this
- *	returns.
+ * @handle: the bond of the device and the process; the caller's bind lasts until this returns
  * @addr: the address that the device could not use; any byte of the page
- * @perm: how it wanted to use it: IOMMU_FAULT_PERM_READ, _WRITE, _EXEC, or several of them
+ * @perm: the access that failed: IOMMU_FAULT_PERM_READ, _WRITE, _EXEC, or several of them
  *
- * For drivers of devices that have no page requests, or do not use them: they write faults to a
- * queue of their own, and their driver restarts what has been stopped. The fault is served as a
- * page request is: with the rights, limits, memory group and locks of the process, with
- * fault-around, and only as long as the process lives. Threads that serve the same page at the same
- * time find it in the page table when the first of them is done. Listeners are told of -EFAULT,
- * -EACCES and -ENOMEM.
+ * For drivers of devices that have no page requests, or do not use them: such a device writes
+ * faults to a queue of its own, and its driver restarts the stopped work. The function serves the
+ * fault as a worker serves a page request: with the rights, limits, memory group and locks of the
+ * process, with fault-around, and only as long as the process lives. Threads that serve the same
+ * page at the same time find it in the page table when the first of them is done. Listeners hear of
+ * -EFAULT, -EACCES and -ENOMEM.
  *
- * On success the device may try again: the IOMMU finds the page now. It may be gone again when the
- * device comes, which then reports the next fault.
+ * On success the device may try again: the IOMMU finds the page now. If the page has gone again by
+ * then, the device reports the next fault.
  *
- * The core knows nothing of calls that are under way: it cannot end them at an unbind. A driver
- * stops the device, waits for its calls (cancel_work_sync(), say), and then unbinds. Others that
- * share the bond may unbind meanwhile.
+ * The core does not track calls under way and cannot end them at an unbind. A driver stops the
+ * device, waits for its calls (cancel_work_sync(), say), and then unbinds. Other drivers that share
+ * the bond may unbind meanwhile.
  *
- * Context: process, may sleep for as long as a fault takes, and for ever if whatever provides the
- * page (a file server, a monitor of userfaultfd) never does, unless the caller or the process is
- * killed. Without mmap_lock, and without locks that the process needs to exit. Any number of
- * callers at the same time. The caller is a kernel thread or a process's.
+ * Context: process, may sleep for as long as a fault takes, and for ever if the provider of the
+ * page (a file server, a monitor of userfaultfd) never answers, unless the caller or the process is
+ * killed. The caller holds neither mmap_lock nor locks that the process needs to exit. Any number
+ * of callers at the same time, kernel threads or threads of any process.
  * Return: 0, or:
  *
  * * -EFAULT: the process has no memory at @addr, or what is mapped there could not give a page

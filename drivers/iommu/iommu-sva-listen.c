@@ -3,8 +3,12 @@
  * Shared Virtual Addressing: listeners
  *
  * The core calls the listeners of a bond when it could not serve a fault, when the IOMMU has
- * aborted a transaction, and when the process exits: under RCU, without locks; they may not sleep.
- * iommu_sva_unlisten() waits for an RCU grace period, and so for no lock either.
+ * aborted a transaction, and when the process exits.
+ *
+ * Locks: sva_bond.lock, for writers of the list. The core calls listeners under RCU, without locks;
+ * they may not sleep.
+ *
+ * Lifetime: the listener is the caller's; iommu_sva_unlisten() waits until no thread calls it.
  */
 #include <linux/iommu.h>
 #include <linux/rculist.h>
@@ -32,7 +36,7 @@ void bond_notify_fault(struct sva_bond *bond, const struct iommu_sva_fault *faul
 	bond_tell_of(bond, bond->sva.dev, fault);
 }
 
-/* The process has exited, which is the last that there is to tell. */
+/* The process has exited: the last thing that listeners hear. */
 void bond_tell_exit(struct sva_bond *bond)
 {
 	const struct iommu_sva_fault exited = { .reason = IOMMU_SVA_FAULT_EXITED };
@@ -42,16 +46,16 @@ void bond_tell_exit(struct sva_bond *bond)
 }
 
 /**
- * iommu_sva_listen() - Be told of the faults of a bond
- * @handle: the bond, which binds of the same device and process share
- * @listener: with &iommu_sva_listener.notify set; the caller keeps it until
- *	iommu_sva_unlisten() has returned, which comes before the caller's unbind
+ * iommu_sva_listen() - Add a listener to a bond
+ * @handle: the bond, which all binds of the same device and process share
+ * @listener: with &iommu_sva_listener.notify set; the caller keeps it until iommu_sva_unlisten()
+ *	has returned, and calls that before its unbind
  *
- * A listener hears of the faults of all users of the bond. It may be called before this returns,
- * on several CPUs at the same time.
+ * A listener hears of the faults of all users of the bond. The core may call it before this
+ * returns, and on several CPUs at the same time.
  *
  * Context: process, may sleep.
- * Return: 0; -ESRCH if the process has exited: then there is nothing more to hear.
+ * Return: 0; -ESRCH if the process has exited: then the core has nothing more to tell.
  */
 int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listener)
 {
@@ -70,7 +74,7 @@ EXPORT_SYMBOL_GPL(iommu_sva_listen);
 /**
  * iommu_sva_unlisten() - Undo iommu_sva_listen()
  * @handle: the bond
- * @listener: is not called any more when this returns
+ * @listener: the listener; the core does not call it any more when this returns
  *
  * Context: process, sleeps; not from &iommu_sva_listener.notify.
  */
@@ -90,7 +94,9 @@ static bool sva_tell_abort(struct device *dev, ioasid_t pasid, u64 addr)
 	const struct iommu_sva_fault fault = { .addr = addr, .reason = IOMMU_SVA_FAULT_ABORTED };
 	struct iommu_attach_handle *handle;
 
-	/* A bond, but nothing that it points to, is freed a grace period after it is detached. */
+	/*
+	 * A grace period passes between detach and free of a bond; not of what the bond points to.
+	 */
 	guard(rcu)();
 	handle = iommu_attach_handle_get(dev->iommu_group, pasid, IOMMU_DOMAIN_SVA);
 	if (IS_ERR(handle))
@@ -101,13 +107,13 @@ static bool sva_tell_abort(struct device *dev, ioasid_t pasid, u64 addr)
 }
 
 /**
- * iommu_sva_report_abort() - Tell of DMA that the IOMMU has refused
+ * iommu_sva_report_abort() - Report DMA that the IOMMU has refused
  * @dev: the device; must not go away during the call
  * @pasid: PASID of the transaction
  * @addr: its address, or 0 if that is not known
  *
  * For vendor drivers. If @dev is bound to a process with @pasid, the listeners of the bond hear of
- * it. If nothing is attached to @pasid, it is a stray: see iopf_report_stray().
+ * it. If nothing is attached to @pasid, the DMA is a stray: see iopf_report_stray().
  *
  * Context: process, may sleep.
  */

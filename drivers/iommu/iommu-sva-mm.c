@@ -2,9 +2,12 @@
 /*
  * Shared Virtual Addressing: what a device may do in an mm
  *
- * A device's fault is a fault of the process: the device may access what the process could, grow a
- * stack as far as the process's limits allow, and gets memory on the nodes where the process would,
- * as long as one of its threads is alive.
+ * A device's fault is a fault of the process: the device may access what the process could, may
+ * grow a stack as far as the process's limits allow, and gets memory on the nodes where the process
+ * would, as long as one of the process's threads is alive. A thread that serves takes these limits
+ * and nodes over and gives them back; only kernel threads do so.
+ *
+ * Locks: mmap_lock, or a VMA's, which sva_server.vma keeps; task_lock() for policies and nodes.
  */
 #include <linux/capability.h>
 #include <linux/cpuset.h>
@@ -20,7 +23,7 @@
 
 #include "iommu-sva-priv.h"
 
-/* What can be executed can be read, unless the CPU's page tables tell the two apart. */
+/* Does the right to execute imply that to read? Not if the CPU's page tables tell them apart. */
 static bool sva_exec_implies_read(void)
 {
 #ifdef CONFIG_ARM64
@@ -31,13 +34,13 @@ static bool sva_exec_implies_read(void)
 }
 
 /**
- * sva_vma_allows() - May a device access that memory?
- * @vma: the memory
- * @perm: how, IOMMU_FAULT_PERM_*
+ * sva_vma_allows() - May a device access a VMA?
+ * @vma: the VMA
+ * @perm: the access, IOMMU_FAULT_PERM_*
  *
  * Context: the VMA or its mm is locked.
- * Return: true if the process could, with instructions that are not for shadow stacks only. What is
- * served though it is not granted, the device asks for again, for ever.
+ * Return: true if the process may, with instructions that are not for shadow stacks only. It must
+ * not be true for what the IOMMU then refuses: the device would ask again for ever.
  */
 bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
 {
@@ -67,7 +70,7 @@ struct sva_limits {
 	unsigned long memlock;
 };
 
-/* The stack of a process grows as far as that process's own limits, not the worker's. */
+/* A stack grows as far as the limits of its process allow, not the worker's. */
 static struct sva_limits sva_stack_limits(struct mm_struct *mm)
 {
 	struct task_struct *task = current;
@@ -103,9 +106,9 @@ static bool sva_may_lock(struct mm_struct *mm, struct vm_area_struct *vma, unsig
 }
 
 /*
- * expand_stack() applies the limits of the thread that calls it. For that call a kernel thread,
- * whose own limits mean nothing, takes over those of the process. It has no limit of locked memory.
- * Drops mmap_lock on failure.
+ * expand_stack() applies the limits of its caller. A kernel thread, whose own limits mean nothing,
+ * takes over those of the process for the call; it has no limit of locked memory, so sva_may_lock()
+ * applies that. Drops mmap_lock on failure.
  */
 static struct vm_area_struct *sva_lend_limits(struct mm_struct *mm, struct vm_area_struct *vma,
 					      unsigned long addr)
@@ -125,10 +128,10 @@ static struct vm_area_struct *sva_lend_limits(struct mm_struct *mm, struct vm_ar
 }
 
 /**
- * struct sva_growth - a stack that a kernel thread grows for another thread
+ * struct sva_growth - a stack that a kernel thread grows for a thread of another process
  * @work: what it does
  * @mm: whose stack
- * @addr: where it is to grow to
+ * @addr: the address that the stack must reach
  */
 struct sva_growth {
 	struct work_struct work;
@@ -145,7 +148,7 @@ static void sva_grow(struct work_struct *work)
 		mmap_read_unlock(growth->mm);
 }
 
-/* A thread of another process must not lend its limits: the rest of that process has them too. */
+/* A thread of another process can't take limits over: it shares its own with its process. */
 static struct vm_area_struct *sva_have_it_grown(struct mm_struct *mm, unsigned long addr)
 {
 	struct sva_growth growth = { .mm = mm, .addr = addr };
@@ -170,7 +173,7 @@ static struct vm_area_struct *sva_expand_stack(struct mm_struct *mm, struct vm_a
 {
 	if (current->flags & PF_KTHREAD)
 		return sva_lend_limits(mm, vma, addr);
-	/* A thread of the process is subject to the limits that count. */
+	/* A thread of the process has the right limits. */
 	if (current->mm == mm)
 		return expand_stack(mm, addr);
 	return sva_have_it_grown(mm, addr);
@@ -190,7 +193,7 @@ struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long addr)
 }
 
 #if defined(CONFIG_NUMA) && defined(CONFIG_MEMCG)
-/* Others look at it, under the lock: cpusets, the OOM killer. */
+/* cpusets and the OOM killer read the policy under the lock. */
 static struct mempolicy *sva_change_policy(struct mempolicy *policy)
 {
 	struct mempolicy *old = current->mempolicy;
@@ -201,7 +204,7 @@ static struct mempolicy *sva_change_policy(struct mempolicy *policy)
 	return old;
 }
 
-/* The policy is copied: when cpusets change, that of each thread is changed in place. */
+/* Copies the policy: when cpusets change, the kernel changes each thread's policy in place. */
 static void sva_get_nodes(struct task_struct *owner, struct sva_nodes *nodes, nodemask_t *mems)
 {
 	task_lock(owner);
@@ -216,12 +219,12 @@ static void sva_get_nodes(struct task_struct *owner, struct sva_nodes *nodes, no
 }
 
 /**
- * sva_lend_nodes() - Have the current thread allocate where a process would
+ * sva_lend_nodes() - Make the current thread allocate where a process would
  * @nodes: zeroed
- * @mm: of the process. Its owner counts, which is its first thread if that has not exited.
+ * @mm: of the process. Its owner's nodes count; that is the first thread if it has not exited.
  *
- * The allocator asks the current thread for its memory policy and its cpuset. A kernel thread has
- * none that means anything. A thread of another process keeps its own.
+ * The allocator uses memory policy and cpuset of the current thread. Those of a kernel thread mean
+ * nothing. A thread of another process keeps its own.
  *
  * Context: process.
  */
@@ -250,7 +253,7 @@ void sva_lend_nodes(struct sva_nodes *nodes, struct mm_struct *mm)
  * sva_return_nodes() - Undo sva_lend_nodes()
  * @nodes: as there
  *
- * Nodes may have come or gone meanwhile.
+ * Nodes may have come or gone meanwhile: the thread gets those of its cpuset now.
  *
  * Context: as there, the same thread.
  */
@@ -264,10 +267,10 @@ void sva_return_nodes(const struct sva_nodes *nodes)
 #endif
 
 /**
- * sva_unlock_vma() - Let go of the VMA that is kept from one request to the next
+ * sva_unlock_vma() - Let go of the VMA that a server keeps from one request to the next
  * @server: the thread that serves
  *
- * Context: that of @server.
+ * Context: the thread of @server.
  */
 void sva_unlock_vma(struct sva_server *server)
 {
@@ -277,8 +280,8 @@ void sva_unlock_vma(struct sva_server *server)
 }
 
 /*
- * Has every thread of the process exited, or been killed? mm_users does not say so: workers hold
- * references, each of which would keep the others going, and so do readers of /proc and tracers.
+ * Has every thread of the process exited, or been killed? mm_users does not tell: workers hold
+ * references, and so do readers of /proc and tracers.
  */
 #ifdef CONFIG_MEMCG
 void io_mm_count_worker(struct io_mm *io_mm, int nr)
@@ -292,12 +295,13 @@ bool io_mm_is_dead(struct io_mm *io_mm)
 
 	guard(rcu)();
 	/*
-	 * A thread that lets go of the mm hands it on to another one, of any process that has it.
+	 * A thread that lets go of the mm makes another one its owner, of any process that has the
+	 * mm.
 	 */
 	owner = rcu_dereference(mm->owner);
 	if (!owner)
 		return true;
-	/* Of processes that share it (not vfork(), which is over soon) others may be alive. */
+	/* Other processes that share the mm may be alive (not vfork(), which is over soon). */
 	return READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT &&
 	       !test_bit(MMF_MULTIPROCESS, &mm->flags);
 }
@@ -314,7 +318,7 @@ bool io_mm_is_dead(struct io_mm *io_mm)
 #endif
 
 /**
- * sva_fault_is_wanted() - Does the result still matter to the one it is for?
+ * sva_fault_is_wanted() - Does the caller or the device still want the result?
  * @server: the thread that serves
  *
  * Return: false if the group has been answered, or the thread that serves has been killed.
@@ -328,10 +332,10 @@ bool sva_fault_is_wanted(const struct sva_server *server)
 }
 
 /**
- * sva_fault_aborted() - Has the result become useless?
+ * sva_fault_aborted() - Must the server give the fault up?
  * @server: the thread that serves, with a reference to mm_users
  *
- * Return: true if the process is gone or being killed, or the result is not wanted.
+ * Return: true if the process has exited or is being killed, or if the result is not wanted.
  */
 bool sva_fault_aborted(const struct sva_server *server)
 {

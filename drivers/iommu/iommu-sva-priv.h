@@ -34,7 +34,7 @@
 
 /**
  * struct io_mm - an address space that devices use
- * @notifier: counted by mmu_notifier_get()/_put(); one reference is @svc's
+ * @notifier: counted by mmu_notifier_get()/_put(); @svc has one reference while it has users
  * @lock: guards @domains and @bonds (for writers), @pasid
  * @domains: struct sva_domain, RCU
  * @bonds: struct sva_bond, RCU
@@ -42,14 +42,14 @@
  * @root_lock: guards @root's contents, @filled and @exited
  * @root: what the IOMMU walks, if the architecture needs the core to keep it
  * @filled: slots of @root that are not empty, until the exit
- * @exited: the mm is gone, @root stays empty
- * @released: back-ends and listeners have been told of that
- * @svc: serves page requests. Used by bonds, groups and workers; without users it has given back
- *	its reference to @notifier, and the io_mm goes unless a bind has another one.
- * @around: what is mapped ahead of sequential accesses
+ * @exited: the mm has exited, and @root stays empty
+ * @released: the core has told back-ends and listeners of the exit
+ * @svc: serves page requests. Its users are bonds, groups and workers; when the last has gone it
+ *	puts its reference to @notifier, and the io_mm goes unless a bind has another one.
+ * @around: the sequences that fault-around maps ahead of
  * @rcu: defers the free past binds that look for a bond to share
  * @servers_lock: guards @servers; innermost
- * @servers: struct sva_server that may wait for memory
+ * @servers: the struct sva_server of threads that may wait for memory
  * @serving: workers that have a reference to mm_users
  */
 struct io_mm {
@@ -79,13 +79,13 @@ struct io_mm {
  * struct sva_bond - a device may use an mm
  * @sva: what drivers see; sva.users counts successful binds
  * @node: in &io_mm.bonds
- * @group: of the device. To be compared only: after the last unbind both may be gone.
+ * @group: of the device. Only compared, never followed: after the last unbind both may be gone.
  * @io_mm: of the mm, kept by a reference to its service
  * @sdom: the domain that the device is attached to
  * @pasid: never changes
- * @stats: struct iopf_bond_stats, for each device of the group. Writers are the bind and the end
- *	of the bond.
- * @exited: the listeners have been told of the exit, or are about to be
+ * @stats: struct iopf_bond_stats, for each device of the group. Only the bind and the end of the
+ *	bond change the list.
+ * @exited: the core has told the listeners of the exit, or is about to
  * @lock: guards @listeners for writers
  * @listeners: struct iommu_sva_listener, RCU
  * @rcu: defers the free past readers of @listeners
@@ -118,11 +118,11 @@ struct sva_mm_data {
 };
 
 /**
- * struct sva_nodes - what a kernel thread that serves a process has taken over from it
- * @policy: a copy of its memory policy, if @has_policy
- * @old_policy: what the thread had
- * @has_policy: @policy is the thread's
- * @has_mems: so are the nodes of its cpuset
+ * struct sva_nodes - memory policy and nodes that a kernel thread has taken over from a process
+ * @policy: a copy of the process's memory policy, if @has_policy
+ * @old_policy: the thread's own policy
+ * @has_policy: the thread uses @policy now
+ * @has_mems: the thread uses the nodes of the process's cpuset now
  */
 struct sva_nodes {
 	struct mempolicy policy;
@@ -136,11 +136,11 @@ struct sva_nodes {
  * @io_mm: of the process
  * @job: of a worker that serves page requests; NULL: the server is the thread that has called
  *	iommu_sva_handle_fault()
- * @bond: what that thread has called it for
- * @vma: what is locked, and kept from one request to the next
+ * @bond: the bond that this thread serves
+ * @vma: the VMA that the thread has locked, and keeps from one request to the next
  * @memcg: the process's memory group
- * @old: which one was active before
- * @nodes: where the process would have its memory
+ * @old: the group that was active before
+ * @nodes: where the process would allocate
  * @node: in &io_mm.servers
  * @task: the thread
  * @killed: the OOM killer has chosen the process. Written under &io_mm.servers_lock.
@@ -163,25 +163,25 @@ static inline struct mm_struct *sva_server_mm(const struct sva_server *server)
 	return server->io_mm->notifier.mm;
 }
 
-/* It is about to block. False if it must not, and the request is not its any more. */
+/* The server is about to block. False if it must not: then it no longer has the request. */
 static inline bool sva_server_will_wait(struct sva_server *server)
 {
 	return !server->job || iopf_job_will_block(server->job);
 }
 
-/* May it block only after sva_server_will_wait()? */
+/* Must the server call sva_server_will_wait() before it blocks? */
 static inline bool sva_server_is_prompt(const struct sva_server *server)
 {
 	return server->job && !server->job->blocked;
 }
 
-/* It is the thread that reads the hardware queue. */
+/* Is the server the thread that reads the hardware queue? */
 static inline bool sva_server_is_reporter(const struct sva_server *server)
 {
 	return server->job && server->job->is_inline;
 }
 
-/* For which attachment; NULL if it has gone. Inside an RCU read-side section */
+/* The attachment that is served; NULL if it has gone. Inside an RCU read-side section */
 static inline struct iommu_attach_handle *sva_server_handle(struct sva_server *server)
 {
 	return server->job ? iopf_job_handle(server->job) : &server->bond->sva.handle;

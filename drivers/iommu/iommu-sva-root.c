@@ -6,18 +6,18 @@
  * notifier, so an IOMMU that walks mm->pgd may keep using freed kernel page-table pages. Here it
  * walks a page that belongs to the io_mm: the user half mirrors mm->pgd, the kernel half is zero.
  *
- * A slot that goes. Freed upper-level tables are announced as ranges by the flush that precedes
- * their free; each invalidation first copies the slots that it covers. So a stale slot never
- * outlives the table it points to. No memory comes into such a slot before its flush is over: a
- * table goes when no mapping is left in its range, and a mapping that is made there waits for
- * mmap_lock, which the thread that unmaps holds until then.
+ * A slot that goes. Before the mm core frees an upper-level table it flushes the table's range;
+ * each invalidation first copies the slots that it covers. So a stale slot never outlives the table
+ * it points to. No memory comes into such a slot before its flush is over: a table goes when no
+ * mapping is left in its range, and a thread that makes a new mapping there waits for mmap_lock,
+ * which the thread that unmaps holds until then.
  *
  * A slot that comes. __pud_alloc(), or with five levels __p4d_alloc(), is where the kernel puts a
- * table into a slot of the user half; iommu_sva_populate() puts it into both roots, ours first, so
- * that a device can use memory in the slot as soon as any thread can. To copy it afterwards would
- * be too late for a thread that finds the slot filled, goes past those functions, and tells a
- * device of its memory from user space. The device needs no page request to learn of a slot, and
- * may have none.
+ * table into a slot of the user half; iommu_sva_populate() puts it into both roots, the io_mm's
+ * first, so that a device can use memory in the slot as soon as any thread can. A later copy would
+ * be too late for a thread that finds the slot filled, does not call those functions, and tells a
+ * device of its memory from user space. So a device learns of a slot without page requests, and may
+ * have none.
  *
  *	and an invalidation	copies under root_lock, which is held over both stores: it sees
  *				the slot empty in both roots, or filled in both
@@ -33,10 +33,12 @@
  *	and folded levels	with four levels an entry of p4d_t is one of the top level: what
  *				counts is whether it lies in the user half of mm->pgd
  *
- * There is no other place. hugetlb, userfaultfd, mremap() and remap_pfn_range() allocate their
- * tables with these functions; a child gets tables from fork(), but no bonds. What else writes to
- * a top level writes to its kernel half, to tables that no process has, or to page-table
+ * No other code fills a slot. hugetlb, userfaultfd, mremap() and remap_pfn_range() allocate their
+ * tables with these functions; a child gets tables from fork(), but no bonds. All other code that
+ * writes to a top level writes to its kernel half, to tables that no process has, or to page-table
  * isolation's user copy of mm->pgd.
+ *
+ * Locks: io_mm.root_lock, innermost. Lifetime: the root goes with the io_mm, after the last detach.
  */
 #include <asm/pgalloc.h>
 #include <linux/bitmap.h>
@@ -49,9 +51,9 @@
 #include "iommu-sva-priv.h"
 
 #ifdef CONFIG_X86_64
-/* Set by CPU and IOMMU as they walk, in the original and in the copy. */
+/* CPU and IOMMU set it as they walk, each in its own table. */
 #define SVA_ROOT_IGNORED	_PAGE_ACCESSED
-/* Page-table isolation sets it for the kernel's view of the user half only. */
+/* Page-table isolation sets it in the kernel's view of the user half, which no IOMMU uses. */
 #define SVA_ROOT_DROPPED	_PAGE_NX
 #define SVA_ROOT_SLOTS		(PTRS_PER_PGD / 2)
 
@@ -95,7 +97,7 @@ void io_mm_mirror_all(struct io_mm *io_mm)
 			io_mm_copy_slot(io_mm, i);
 }
 
-/* Brings the slots of @start to @last, inclusive, up to date of which some may have gone. */
+/* Brings the slots of @start to @last, inclusive, up to date: some may have gone. */
 void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
 {
 	unsigned long i, end = SVA_ROOT_SLOTS;
@@ -116,14 +118,14 @@ void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last)
 
 /**
  * __iommu_sva_populate() - Put a table into a slot of a process's page table
- * @mm: the process's; not necessarily one with bonds
+ * @mm: of the process, which may have no bonds
  * @slot: an empty entry of the top level or, with five levels, of the level below it
- * @table: an empty table, which other CPUs see as such
+ * @table: an empty table; other CPUs see it empty, too
  *
  * For iommu_sva_populate().
  *
  * Context: mm->page_table_lock is held.
- * Return: true if the table is there now; false if the caller is to put it there.
+ * Return: true if the table is in the slot now; false if the caller must put it there.
  */
 bool __iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
 {
@@ -141,7 +143,7 @@ bool __iommu_sva_populate(struct mm_struct *mm, void *slot, void *table)
 		WRITE_ONCE(io_mm->root[i], __pgd(_PAGE_TABLE | __pa(table)));
 		__set_bit(i, io_mm->filled);
 	}
-	/* Ours first */
+	/* The io_mm's root first */
 	smp_wmb();
 	if (pgtable_l5_enabled())
 		pgd_populate(mm, slot, table);
@@ -158,7 +160,7 @@ void io_mm_clear_root(struct io_mm *io_mm)
 		WRITE_ONCE(io_mm->root[i], __pgd(0));
 }
 
-#else /* !CONFIG_X86_64: user and kernel have tables of their own, the IOMMU walks mm->pgd */
+#else /* !CONFIG_X86_64: user and kernel have separate tables, and the IOMMU walks mm->pgd */
 
 int io_mm_alloc_root(struct io_mm *io_mm)
 {
@@ -192,11 +194,11 @@ bool io_mm_has_exited(struct io_mm *io_mm)
 }
 
 /**
- * iommu_sva_root() - The top-level page table for an SVA domain
+ * iommu_sva_root() - Get the top-level page table of an SVA domain
  * @domain: an SVA domain that the core is attaching to a device
  *
- * For vendor drivers, in their set_dev_pasid(). On x86 it is not mm->pgd: user half only. It stays
- * valid until the domain is freed; after the mm's exit it is empty.
+ * For vendor drivers, in their set_dev_pasid(). On x86 it is not mm->pgd, but a page whose kernel
+ * half is zero. It stays until the last device is detached; after the mm's exit it is empty.
  *
  * Context: inside set_dev_pasid().
  * Return: the table, in the CPU's format; its physical address goes into the PASID entry.

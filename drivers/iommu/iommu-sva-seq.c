@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fault-around: which device works its way up through memory?
+ * Fault-around: finds sequences in the requests of devices
  *
- * A request that follows another one by a page, or by what one fault maps of the page cache, begins
- * a sequence, which gets a window of a few pages.
- * A window proves itself by a request for the very page behind it, which a device that skips
- * about has no reason to make: then the next window is twice as large. Until that request nothing
- * is mapped: what the device asks for inside of the window, or near to it, was under way already or
- * has overtaken another request. A window most of which turns out to be unused makes the next one a
- * quarter, and a sequence whose windows have become too small is one no longer.
+ * A request that follows another one by a page, or by as many pages as one fault maps of the page
+ * cache, begins a sequence, which gets a window of a few pages. A window proves itself by a request
+ * for the very page behind it, which a device with random access has no reason to make: then the
+ * next window is twice as large. Until that request fault-around maps nothing: requests for pages
+ * inside of the window, or near to it, were under way already or have overtaken others. After a
+ * window most of which is unused the next one is a quarter of it, and a sequence whose windows
+ * become too small ends.
  *
- * Random access pays for a look at a few numbers: sva_seqs_concern() takes no lock. It may read
- * what another one is just writing; then a sequence begins a request later, or a closer look
+ * Random access pays only for reading a few numbers: sva_seqs_concern() takes no lock. It may read
+ * numbers that another thread is writing; then a sequence begins a request later, or sva_seq_find()
  * finds nothing.
  *
- * Nothing here knows of memory, processes or devices. The caller serialises all but
+ * This file knows nothing of memory, processes or devices. Locks: the caller serialises all but
  * sva_seqs_concern(). A sequence that sva_seq_find() has returned belongs to the caller until
- * sva_seq_close(): its pages may be mapped, and those of its last window looked at, without any
+ * sva_seq_close(): the caller may map its pages, and read those of its last window, without any
  * lock.
  */
 #include <linux/bitmap.h>
@@ -26,13 +26,13 @@
 
 #include "iommu-sva-around.h"
 
-/* No page of any process, and near to none. */
+/* A number that is no page of a process, nor near to one */
 #define NO_HINT		(~0UL / 2)
-/* A fault in the page cache maps this much, aligned, if it is there (fault_around_bytes in mm). */
+/* How many cached pages a fault maps, aligned (fault_around_bytes in mm) */
 #define FAULT_PAGES	((unsigned long)(SZ_64K >> PAGE_SHIFT))
 
 /**
- * sva_seqs_init() - No sequences yet
+ * sva_seqs_init() - Initialise the sequences of a process
  * @seqs: zeroed memory
  */
 void sva_seqs_init(struct sva_seqs *seqs)
@@ -41,7 +41,7 @@ void sva_seqs_init(struct sva_seqs *seqs)
 		seqs->hints[i] = NO_HINT;
 }
 
-/* The one place where a request is remembered that @page would follow */
+/* The hint of the request that @page would follow */
 static unsigned long *hint_of(struct sva_seqs *seqs, unsigned long page)
 {
 	return &seqs->hints[hash_64(page / FAULT_PAGES, SVA_SEQ_HINT_BITS)];
@@ -52,7 +52,7 @@ static void hint_remember(struct sva_seqs *seqs, unsigned long page)
 	WRITE_ONCE(*hint_of(seqs, page + 1), page + 1);
 }
 
-/* What @page follows, when a device that sequences has got all before that; or NULL */
+/* The hint that @page follows, directly or behind pages that one fault has mapped; or NULL */
 static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page)
 {
 	unsigned long *hint = hint_of(seqs, page);
@@ -66,14 +66,14 @@ static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page)
 }
 
 /**
- * sva_seqs_concern() - Has a request to do with a sequence?
+ * sva_seqs_concern() - May a request belong to a sequence?
  * @seqs: of the process
  * @page: what was asked for
  *
- * If not, the request is remembered, so that the next one may make it a sequence.
+ * If not, the function stores a hint, so that the next request may make it a sequence.
  *
  * Context: any; no lock is needed.
- * Return: true if a closer look with sva_seq_find() is worth while.
+ * Return: true if the caller should call sva_seq_find().
  */
 bool sva_seqs_concern(struct sva_seqs *seqs, unsigned long page)
 {
@@ -88,7 +88,7 @@ bool sva_seqs_concern(struct sva_seqs *seqs, unsigned long page)
 	return false;
 }
 
-/* What sva_seqs_concern() sees of a sequence follows what is true. */
+/* Updates the copy of a sequence that sva_seqs_concern() reads. */
 static void seq_publish(struct sva_seqs *seqs, struct sva_seq *seq)
 {
 	unsigned int i = seq - seqs->seqs;
@@ -109,7 +109,7 @@ static bool seq_is_near(const struct sva_seq *seq, unsigned long page)
 	return page + SVA_SEQ_NEAR >= seq->first && page < seq->next + SVA_SEQ_NEAR;
 }
 
-/* A request for what was mapped ahead: it is used, whatever its accessed flag says. */
+/* Notes that a page mapped ahead is used, since a request has asked for it. */
 static void seq_note_asked(struct sva_seq *seq, unsigned long page)
 {
 	if (seq->busy || page < seq->first || page - seq->first >= SVA_WINDOW_MAX)
@@ -118,7 +118,7 @@ static void seq_note_asked(struct sva_seq *seq, unsigned long page)
 		seq->asked++;
 }
 
-/* True if @page is the one that makes the sequence go on. */
+/* Does a request for @page make the sequence go on? */
 static bool seq_goes_on(struct sva_seqs *seqs, struct sva_seq *seq,
 			unsigned long page)
 {
@@ -128,16 +128,15 @@ static bool seq_goes_on(struct sva_seqs *seqs, struct sva_seq *seq,
 	}
 	if (!seq->busy)
 		return true;
-	/* The window in work does not know yet that the device has got through. */
+	/* The device has got through while the next window is being mapped. */
 	seq->next++;
 	seq_publish(seqs, seq);
 	return false;
 }
 
 /*
- * The sequence to which a request belongs; first of all the one that it makes go on: where memory
- * is used again, the window that an earlier sequence has left behind is no obstacle to the next
- * one.
+ * The sequence that a request belongs to, preferably one that it makes go on: so a window that an
+ * earlier sequence has left behind does not stop a new sequence in the same memory.
  */
 static struct sva_seq *seq_look_up(struct sva_seqs *seqs, const void *key, u32 kind,
 				   unsigned long page)
@@ -177,7 +176,7 @@ static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kin
 
 	if (!seq)
 		return NULL;
-	/* Only its owner can tell how another one's last window was used. */
+	/* How the last window of another device's sequence was used can't be counted here. */
 	if (seq->key != key) {
 		bitmap_zero(seq->ahead, SVA_WINDOW_MAX);
 		seq->asked = 0;
@@ -190,11 +189,11 @@ static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kin
 }
 
 /**
- * sva_seq_find() - The sequence that goes on with a request
+ * sva_seq_find() - Find or begin the sequence that a request makes go on
  * @seqs: of the process
- * @key: whose request it is; not NULL
- * @kind: access that it asks for
- * @page: what it asks for
+ * @key: the attachment of the device that sent the request; not NULL
+ * @kind: the access that the request asks for
+ * @page: the page that the request asks for
  *
  * Context: any; the caller holds the lock of @seqs.
  * Return: the sequence, which belongs to the caller until sva_seq_close(); or NULL if there is
@@ -220,7 +219,7 @@ struct sva_seq *sva_seq_find(struct sva_seqs *seqs, const void *key, u32 kind,
 	return hint ? seq_begin(seqs, key, kind) : NULL;
 }
 
-/* How many pages the next window shall have; 0: none. */
+/* The size of the next window, in pages; 0: the sequence ends. */
 static unsigned int seq_next_size(const struct sva_seq *seq, unsigned int used,
 				  unsigned int unused, unsigned int max)
 {
@@ -238,14 +237,14 @@ static unsigned int seq_next_size(const struct sva_seq *seq, unsigned int used,
  * sva_seq_open() - Begin the next window of a sequence
  * @seqs: of the process
  * @seq: the sequence, the caller's
- * @page: the request that makes it go on; the window begins behind it
+ * @page: the page whose request makes it go on; the window begins behind it
  * @used: pages of the last window that are known to be used
- * @unused: and known not to be
- * @max: the largest window that may be
+ * @unused: pages of the last window that are known not to be used
+ * @max: the largest window allowed, in pages
  *
  * Context: any; the caller holds the lock of @seqs.
- * Return: how many pages are to be mapped ahead; 0 if the sequence is none. The caller maps them,
- * or as many as it can, sets their bits in &sva_seq.ahead, and calls sva_seq_close() anyway.
+ * Return: how many pages the caller should map ahead; 0 if the sequence ends. The caller maps as
+ * many of them as it can, sets their bits in &sva_seq.ahead, and always calls sva_seq_close().
  */
 unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
 			  unsigned long page, unsigned int used, unsigned int unused,
@@ -264,11 +263,11 @@ unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
 }
 
 /**
- * sva_seq_close() - The window is mapped
+ * sva_seq_close() - End the work on a window
  * @seqs: of the process
  * @seq: the sequence, not the caller's any more
- * @end: the first page that the window does not hold; if that is where it began, there is no
- *	sequence
+ * @end: the first page behind the window as it was mapped; if that is where it began, the sequence
+ *	ends
  *
  * Context: any; the caller holds the lock of @seqs.
  */
@@ -285,9 +284,9 @@ void sva_seq_close(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long end
 }
 
 /**
- * sva_seq_forget() - There is no such sequence any more
+ * sva_seq_forget() - End a sequence
  * @seqs: of the process
- * @seq: the sequence. If it is in work, what is being done comes to nothing.
+ * @seq: the sequence. If a thread works on it, that window is not followed up.
  *
  * Context: any; the caller holds the lock of @seqs.
  */

@@ -8,9 +8,9 @@
  *	  domains	one per IOMMU instance, or per set of devices that can share one
  *	    bonds	one per device (per IOMMU group), reference counted
  *
- * An io_mm holds mm_count through its notifier, never mm_users: a queue that is mapped into the
- * process must not keep the process's mappings alive. Workers take mm_users only while they serve,
- * and serve a process only while one of its threads is alive (io_mm_is_dead()).
+ * An io_mm holds mm_count through its notifier, never mm_users: a process that has mapped a
+ * device's queue must not keep its own mappings alive by that. Workers take mm_users only while
+ * they serve, and serve a process only while one of its threads is alive (io_mm_is_dead()).
  *
  * A domain is on the io_mm's list before the first device can translate through it and leaves it
  * after the last one can no longer, so that every invalidation reaches every cache that may
@@ -18,15 +18,16 @@
  *
  * The life of a PASID:
  *
- *	1. First bond of the mm: allocated, cyclically. Page requests are served by the mm.
- *	2. The process is killed or exits: requests are refused without a log line.
+ *	1. First bond of the mm: allocated, cyclically. Workers serve page requests from the mm.
+ *	2. The process is killed or exits: the core refuses requests without a log line.
  *	   The mm exits: the IOMMU loses the page tables.
- *	   Nothing sleeps and nothing is drained. The PASID stays allocated.
- *	3. Each unbind: (device, PASID) is drained, detached, its caches invalidated, and drained.
- *	   After the last one the PASID is free - unless the CPU has ENQCMD: then tasks may hold it
- *	   in an MSR, and it is freed with the mm itself.
- *	4. Requests with a PASID that is not bound on the device are refused and logged, and the
- *	   allocator keeps the PASID in quarantine while that goes on (iopf-stray.c).
+ *	   The core neither sleeps nor drains. The PASID stays allocated.
+ *	3. The last unbind of a device: the core drains (device, PASID), detaches it, which
+ *	   invalidates its caches, and drains again. After that of the last device the PASID is
+ *	   free - unless the CPU has ENQCMD: then tasks may hold it in an MSR, and the mm core
+ *	   frees it with the mm itself.
+ *	4. The queue refuses and logs requests with a PASID that is not bound on the device, and
+ *	   the allocator keeps the PASID in quarantine while that goes on (iopf-stray.c).
  *
  * Locks:
  *
@@ -35,19 +36,22 @@
  *	  stats_lock		(iopf-stats.c) statistics of bonds
  *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
  *	    vendor locks
- *	mm->page_table_lock	which io_mm an mm has, for who fills slots of its top level
+ *	mm->page_table_lock	which io_mm an mm has, for threads that fill its top-level slots
  *	  io_mm.root_lock	contents of the root; innermost
  *	sva_bond.lock		listeners; taken alone
  *
- * A bond that has users is shared, and left by all users but the last, without io_mm.lock: its
- * count is zero from the moment when it begins to end. Who looks for it does so under RCU, which
- * keeps the io_mm; not the device, which may go with the last user, and whose group is only
- * compared.
+ * Binds share a bond that has users, and all unbinds but the last leave it, without io_mm.lock: its
+ * count is zero from the moment when it begins to end. A bind looks for it under RCU, which keeps
+ * the io_mm; not the device, which may go with the last user, and whose group is only compared.
  *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
  * only root_lock and the locks with which the vendor driver submits invalidations. Processes share
- * four locks, those of the PASID allocator, of the uses of ATCs, of the workers' workqueues, and of
- * the list of statistics; no hardware is waited for under any of them.
+ * four locks: those of the PASID allocator, of the uses of ATCs, of the workers' workqueues, and of
+ * the list of statistics. No thread waits for hardware under any of them.
+ *
+ * Lifetime. The io_mm lives while its notifier has references: that of its service, whose users are
+ * bonds, groups and workers, and those of binds under way. A bond goes a grace period after its
+ * last unbind, a domain a grace period after its last bond.
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -97,7 +101,7 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 	lockdep_assert_held(&io_mm->lock);
 
 	/*
-	 * Pointers with tags mean nothing to an IOMMU; and a process with a PASID is refused them.
+	 * IOMMUs know no pointers with tags; the kernel refuses these to a process with a PASID.
 	 */
 	if (!arch_pgtable_dma_compat(mm))
 		return -EBUSY;
@@ -118,7 +122,7 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 		INIT_LIST_HEAD(&data->data.sva_domains);
 	}
 	io_mm->pasid = data->data.pasid;
-	/* From here on __iommu_sva_populate() finds us. */
+	/* From here on __iommu_sva_populate() finds the io_mm. */
 	guard(spinlock)(&mm->page_table_lock);
 	/* Pairs with the dependency in sva_bind_again(). */
 	smp_store_release(&data->io_mm, io_mm);
@@ -127,7 +131,7 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 	return 0;
 }
 
-/* The last bond has gone, or the first one could not be made. */
+/* Frees the PASID if the last bond has gone, or the first one could not be made. */
 static void io_mm_put_pasid(struct io_mm *io_mm)
 {
 	struct mm_struct *mm = io_mm->notifier.mm;
@@ -139,7 +143,7 @@ static void io_mm_put_pasid(struct io_mm *io_mm)
 		return;
 
 	io_mm->pasid = IOMMU_PASID_INVALID;
-	/* __iommu_sva_populate() has the lock while it looks at us. */
+	/* __iommu_sva_populate() holds the lock while it uses the io_mm. */
 	scoped_guard(spinlock, &mm->page_table_lock) {
 		WRITE_ONCE(data->io_mm, NULL);
 		if (!sva_pasid_stays_with_mm())
@@ -152,10 +156,10 @@ static void io_mm_put_pasid(struct io_mm *io_mm)
 }
 
 /**
- * mm_pasid_drop() - The mm is being freed: so is its PASID
+ * mm_pasid_drop() - Free the PASID of an mm that is being freed
  * @mm: an mm without references
  *
- * Context: any; called by the mm core.
+ * Context: any; the mm core calls it.
  */
 void mm_pasid_drop(struct mm_struct *mm)
 {
@@ -209,15 +213,15 @@ static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		sva_fault_around_forget(&io_mm->around, mm, &bond->sva);
 		bond_tell_exit(bond);
 	}
-	/* Pairs with io_mm_await_release(): we are done with the bonds and their devices. */
+	/* Pairs with io_mm_await_release(): no more use of bonds and devices. */
 	smp_store_release(&io_mm->released, true);
 }
 
 /*
- * After a bond was taken from the list: the mm's exit may have found it there before. It looks at
- * the device, which may go as soon as the unbind is over, and changes what the IOMMU has for the
- * PASID, which may have a new owner then. Ordered by root_lock: either the exit finds the list
- * without the bond, or the unbind finds the exit.
+ * After an unbind has taken a bond from the list, waits for an exit of the mm that has found it
+ * there. The exit looks at the device, which may go as soon as the unbind is over, and changes what
+ * the IOMMU has for the PASID, which may have a new owner then. Ordered by root_lock: either the
+ * exit finds the list without the bond, or the unbind finds the exit.
  */
 static void io_mm_await_release(struct io_mm *io_mm)
 {
@@ -276,7 +280,7 @@ static void sva_domain_free(struct work_struct *work)
 	struct module *owner = sdom->domain->owner->owner;
 
 	iommu_domain_free(sdom->domain);
-	/* From here, since who gives up his own module may not get to the end of his function. */
+	/* Not in the vendor driver: the last put of its module there could unload running code. */
 	module_put(owner);
 	kfree(sdom);
 }
@@ -312,7 +316,7 @@ static struct sva_domain *io_mm_add_domain(struct io_mm *io_mm, struct device *d
 	sdom = kzalloc(sizeof(*sdom), GFP_KERNEL);
 	if (!sdom)
 		return ERR_PTR(-ENOMEM);
-	/* The device holds the module, too, but the domain may outlive that. */
+	/* The device holds the module, too, but the domain may outlive the device. */
 	__module_get(dev_iommu_ops(dev)->owner);
 	sdom->domain = sva_vendor_domain(dev, io_mm->notifier.mm);
 	if (IS_ERR(sdom->domain)) {
@@ -362,7 +366,7 @@ static int sva_leave_atc(struct device *dev, void *data)
 	return 0;
 }
 
-/* What a device does not forget, the PASID is held for: from before it can translate. */
+/* Notes what the devices' ATCs may hold, from before they can translate with the PASID. */
 static int bond_use_atcs(struct sva_bond *bond)
 {
 	return iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_use_atc);
@@ -383,16 +387,16 @@ static int sva_keep_stats(struct device *dev, void *data)
 			     bond->io_mm->notifier.mm);
 }
 
-/* From before the device can ask, since requests keep where they are counted. */
+/* Adds statistics, before the devices can send requests, which keep a pointer to them. */
 static int bond_keep_stats(struct sva_bond *bond)
 {
 	return iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_keep_stats);
 }
 
 /*
- * On error nothing names the bond or the domain any more, though the attachment could be found for
- * a while: by requests of a group's member that was attached, or of a device that uses a stray
- * PASID.
+ * Attaches the group to the domain. After an error no request names the bond or the domain: for a
+ * while requests could find the attachment, those of a member of the group that was attached, or of
+ * a device that uses a stray PASID; the drain answers them.
  */
 static int bond_try_domain(struct sva_bond *bond, struct sva_domain *sdom)
 {
@@ -451,13 +455,13 @@ static void bond_drain(struct sva_bond *bond)
 	iommu_group_for_each_dev(bond->sva.dev->iommu_group, &bond->pasid, sva_drain_device);
 }
 
-/* Its requests are answered: a worker that still serves one does not begin a sequence any more. */
+/* After the drain: a worker that still serves a request of the bond begins no sequence any more. */
 static void bond_forget_sequences(struct sva_bond *bond)
 {
 	struct io_mm *io_mm = bond->io_mm;
 	struct mm_struct *mm = io_mm->notifier.mm;
 
-	/* At its exit the mm has done so itself. */
+	/* If the mm has exited, io_mm_release() has done it. */
 	if (!mmget_not_zero(mm))
 		return;
 	sva_fault_around_forget(&io_mm->around, mm, &bond->sva);
@@ -465,8 +469,8 @@ static void bond_forget_sequences(struct sva_bond *bond)
 }
 
 /*
- * Drained twice: before, what the device was allowed to ask, which is not logged; after, what it
- * has asked since, so that nothing is left when the PASID gets a new owner.
+ * Drains twice: before the detach, what the device was allowed to ask, which is not logged; after
+ * it, what it has asked since, so that nothing is left when the PASID gets a new owner.
  */
 static void bond_detach(struct sva_bond *bond)
 {
@@ -538,7 +542,7 @@ err_pasid:
 	iopf_bonds_del(&bond->stats);
 	io_mm_put_pasid(io_mm);
 err_free:
-	/* A worker that has served it for a moment may still look at its listeners. */
+	/* The bond could be found for a moment: a worker may still look at its listeners. */
 	kfree_rcu(bond, rcu);
 	return ERR_PTR(ret);
 }
@@ -550,7 +554,7 @@ static int sva_check_device(struct device *dev)
 	if (!dev->iommu_group || !dev->iommu || !dev->iommu->iommu_dev)
 		return -ENODEV;
 
-	/* It is still the device of a kernel that has crashed. */
+	/* The device still has the translations of a kernel that has crashed. */
 	if (dev->iommu->attach_deferred)
 		return -EBUSY;
 
@@ -590,15 +594,15 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
 		bond = io_mm_share_bond(io_mm, dev);
 		if (!bond) {
 			/*
-			 * Before the device can ask for anything. The service, when it gets its
-			 * first user, takes over our reference to the notifier.
+			 * Before the device can ask for anything. When the service gets its first
+			 * user it takes over this reference to the notifier.
 			 */
 			keep = iopf_service_use(&io_mm->svc);
 			ret = iopf_service_get_wq(&io_mm->svc);
 			bond = ret ? ERR_PTR(ret) : io_mm_add_bond(io_mm, dev);
 		}
 	}
-	/* Not under the lock, which may go with them. */
+	/* Not under the lock, which goes with the last reference. */
 	if (!keep)
 		mmu_notifier_put(mn);
 	if (IS_ERR(bond)) {
@@ -608,7 +612,7 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
 	return &bond->sva;
 }
 
-/* Without lock and memory, if the bond is there and does not end. */
+/* Shares a bond that exists and does not end, without lock or allocation. NULL: there is none. */
 static struct iommu_sva *sva_bind_again(struct mm_struct *mm, struct device *dev)
 {
 	struct sva_mm_data *data;
@@ -628,21 +632,22 @@ static struct iommu_sva *sva_bind_again(struct mm_struct *mm, struct device *dev
  *	IOMMU_DEV_FEAT_IOPF and then IOMMU_DEV_FEAT_SVA on it.
  * @mm: the address space; the caller holds a reference to its mm_users, or it is current->mm
  *
- * Afterwards transactions of @dev with the PASID that iommu_sva_get_pasid() tells use @mm's
- * mappings, and missing pages are fetched by page requests (PCIe 6.0, chapter 10). A device without
- * page requests can use what is there; the rest is aborted, and if the device tells its driver of
- * that, iommu_sva_handle_fault() brings the page. If @dev and @mm are bound already, the bond is
- * shared; each successful call needs its own iommu_sva_unbind_device().
+ * Afterwards transactions of @dev with the PASID that iommu_sva_get_pasid() returns use @mm's
+ * mappings, and the core serves the device's page requests for missing pages (PCIe 6.0, chapter
+ * 10). A device without page requests can use the pages that are there; the IOMMU aborts other
+ * accesses, and if the device reports those to its driver, iommu_sva_handle_fault() brings the
+ * page. If @dev and @mm are bound already, the bond is shared; each successful call needs its own
+ * iommu_sva_unbind_device().
  *
  * The bond does not keep the process alive, nor does it end with it: see
  * Documentation/driver-api/iommu-sva.rst for what a driver must do when the process exits.
  *
- * Context: process, may sleep; takes @mm's mmap_lock unless the bond is shared. Binds of other
- * processes are not waited for.
+ * Context: process, may sleep; takes @mm's mmap_lock unless the bond is shared. Does not wait for
+ * binds of other processes.
  * Return: the bond, or an ERR_PTR:
  *
  * * -ENODEV: @dev is behind no IOMMU
- * * -EOPNOTSUPP: PASID or the IOMMU driver's support is missing; the log says which
+ * * -EOPNOTSUPP: PASID or the IOMMU driver's support is missing; the log says which of them
  * * -ESRCH: @mm has exited
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
@@ -675,9 +680,9 @@ EXPORT_SYMBOL_GPL(iommu_sva_bind_device);
  * iommu_sva_unbind_device() - Undo one iommu_sva_bind_device()
  * @handle: the bond
  *
- * When the last user of the bond is gone, the device can no longer translate with the PASID, all
- * it has asked for is answered, and the PASID may be given to another process. The caller has
- * stopped the device from using the PASID before, and waited until its transactions have left
+ * When the last user of the bond is gone, the device can no longer translate with the PASID, all it
+ * has asked for is answered, and the allocator may give the PASID to another process. The caller
+ * has stopped the device from using the PASID before, and waited until its transactions have left
  * (PCIe 6.0, section 10.4.1.2: stop request or the device's own way).
  *
  * Context: process, may sleep. Does not wait for faults that are being served, nor for other
@@ -689,11 +694,11 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 	struct io_mm *io_mm = bond->io_mm;
 	bool last;
 
-	/* With other users nothing ends. */
+	/* While there are other users the bond stays. */
 	if (refcount_dec_not_one(&handle->users))
 		return;
 
-	/* The lock goes with the io_mm, which the last unbind may end while we release it. */
+	/* The io_mm has the lock, and must outlive its release below. */
 	refcount_inc(&io_mm->svc.users);
 
 	scoped_guard(mutex, &io_mm->lock) {
@@ -717,7 +722,7 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 EXPORT_SYMBOL_GPL(iommu_sva_unbind_device);
 
 /**
- * iommu_sva_get_pasid() - The PASID of a bond
+ * iommu_sva_get_pasid() - Get the PASID of a bond
  * @handle: the bond
  *
  * Context: any.
