@@ -4,7 +4,8 @@
  *
  * Hardware writes page requests into a ring in memory and advances its tail; the interrupt thread
  * reports them and advances the head (VT-d 4.1, chapter 7). The thread never allocates and never
- * waits for a fault: what it reports is served elsewhere.
+ * waits for a fault: workers serve what it reports, and it serves a request itself only if that
+ * does not block.
  *
  * Progress. intel_iommu.prq_seq_number counts the entries consumed since the ring was set up. Ring
  * and count start at zero, so the count modulo the ring's size is the head. A drain turns the tail
@@ -12,14 +13,23 @@
  * that arrive later.
  *
  * Overflow. When the ring is full hardware sets PRO, takes nothing in until that is cleared, and
- * answers the last pages that it drops itself (7.4.1). PRO is cleared when the ring is empty, not
- * before: entries that are still in it must not mix with what comes after. A drain that meets an
- * overflow pushes again, a few times: a device that ignores its credits must not hold up others.
- * Nor must an interrupt thread that does not run: then the drain gives up (iopf_drain_gives_up()).
+ * itself answers the last pages that it drops (7.4.1). The thread clears PRO when the ring is
+ * empty, not before: entries that are still in it must not mix with what comes after. A drain that
+ * meets an overflow pushes again, a few times: a device that ignores its credits must not hold up
+ * others. If the interrupt thread does not run, the drain gives up (iopf_drain_gives_up()).
  *
- * Sleep. Ring and count outlast suspend, registers need not. Resume tells hardware of the ring as
- * it was and has the thread look at it, so that a drain which slept meanwhile goes on. Enabling
- * assumes nothing about the registers, since another kernel may have used them.
+ * Sleep. Ring and count outlast suspend, registers may not. Resume writes the registers as they
+ * were and wakes the thread up, so that a drain which slept meanwhile goes on. Enabling assumes
+ * nothing about the registers, since another kernel may have used them.
+ *
+ * Locks:
+ *
+ *	intel_iommu.iopf_lock		keeps devices from going between look-up and report
+ *	  (fault queue)
+ *	intel_iommu.register_lock	registers, in suspend and resume
+ *	dma_faults_lock			DMA faults that wait for their report; innermost
+ *
+ * Lifetime: ring and fault queue last from intel_iommu_enable_prq() to intel_iommu_finish_prq().
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
@@ -58,11 +68,11 @@
  * intel_svm_submit() - Have hardware carry out descriptors, and wait until it has
  * @iommu: the IOMMU
  * @desc: the descriptors; they may complete in any order
- * @count: how many; with 0 what was submitted before is waited for
+ * @count: how many; with 0 the function waits for what was submitted before
  * @options: QI_OPT_WAIT_DRAIN, or 0
  *
  * Context: any; spins.
- * Return: 0, or an error that hardware has reported.
+ * Return: 0, or the error of qi_submit_sync().
  */
 int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options)
@@ -85,11 +95,11 @@ bool intel_svm_has_atc(const struct device_domain_info *info)
 }
 
 /**
- * intel_svm_stop_atc() - Have no ATC invalidation on its way to a device, nor a flush look at it
- * @info: the device, whose ATS is to be disabled, or which goes
+ * intel_svm_stop_atc() - Wait until no flush uses a device or its ATC any more
+ * @info: a device whose ATS is about to be disabled, or that is about to go
  *
- * Flushes look at @info and at what it points to in one RCU read-side section with the submission,
- * also after the device has been taken off their lists.
+ * A flush uses @info and what that points to in one RCU read-side section with the submission; it
+ * may do so even after a detach has taken the device off the list.
  *
  * Context: process, sleeps.
  */
@@ -109,11 +119,11 @@ VISIBLE_IF_KUNIT bool intel_svm_is_present(struct pci_dev *pdev)
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_is_present);
 
 /**
- * intel_svm_may_ask() - May ATC invalidations be sent to a device, which has to be there?
+ * intel_svm_may_ask() - May ATC invalidations be sent to a device, and is it present?
  * @info: the device
- * @pasid: what they are for: unconfirmed if the device is not there
+ * @pasid: the PASID that they are for, which becomes unconfirmed if the device is absent
  *
- * A link may be down before hotplug has noticed. A time-out would take much longer than this.
+ * A link may be down before hotplug has noticed. A time-out would take much longer than this check.
  *
  * Context: as intel_svm_has_atc(); reads configuration space, which MMU notifiers have no time for.
  * Return: as intel_svm_has_atc().
@@ -230,7 +240,7 @@ VISIBLE_IF_KUNIT void intel_prq_decode(const struct page_req_dsc *req, struct io
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_decode);
 
-/* No device or PASID to route this to. */
+/* Refuses a request that has no device or no PASID. */
 static void prq_refuse(struct intel_iommu *iommu, u16 rid,
 		       const struct iommu_fault_page_request *prm, struct device *dev)
 {
@@ -243,8 +253,8 @@ static void prq_refuse(struct intel_iommu *iommu, u16 rid,
 }
 
 /*
- * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped.
- * @worker is set if the ring holds a single one, which the caller is to serve.
+ * Takes requests of one device from the ring, from @seq up to @end; returns where it stopped. Sets
+ * @worker if the ring holds a single one, and the caller must serve it.
  */
 static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsigned long end,
 			      struct iopf_worker **worker)
@@ -262,7 +272,7 @@ static unsigned long prq_take(struct intel_iommu *iommu, unsigned long seq, unsi
 		req = &iommu->prq[seq % PRQ_ENTRIES];
 		if (FIELD_GET(PRQ_0_RID, req->qw[0]) != rid)
 			break;
-		/* It wants no answer; the driver that stopped the PASID drains it (7.10). */
+		/* It wants no answer; the driver that has stopped the PASID drains it (7.10). */
 		if (intel_prq_is_stop_marker(req))
 			continue;
 		intel_prq_decode(req, &evts[nr]);
@@ -304,7 +314,7 @@ VISIBLE_IF_KUNIT void intel_prq_clear_status(struct intel_iommu *iommu, u32 bits
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_clear_status);
 
-/* On return no CPU reads them as set: a drain that is woken would sleep again. */
+/* On return no CPU reads the bits as set: else a drain that wakes up would sleep again. */
 static void prq_clear_and_flush(struct intel_iommu *iommu, u32 bits)
 {
 	intel_prq_clear_status(iommu, bits);
@@ -312,14 +322,14 @@ static void prq_clear_and_flush(struct intel_iommu *iommu, u32 bits)
 	intel_prq_status(iommu);
 }
 
-/* What the count will be when the head, now at count @seq, has come to @index. */
+/* The count when the head, now at count @seq, will have come to @index */
 VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned long index)
 {
 	return seq + (index + PRQ_ENTRIES - seq % PRQ_ENTRIES) % PRQ_ENTRIES;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
 
-/* Consumes what is in the ring now. Returns false if that is nothing. */
+/* Consumes what is in the ring now. Returns false if the ring is empty. */
 static bool prq_consume(struct intel_iommu *iommu)
 {
 	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
@@ -335,10 +345,10 @@ static bool prq_consume(struct intel_iommu *iommu)
 		while (seq != end)
 			seq = prq_take(iommu, seq, end, &worker);
 
-	/* Before the head: hardware must not be further ahead than the ring's size. */
+	/* The count before the head: hardware must not get further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
 	dmar_writeq(iommu->reg + DMAR_PQH_REG, tail * sizeof(struct page_req_dsc));
-	/* Either a drain sees the count or this sees the drain. */
+	/* Either a drain sees the new count, or wake_up_var() sees the drain. */
 	smp_mb();
 	wake_up_var(&iommu->prq_seq_number);
 	iopf_serve_inline(worker);
@@ -357,13 +367,13 @@ static bool prq_empty(struct intel_iommu *iommu)
 	return consumed;
 }
 
-/* Requests may be missing: hardware has dropped some, or devices forgot theirs in their sleep. */
+/* Notes that hardware may have dropped requests, or devices forgotten theirs in their sleep. */
 static void prq_note_loss(struct intel_iommu *iommu, bool overflowed)
 {
 	/* The ring may have filled since. With PRO set nothing enters it. */
 	prq_empty(iommu);
 	iopf_queue_discard_partial(iommu->iopf_queue);
-	/* Before PRO is cleared: a drain that does not see the one sees the other. */
+	/* Before PRO is cleared: a drain sees PRO, or else the new number of losses. */
 	WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
 	if (overflowed)
 		prq_clear_and_flush(iommu, DMA_PRS_PRO);
@@ -376,7 +386,7 @@ VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 	struct intel_iommu *iommu = data;
 	bool handled, resumed, overflowed;
 
-	/* Cleared before the tail is read: whatever comes later raises it again. */
+	/* Cleared before the tail is read: each request that comes later raises it again. */
 	intel_prq_clear_status(iommu, DMA_PRS_PPR);
 	handled = prq_empty(iommu);
 
@@ -424,7 +434,7 @@ static bool prq_wait_room(struct intel_iommu *iommu)
 				 intel_prq_step());
 }
 
-/* An ATC invalidation pushes the device's page requests ahead of its completion. */
+/* Completing an ATC invalidation, the device pushes its page requests ahead of the completion. */
 VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PUSH],
 						  const struct device_domain_info *info, u32 pasid)
 {
@@ -440,7 +450,7 @@ VISIBLE_IF_KUNIT unsigned int intel_prq_make_push(struct qi_desc desc[PRQ_MAX_PU
 	} else {
 		qi_desc_piotlb(FLPT_DEFAULT_DID, pasid, 0, -1, 0, &desc[1]);
 	}
-	/* A device that is about to be reset may hang; what comes late is dropped. */
+	/* A device that is about to be reset may hang; its late requests are dropped. */
 	if (pasid == IOMMU_PASID_INVALID || !intel_svm_may_ask(info, pasid))
 		return 2;
 
@@ -456,9 +466,10 @@ EXPORT_SYMBOL_IF_KUNIT(intel_prq_make_push);
 
 /*
  * The wait behind the invalidations, with the drain flag, pushes the requests into the ring. If the
- * ring was full in between, some were dropped and others may have been held back: once more, with
- * room. The overflows may be those of another device, and never end. What comes in later than this
- * waits for finds its PASID detached, and is a stray. False: nobody makes room.
+ * ring was full in between, hardware has dropped some and may have held others back: the drain
+ * pushes once more, with room. Another device may cause overflows without end; requests that come
+ * later than the drain waits find their PASID detached, and are strays. False: the interrupt thread
+ * makes no room.
  */
 static bool prq_push_requests(struct device_domain_info *info, u32 pasid)
 {
@@ -470,7 +481,7 @@ static bool prq_push_requests(struct device_domain_info *info, u32 pasid)
 
 	for (unsigned int n = 0; n < PRQ_MAX_PUSHES; n++) {
 		losses = READ_ONCE(iommu->prq_losses);
-		/* One that has been counted, but is not over: the push meets a closed ring. */
+		/* An overflow that is counted, but not over: the push meets a closed ring. */
 		was_full = prq_has_overflowed(iommu);
 		scoped_guard(rcu) {
 			count = intel_prq_make_push(desc, info, pasid);
@@ -513,8 +524,8 @@ void intel_iommu_drain_pasid_prq(struct device *dev, u32 pasid)
 }
 
 /*
- * DMA faults. They are noticed in a hard interrupt; who is to hear of one is asked later, in
- * process context. If many come some are lost: more will.
+ * DMA faults. A hard interrupt notes them; a work item looks devices and listeners up, in process
+ * context. If many come at once, some are lost: more of them follow.
  */
 struct prq_dma_fault {
 	struct intel_iommu *iommu;
@@ -549,14 +560,14 @@ static void prq_report_dma_faults(struct work_struct *work)
 static DECLARE_WORK(dma_faults_work, prq_report_dma_faults);
 
 /**
- * intel_prq_dma_fault() - DMA with a PASID has been refused
+ * intel_prq_dma_fault() - Report that the IOMMU has refused DMA with a PASID
  * @iommu: the IOMMU that has refused it
- * @rid: requester
+ * @rid: the requester's ID
  * @pasid: its PASID
  * @addr: address
  *
- * The listeners of the bond hear of it. If the PASID is not bound on the device, its driver has
- * gone on after unbind.
+ * The listeners of the bond hear of it. If the PASID is not bound on the device, it is a stray: the
+ * device has gone on after unbind.
  *
  * Context: hard interrupt.
  */
@@ -569,7 +580,7 @@ void intel_prq_dma_fault(struct intel_iommu *iommu, u16 rid, u32 pasid, u64 addr
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* For tests: returns when the faults so far have been reported. */
+/* For tests: waits until the faults so far have been reported. */
 void intel_prq_flush_dma_faults(void)
 {
 	flush_work(&dma_faults_work);
@@ -577,7 +588,7 @@ void intel_prq_flush_dma_faults(void)
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_flush_dma_faults);
 #endif
 
-/* Takes the fault queue from the IOMMU, after which no DMA faults are reported. */
+/* Takes the fault queue from the IOMMU. On return no DMA fault is reported any more. */
 static struct iopf_queue *prq_take_queue(struct intel_iommu *iommu)
 {
 	struct iopf_queue *queue = iommu->iopf_queue;
@@ -588,7 +599,7 @@ static struct iopf_queue *prq_take_queue(struct intel_iommu *iommu)
 	return queue;
 }
 
-/* The entries from index @head up to @tail are in the ring. */
+/* Writes the ring's registers. The ring has entries from index @head up to @tail. */
 static void prq_start_hardware(struct intel_iommu *iommu, unsigned long head, unsigned long tail)
 {
 	dmar_writeq(iommu->reg + DMAR_PQT_REG, tail * sizeof(struct page_req_dsc));
@@ -603,7 +614,7 @@ static void prq_stop_hardware(struct intel_iommu *iommu)
 	dmar_writeq(iommu->reg + DMAR_PQH_REG, 0);
 }
 
-/* A task that syscore wakes up may have the scheduler ask for the time, which stands still. */
+/* Not in syscore: to wake a task up, the scheduler may read the clock, which is suspended. */
 static void prq_awake(struct irq_work *awake)
 {
 	struct intel_iommu *iommu = container_of(awake, struct intel_iommu, prq_awake);
@@ -653,7 +664,7 @@ int intel_iommu_enable_prq(struct intel_iommu *iommu)
 	if (ret)
 		goto err_free_irq;
 
-	/* For what has come meanwhile: devices of a kernel before may still be at work. */
+	/* Requests may have come meanwhile: devices of an earlier kernel may still be at work. */
 	irq_wake_thread(iommu->pr_irq, iommu);
 	return 0;
 
@@ -685,7 +696,7 @@ int intel_iommu_finish_prq(struct intel_iommu *iommu)
 		free_irq(iommu->pr_irq, iommu);
 		dmar_free_hwirq(iommu->pr_irq);
 	}
-	/* Not before: the thread would take the entries up to the new tail for requests. */
+	/* After free_irq(): the thread would take the entries up to the new tail for requests. */
 	prq_stop_hardware(iommu);
 	iopf_queue_free(prq_take_queue(iommu));
 	iommu_free_pages(iommu->prq, PRQ_ORDER);
@@ -724,10 +735,10 @@ void intel_prq_suspend(struct intel_iommu *iommu)
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_suspend);
 
 /**
- * intel_prq_resume() - Undo what sleep has done to the page request queue
+ * intel_prq_resume() - Restore the registers of the page request queue
  * @iommu: an IOMMU whose invalidation queue works, and whose translation is still off
  *
- * Requests that were in the ring are served and answered: not all devices lose power.
+ * The thread serves requests that were in the ring: not all devices lose power.
  *
  * Context: syscore: one CPU, interrupts off.
  */
@@ -742,7 +753,7 @@ void intel_prq_resume(struct intel_iommu *iommu)
 			writel(iommu->iommu_state[prq_event_regs[i].state],
 			       iommu->reg + prq_event_regs[i].reg);
 	}
-	/* PPR may be set, or lost: no interrupt would come. */
+	/* PPR may be set already, or lost: no interrupt would come. */
 	WRITE_ONCE(iommu->prq_resumed, true);
 	irq_work_queue(&iommu->prq_awake);
 }

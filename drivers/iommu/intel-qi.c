@@ -2,30 +2,31 @@
 /*
  * VT-d invalidation queue: devices that do not complete ATC invalidations
  *
- * Hardware waits for a device for as long as it is built to, then reports an Invalidation Time-out
- * Error and aborts all waits in the queue (VT-d 4.1, section 6.5.2.10). Their CPUs submit again,
- * without what is for the device that hangs: it costs each of them one time-out, and no more are
- * sent to that device until it has been reset. What was dropped is unconfirmed
- * (iopf-atc.c). Page group responses that hardware has fetched have left, and are not submitted
- * again: a second response could meet a new group with the same index.
+ * Hardware waits for a device up to a limit of its own, then reports an Invalidation Time-out Error
+ * and aborts all waits in the queue (VT-d 4.1, section 6.5.2.10). The submitting CPUs submit again,
+ * without descriptors for the device that hangs: it costs each of them one time-out, and they send
+ * the device no more until it has been reset. Dropped invalidations are unconfirmed (iopf-atc.c).
+ * Page group responses that hardware has fetched have left, and are not submitted again: a second
+ * response could meet a new group with the same index.
  *
- * Which device hangs hardware tells with the error. If it does not (section 11.4.9.9: the ID is
- * zero), descriptors are submitted one by one; a device hangs if its own is aborted again and
- * again, since once is what others may be the reason for.
+ * Hardware names the device that hangs with the error. If it does not (section 11.4.9.9: the ID is
+ * zero), CPUs submit descriptors one by one; a device hangs if its descriptor is aborted QI_ABORTS
+ * times, since other devices may be the reason for one abort.
  *
  * Hardware that reports no error leaves the queue stuck: waits complete in order. A submitter that
  * has waited for QI_TIMEOUT aborts all waits itself, as an error would have done, and restarts the
- * queue. The oldest unfinished submission is to blame. If it asks one device, that device hangs; if
- * it asks several, each descriptor goes alone from then on, and the next time-out tells. If it asks
- * none, the IOMMU itself does nothing. Memory is not safe then: as with any other command that
- * the IOMMU does not execute, the machine panics, after QI_STUCK restarts in a row. A submission
- * that completes in between begins the count anew (qi_submit_sync()).
+ * queue. The oldest unfinished submission has the culprit. If it asks one device, that device
+ * hangs; if it asks several, CPUs submit each descriptor alone from then on, and the next time-out
+ * tells. If it asks none, the IOMMU itself does not work. Then memory is not safe: as with any
+ * other command that the IOMMU does not execute, the machine panics, after QI_STUCK restarts in a
+ * row. A submission that completes in between resets the count (qi_submit_sync()).
  *
- * The time is that of the system's clock. It may stand still: early, while the machine falls
- * asleep, or because it counts ticks and interrupts are off. Then delays of the submitter count.
+ * The time is that of the system's clock. The clock may stand still: early, while the machine falls
+ * asleep, or because it counts ticks and interrupts are off. Then the submitter counts its delays.
  *
  * Locks: q_inval.q_lock, inside of which a restart takes intel_iommu.register_lock. Interrupts are
- * off while a submitter waits: PCIe lets a device take a minute for an invalidation, a CPU cannot.
+ * off while a submitter waits. PCIe lets a device take a minute for an invalidation; no CPU can
+ * wait so long.
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -50,23 +51,23 @@
 #define QI_PASID_ATC_SID	GENMASK_ULL(31, 16)
 #define QI_PASID_ATC_PASID	GENMASK_ULL(51, 32)
 
-/* So many aborts of one descriptor in a row are its own device's, */
+/* After so many aborts of one descriptor in a row its device hangs, */
 #define QI_ABORTS		3
-/* or so many, if hardware names a device each time, but none that is known. */
+/* or after so many, if hardware names a device each time, but none that is known. */
 #define QI_NAMED_ABORTS		32
 
 /* How long a submitter waits for hardware, in ns: less than the watchdog for hard lockups does */
 #define QI_TIMEOUT		(5 * (u64)NSEC_PER_SEC)
-/* What a look at the clock may add to that: a CPU that was stopped has not waited. */
+/* The most that one read of the clock may add: a CPU that was stopped has not waited. */
 #define QI_TIME_STEP		(10 * (u64)NSEC_PER_MSEC)
-/* Delays while the clock stands still, in us: what they add to a wait is a part of it, or this. */
+/* Delays while the clock stands still, in us: a part of the wait so far, within these limits */
 #define QI_DELAY_PART		16U
 #define QI_MIN_DELAY		1U
 #define QI_MAX_DELAY		1000U
-/* How often in a row the IOMMU may be stuck without asking a device */
+/* How often in a row the queue may be stuck with no device to blame */
 #define QI_STUCK		3
 
-/* In the place of a descriptor that is not to be submitted */
+/* Replaces a descriptor that must not be submitted */
 static const struct qi_desc qi_fence = { .qw0 = QI_IWD_TYPE | QI_IWD_FENCE };
 
 static bool qi_is_atc(const struct qi_desc *desc)
@@ -109,11 +110,11 @@ static struct device_domain_info *qi_find(struct intel_iommu *iommu, u16 rid)
 }
 
 /**
- * intel_qi_timed_out() - An Invalidation Time-out Error has been read
- * @iommu: whose it is
- * @rid: the device that it is about, 0 if hardware does not say
+ * intel_qi_timed_out() - Note an Invalidation Time-out Error
+ * @iommu: the IOMMU that has reported it
+ * @rid: ID of the device that it is about; 0 if hardware does not tell
  *
- * No more ATC invalidations are sent to that device, see intel_qi_trust().
+ * From then on CPUs send that device no ATC invalidations, until intel_qi_trust().
  *
  * Context: any; an RCU read-side section, or interrupts off.
  */
@@ -132,8 +133,8 @@ void intel_qi_timed_out(struct intel_iommu *iommu, u16 rid)
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_timed_out);
 
 /**
- * intel_qi_trust() - ATC invalidations may be sent to a device again
- * @info: the device, which has been reset, or is about to go
+ * intel_qi_trust() - Let ATC invalidations be sent to a device again
+ * @info: a device that has been reset, or is about to go
  *
  * Context: any.
  */
@@ -165,7 +166,7 @@ static bool qi_drop(struct intel_iommu *iommu, struct qi_desc *desc, unsigned in
 }
 
 /**
- * intel_qi_drop() - Take ATC invalidations out that would not be completed
+ * intel_qi_drop() - Take ATC invalidations out that their devices would not complete
  * @iommu: the IOMMU
  * @desc: the descriptors; those for devices that hang, or have gone, become fences
  * @count: how many
@@ -180,9 +181,9 @@ void intel_qi_drop(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_drop);
 
 /**
- * intel_qi_drop_sent() - Take page group responses out that have left
+ * intel_qi_drop_sent() - Take page group responses out that hardware has sent
  * @iommu: the IOMMU
- * @desc: the descriptors of a submission that was aborted; those that have left become fences
+ * @desc: the descriptors of a submission that was aborted; responses that have left become fences
  * @count: how many
  * @index: the slot of the first of them
  *
@@ -199,15 +200,15 @@ void intel_qi_drop_sent(struct intel_iommu *iommu, struct qi_desc *desc, unsigne
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_drop_sent);
 
 /**
- * intel_qi_try_again() - A submission was aborted by a time-out, its own or another's
+ * intel_qi_try_again() - Handle a submission that a time-out has aborted
  * @iommu: the IOMMU
  * @desc: the descriptors; see intel_qi_drop()
  * @count: how many
  * @options: as for qi_submit_sync()
- * @aborts: how often this was
+ * @aborts: how often time-outs have aborted this submission, 1 or more
  *
  * Context: as qi_submit_sync().
- * Return: true if the submission is to be made again, false if all is done.
+ * Return: true if the caller must submit again, false if all is done.
  */
 bool intel_qi_try_again(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 			unsigned long options, unsigned int aborts)
@@ -234,7 +235,7 @@ EXPORT_SYMBOL_IF_KUNIT(intel_qi_try_again);
 
 /* Hardware that reports no time-out */
 
-/* In ns; may be called with interrupts off, and while timekeeping is suspended */
+/* The clock in ns; works with interrupts off, and while timekeeping is suspended */
 VISIBLE_IF_KUNIT u64 intel_qi_clock(void)
 {
 	KUNIT_STATIC_STUB_REDIRECT(intel_qi_clock);
@@ -250,8 +251,8 @@ VISIBLE_IF_KUNIT void intel_qi_delay(unsigned int us)
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_delay);
 
 /*
- * The clock stands still: a delay counts. Short ones first, because hardware that is all right is
- * done in some microseconds.
+ * Delays while the clock stands still, and counts that. Short delays first, because hardware that
+ * works is done in some microseconds.
  */
 static void qi_wait_still(struct intel_qi_wait *wait)
 {
@@ -263,13 +264,13 @@ static void qi_wait_still(struct intel_qi_wait *wait)
 
 /**
  * intel_qi_is_late() - Has a submitter waited for too long?
- * @wait: zeroed when the wait begins
+ * @wait: the state of the wait; the caller zeroes it when the wait begins
  *
- * The clock and the delays are added up apart: each alone is no more than what has passed. So the
- * wait is over before both together are twice the limit, whatever the clock does.
+ * Time by the clock and delays are summed separately: neither sum exceeds the time that has passed.
+ * So the wait ends before twice the limit, whatever the clock does.
  *
- * Context: any; without locks that others wait for.
- * Return: true if the caller is to call intel_qi_give_up().
+ * Context: any; the caller holds no locks that other threads wait for.
+ * Return: true if the caller must call intel_qi_give_up().
  */
 bool intel_qi_is_late(struct intel_qi_wait *wait)
 {
@@ -313,13 +314,13 @@ static struct qi_desc *qi_slot(struct intel_iommu *iommu, unsigned int slot)
 	return iommu->qi->desc + (slot << qi_shift(iommu));
 }
 
-/* Is it the wait at the end of a submission? */
+/* Is the descriptor the wait at the end of a submission? */
 static bool qi_ends_submission(const struct qi_desc *desc)
 {
 	return FIELD_GET(QI_TYPE, desc->qw0) == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE);
 }
 
-/* Whom has the oldest submission asked that has not completed? */
+/* Finds the devices that the oldest unfinished submission has asked, and blames them. */
 static void qi_blame(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
@@ -349,8 +350,8 @@ static void qi_blame(struct intel_iommu *iommu)
 }
 
 /*
- * As after a time-out error, what hardware has fetched is marked, which submitters look at; and so
- * are the waits of the rest, which are to be submitted again, too.
+ * Marks slots as a time-out error does, for their submitters: those that hardware has fetched, and
+ * the waits of all others, which must be submitted again, too.
  */
 static void qi_abort_all(struct intel_iommu *iommu)
 {
@@ -368,7 +369,7 @@ static void qi_abort_all(struct intel_iommu *iommu)
 	}
 }
 
-/* Hardware begins at slot 0, submitters go on where they are: what is in between does nothing. */
+/* Hardware begins at slot 0, submitters go on where they are: fills fences in between. */
 static void qi_restart(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
@@ -385,13 +386,13 @@ static void qi_restart(struct intel_iommu *iommu)
 }
 
 /**
- * intel_qi_give_up() - Hardware neither completes a submission nor reports an error
+ * intel_qi_give_up() - Abort all submissions, since hardware neither completes nor reports an error
  * @iommu: the IOMMU
  * @wait_index: the slot of the wait at the end of the submission
  *
- * Nothing happens if the wait is over. Otherwise all submissions that are under way are aborted;
- * for what becomes of them see intel_qi_try_again(). Devices that are known not to answer are left
- * out then, and what they hold is unconfirmed.
+ * Does nothing if the wait is over. Otherwise aborts all submissions under way; their CPUs call
+ * intel_qi_try_again(), which leaves out devices that are known to hang, and reports their
+ * translations as unconfirmed.
  *
  * Context: &q_inval.q_lock is held, with interrupts off.
  */

@@ -3,7 +3,7 @@
  * VT-d back-end of the SVA core
  *
  * A domain is one io_mm on one IOMMU: a PASID, the devices that may use it, and the root that the
- * core keeps. Its part is the PASID-table entry and the flushes:
+ * core keeps. This file writes the PASID-table entries and flushes caches:
  *
  *	attach	entry present, first-stage translation from the io_mm's root
  *	release	entry present, root empty, fault processing disabled: untranslated requests are
@@ -14,11 +14,15 @@
  * cleared. Flushes walk the list under RCU.
  *
  * A flush is PASID-selective and of a range, or somewhat more if that takes fewer descriptors
- * (iommu-sva-blocks.h). The IOTLB's stand before the ATCs', because a translation request may be
- * served from the IOTLB (VT-d 4.1, section 6.5.2.5). One wait covers all that fits into a batch.
+ * (iommu-sva-blocks.h). Descriptors for the IOTLB stand before those for ATCs, because the IOMMU
+ * may serve a translation request from the IOTLB (VT-d 4.1, section 6.5.2.5). One wait covers all
+ * that fits into a batch.
  *
- * The domain's lock guards the list for writers and the PASID entries of its devices against
- * a detach at the same time as a release. Nothing is submitted under it.
+ * Locks: svm_domain.lock guards the list for writers, and keeps a detach and a release from writing
+ * one PASID entry at the same time. No thread submits descriptors under it.
+ *
+ * Lifetime: the core frees a domain after its last detach; a struct svm_dev goes a grace period
+ * after its detach; PASID tables go with the device.
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 
@@ -155,16 +159,16 @@ static void svm_repeat_atc(struct svm_batch *batch, const struct svm_dev *sdev,
 		svm_add_atc(batch, sdev, b);
 }
 
-/* All that the IOMMU itself may have cached of a PASID */
+/* Adds invalidations of all that the IOMMU itself may have cached of a PASID. */
 static void svm_add_entry(struct svm_batch *batch, ioasid_t pasid)
 {
-	/* The PASID cache first, completely: what it holds refills the others (6.5.3.3). */
+	/* The PASID cache first, completely: its contents refill the others (6.5.3.3). */
 	intel_svm_make_pasid_cache_desc(svm_next_desc(batch), pasid);
 	svm_make_fence_desc(svm_next_desc(batch));
 	svm_add_iotlb(batch, pasid, sva_all_blocks());
 }
 
-/* After a change of the device's PASID entry, or of everything it leads to */
+/* Flushes all caches of IOMMU and device after a change of a PASID entry. */
 static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
 {
 	const struct sva_blocks all = sva_all_blocks();
@@ -182,7 +186,7 @@ static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sde
 	svm_submit(&batch);
 }
 
-/* The ATCs of all devices, behind what is in the batch already */
+/* Invalidates the ATCs of all devices, behind what is in the batch already. */
 static void svm_flush_atcs(struct svm_batch *batch, struct svm_domain *sdom,
 			   const struct sva_blocks b)
 {
@@ -219,7 +223,7 @@ static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned lon
 	svm_flush_atcs(&batch, sdom, sva_make_blocks(start, end, &atc));
 }
 
-/* The device has been reset: it may be asked again, hang again, or not have come back. */
+/* The device has been reset. It may answer, hang again, or not have come back. */
 static void intel_svm_flush_atc(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
@@ -241,7 +245,7 @@ static void intel_svm_flush_atc(struct device *dev)
 	}
 }
 
-/* PASID entries (VT-d 4.1, section 9.6): what they say */
+/* PASID entries (VT-d 4.1, section 9.6): contents */
 
 VISIBLE_IF_KUNIT void intel_svm_make_entry(struct pasid_entry *target,
 					   const struct intel_iommu *iommu, phys_addr_t root,
@@ -258,7 +262,7 @@ VISIBLE_IF_KUNIT void intel_svm_make_entry(struct pasid_entry *target,
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_entry);
 
-/* Like a live one, but what it refuses is not logged. The root has been emptied by the core. */
+/* Like a live entry, but the IOMMU logs no refusals. The core has emptied the root. */
 VISIBLE_IF_KUNIT void intel_svm_make_exit_entry(struct pasid_entry *target,
 						const struct pasid_entry *live)
 {
@@ -268,8 +272,8 @@ VISIBLE_IF_KUNIT void intel_svm_make_exit_entry(struct pasid_entry *target,
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_exit_entry);
 
 /*
- * PASID entries: how hardware comes to see them. It reads them at any time, word by word. Only the
- * first word counts while that is not present; and while it is, only that may change.
+ * PASID entries: how to write them. Hardware reads them at any time, word by word. While the first
+ * word says not present, no other counts; while it says present, only the first may change.
  */
 
 VISIBLE_IF_KUNIT void intel_svm_store(struct pasid_entry *entry, unsigned int word, u64 val)
@@ -285,7 +289,7 @@ static void svm_write_back(struct intel_iommu *iommu, void *p, size_t size)
 		clflush_cache_range(p, size);
 }
 
-/* From not present to present: that word last. */
+/* From not present to present: writes the first word last. */
 static void svm_publish_entry(struct intel_iommu *iommu, struct pasid_entry *entry,
 			      const struct pasid_entry *target)
 {
@@ -296,7 +300,7 @@ static void svm_publish_entry(struct intel_iommu *iommu, struct pasid_entry *ent
 	svm_write_back(iommu, entry, sizeof(*entry));
 }
 
-/* From present to present, or to not present with all else as it was: one store. */
+/* From present to present, or to not present with all else unchanged: one store */
 static void svm_change_entry(struct intel_iommu *iommu, struct pasid_entry *entry, u64 first)
 {
 	intel_svm_store(entry, 0, first);
@@ -304,7 +308,7 @@ static void svm_change_entry(struct intel_iommu *iommu, struct pasid_entry *entr
 	svm_write_back(iommu, entry, sizeof(*entry));
 }
 
-/* Not present any more, nor in any cache. */
+/* The entry is not present any more, nor in any cache. */
 static void svm_wipe_entry(struct intel_iommu *iommu, struct pasid_entry *entry)
 {
 	for (unsigned int word = 0; word < ARRAY_SIZE(entry->val); word++)
@@ -312,7 +316,7 @@ static void svm_wipe_entry(struct intel_iommu *iommu, struct pasid_entry *entry)
 	svm_write_back(iommu, entry, sizeof(*entry));
 }
 
-/* Finds the entry, whose table may have to be made. Tables are freed with the device. */
+/* Finds the entry; allocates its table if need be. The base driver frees tables with the device. */
 static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid_t pasid)
 {
 	struct pasid_dir_entry *pde;
@@ -328,7 +332,7 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 		if (!table)
 			return NULL;
 		svm_write_back(info->iommu, table, PAGE_SIZE);
-		/* An attach of another PASID may have been faster. */
+		/* An attach of another PASID may have stored a table first. */
 		if (try_cmpxchg64(&pde->val, &none, virt_to_phys(table) | PASID_PTE_PRESENT))
 			svm_write_back(info->iommu, pde, sizeof(*pde));
 		else
@@ -337,7 +341,7 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 	return get_pasid_table_from_pde(pde) + (pasid & PASID_PTE_MASK);
 }
 
-/* Not if the entry is on its way out already: it would come back to life. */
+/* Not for an entry that a detach has cleared: it would become valid again. */
 static void svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 {
 	struct pasid_entry target;
@@ -350,9 +354,9 @@ static void svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 }
 
 /*
- * Hardware is waited for with interrupts off, in the exit of the process: once for all devices, as
- * long as their descriptors fit into a batch. One that is being detached meanwhile is told twice:
- * the detach may not have flushed yet, and the mm's pages are freed after this.
+ * Waits for hardware with interrupts off, in the exit of the process: once for all devices, as long
+ * as their descriptors fit into a batch. Flushes a device that is being detached meanwhile, too:
+ * the detach may not have flushed yet, and the mm core frees the mm's pages after this.
  */
 static void intel_svm_release(struct iommu_domain *domain)
 {
@@ -383,11 +387,11 @@ static void svm_clear_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 	}
 	svm_flush_entry(sdom->iommu, sdev);
 
-	/* Hardware has let go of the entry; only now may the rest of it change. */
+	/* Hardware no longer uses the entry; only now may the rest of it change. */
 	svm_wipe_entry(sdom->iommu, entry);
 }
 
-/* Hardware may have cached that there is nothing, or sit behind a buffer. */
+/* Hardware may have cached that there is no entry, or need its write buffer flushed. */
 static void svm_announce_entry(struct intel_iommu *iommu, const struct svm_dev *sdev)
 {
 	struct svm_batch batch = { .iommu = iommu };
@@ -454,8 +458,8 @@ static int intel_svm_set_dev_pasid(struct iommu_domain *domain, struct device *d
  * @dev: the device
  * @pasid: the PASID
  *
- * On return @dev can no longer translate with @pasid (VT-d 4.1, section 6.5.3.3). Page requests
- * are drained by the core, before and after.
+ * On return @dev can no longer translate with @pasid (VT-d 4.1, section 6.5.3.3). The core drains
+ * page requests, before and after.
  *
  * Context: process.
  */
@@ -464,7 +468,7 @@ void intel_svm_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	struct svm_domain *sdom = to_svm_domain(domain);
 	struct svm_dev *sdev;
 
-	/* Only attach and detach change the list, and the group's mutex keeps them apart. */
+	/* Only attach and detach change the list; the core holds io_mm.lock around both. */
 	list_for_each_entry(sdev, &sdom->devs, node) {
 		if (sdev->info->dev == dev && sdev->pasid == pasid) {
 			svm_clear_entry(sdom, sdev);

@@ -2,8 +2,8 @@
 /*
  * VT-d back-end of the SVA core: what its files share, and what its KUnit suite looks at
  *
- * Functions named make_* and decode_* only fill what they are given. What hardware sees passes
- * through functions that a test may redirect: intel_svm_store() for a word of a PASID entry,
+ * Functions named make_* and decode_* only fill memory of their caller. All that hardware sees
+ * passes through functions that a test may redirect: intel_svm_store() for a word of a PASID entry,
  * intel_svm_submit() for descriptors, intel_prq_clear_status() and intel_prq_status() for the page
  * request status.
  */
@@ -21,15 +21,15 @@
 
 /* All PASIDs, in a PASID-based device-TLB invalidation (VT-d 4.1, section 6.5.2.6) */
 #define SVM_ATC_GLOBAL		BIT_ULL(0)
-/* Descriptors between two waits. They are on the stack, which may be deep in reclaim. */
+/* Descriptors between two waits; on the stack of a thread that may be deep in reclaim */
 #define SVM_BATCH		16
 
 /**
  * struct svm_domain - an io_mm on one IOMMU
  * @domain: what the core sees
  * @iommu: all devices of the domain are behind it
- * @lock: guards @devs for writers, and the PASID entries of its devices against a detach at the
- *	same time as a release. Nothing is submitted under it.
+ * @lock: guards @devs for writers, and keeps a detach and a release from writing one PASID entry at
+ *	the same time. No thread submits descriptors under it.
  * @devs: struct svm_dev, RCU
  */
 struct svm_domain {
@@ -49,7 +49,7 @@ struct page_req_dsc {
 #define PRQ_MAX_PUSH		3
 /* How often a drain pushes, if the ring overflows each time */
 #define PRQ_MAX_PUSHES		4
-/* Requests of one device that are reported at once; on the stack */
+/* Requests of one device that are reported together; on the stack */
 #define PRQ_MAX_REPORTS		8
 /* Answers between two waits; on the stack, too */
 #define PRQ_MAX_RESPONSES	16U
