@@ -2,17 +2,20 @@
 /*
  * AMD back-end of the SVA core: commands
  *
- * What flushes and the drain of page requests submit, and what becomes of devices that do not
- * complete it. Commands of one submission are put into the command buffer together, with one store
- * to its tail, and one COMPLETION_WAIT behind them (2.4.1).
+ * Submits the commands of flushes and of the drain of page requests, and handles devices that do
+ * not complete theirs. A submission puts its commands into the command buffer together, with one
+ * store to the tail, and one COMPLETION_WAIT behind them (2.4.1).
  *
  * Devices that do not complete an INVALIDATE_IOTLB_PAGES. After InvTimeOut, a second, hardware goes
- * on as if they had, and leaves an IOTLB_INV_TIMEOUT event (2.5). It is in the log before the
- * COMPLETION_WAIT is done, and names the device; but the thread that reads the log may come too
- * late for a flush that has waited: pages are freed when it returns. So a flush that has waited
- * that long looks into the log itself. The device is sent no more invalidations until it has been
- * reset; what is dropped is unconfirmed (iopf-atc.c). The end of a reset waits until the log has
- * been read, so that an event from before it does not condemn the device again.
+ * on as if they had, and leaves an IOTLB_INV_TIMEOUT event (2.5). The event is in the log before
+ * the COMPLETION_WAIT is done, and names the device; but the thread that reads the log may come too
+ * late: the mm core frees pages when the flush returns. So a flush that has waited that long reads
+ * the log itself. The driver sends the device no more invalidations until it has been reset; those
+ * it drops are unconfirmed (iopf-atc.c). The end of a reset waits until the thread has read the
+ * log, so that an event from before the reset does not count again.
+ *
+ * Locks: amd_iommu.lock guards the command buffer; no thread holds it while it waits for hardware.
+ * The caller's RCU read-side section keeps devices.
  */
 #define pr_fmt(fmt) "AMD-Vi: " fmt
 
@@ -42,15 +45,15 @@
 #define CMD_IOTLB_1_PASID_LOW	GENMASK(23, 16)
 #define CMD_IOTLB_1_PASID_HIGH	GENMASK(27, 24)
 
-/* The base keeps as much of the command buffer free. */
+/* The base driver keeps the same part of the command buffer free. */
 #define CMD_BUFFER_RESERVE	(2 * sizeof(struct amd_sva_cmd))
 
-/* InvTimeOut is a second: what has taken less has not timed out. */
+/* InvTimeOut is a second: a submission that has taken less has not timed out. */
 #define CMDS_SLOW_NS		(500 * NSEC_PER_MSEC)
-/* Several devices may time out one after the other; but there is an end to it. */
+/* The longest wait for a submission: several devices may time out one after the other. */
 #define CMDS_WAIT_NS		(3 * NSEC_PER_SEC)
 
-/* Commands: what they say */
+/* Commands: contents */
 
 /* With S the size is that of the lowest bit, from bit 12 on, that is clear (2.4.3). */
 static u64 cmd_inv_address(unsigned long pfn, unsigned int order)
@@ -64,7 +67,7 @@ static u64 cmd_inv_address(unsigned long pfn, unsigned int order)
 	return order ? addr | CMD_INV_IOMMU_PAGES_SIZE_MASK : addr;
 }
 
-/* With PDE the tables on the way go as well; they may be about to be freed. */
+/* PDE invalidates the tables on the way as well, which the mm core may be about to free. */
 VISIBLE_IF_KUNIT void amd_sva_make_inv_pages(struct amd_sva_cmd *cmd, u16 domid, ioasid_t pasid,
 					     unsigned long pfn, unsigned int order)
 {
@@ -80,7 +83,7 @@ VISIBLE_IF_KUNIT void amd_sva_make_inv_pages(struct amd_sva_cmd *cmd, u16 domid,
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_inv_pages);
 
-/* @pasid IOMMU_NO_PASID: of what the device has translated without one */
+/* @pasid IOMMU_NO_PASID: for translations without a PASID */
 VISIBLE_IF_KUNIT void amd_sva_make_inv_iotlb(struct amd_sva_cmd *cmd, u16 devid, u8 qdep,
 					     ioasid_t pasid, unsigned long pfn,
 					     unsigned int order)
@@ -115,7 +118,7 @@ VISIBLE_IF_KUNIT void amd_sva_make_wait(struct amd_sva_cmd *cmd, u64 addr, u64 v
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_wait);
 
-/* Commands: how they come to hardware */
+/* Commands: submission */
 
 static unsigned int cmd_buffer_room(struct amd_iommu *iommu)
 {
@@ -159,12 +162,12 @@ static u64 cmd_buffer_put_wait(struct amd_iommu *iommu)
 			  iommu->cmd_sem_val + 1);
 	if (!cmd_buffer_put(iommu, &cmd, 1))
 		return 0;
-	/* What others have submitted before is waited for, too. */
+	/* The wait covers what other CPUs have submitted before, too. */
 	iommu->need_sync = false;
 	return ++iommu->cmd_sem_val;
 }
 
-/* In ns; any context */
+/* The clock in ns; any context */
 VISIBLE_IF_KUNIT u64 amd_sva_clock(void)
 {
 	KUNIT_STATIC_STUB_REDIRECT(amd_sva_clock);
@@ -172,7 +175,7 @@ VISIBLE_IF_KUNIT u64 amd_sva_clock(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_clock);
 
-/* A delay in a loop of such delays. They count, because the clock may stand still. */
+/* Delays in a loop, until @deadline. It counts the delays, because the clock may stand still. */
 static bool cmds_delay(unsigned int *us, u64 deadline)
 {
 	if (amd_sva_clock() > deadline || *us > CMDS_WAIT_NS / NSEC_PER_USEC)
@@ -213,7 +216,7 @@ static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, u64 deadline)
 	return 0;
 }
 
-/* Looks for time-outs that have not been read from the event log yet. */
+/* Looks for time-outs in the part of the event log that the thread has not read yet. */
 static int cmds_peek_time_outs(struct amd_iommu *iommu)
 {
 	u32 head = readl(iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
@@ -226,24 +229,24 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu)
 		if (type == EVENT_TYPE_IOTLB_INV_TO)
 			amd_sva_timed_out(iommu, READ_ONCE(event[0]) & EVENT_DEVID_MASK);
 	}
-	/* Of those that were lost nothing is known. */
+	/* After an overflow of the log events may be missing. */
 	return readl(iommu->mmio_base + MMIO_STATUS_OFFSET) & MMIO_STATUS_EVT_OVERFLOW_MASK ?
 	       -EIO : -ETIMEDOUT;
 }
 
 /**
- * amd_sva_submit() - Have hardware carry out commands
+ * amd_sva_submit() - Make hardware carry out commands
  * @iommu: the IOMMU
  * @cmds: the commands
  * @nr: how many
- * @wait: wait until these, and all that others have submitted before, have been carried out
+ * @wait: wait until hardware has carried out these, and all that other CPUs have submitted before
  *
- * Context: any; spins, for no longer than CMDS_WAIT_NS.
+ * Context: any; spins, for no longer than CMDS_WAIT_NS (3 s).
  * Return: 0, or
  *
- * * -ETIMEDOUT: hardware has taken so long that it may have given up devices: with @wait those are
- *   marked
- * * -EIO: it does not answer, or it is not known which devices it has given up
+ * * -ETIMEDOUT: hardware has taken so long that it may have given up devices; with @wait the
+ *   function has marked those
+ * * -EIO: hardware does not answer, or it is not known which devices it has given up
  */
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
 		   bool wait)
@@ -283,7 +286,7 @@ void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu)
 static struct amd_sva_cmd *cmds_next(struct amd_sva_list *list)
 {
 	if (list->nr == AMD_SVA_BATCH) {
-		/* Hardware that does not answer is waited for once. */
+		/* Wait only once for hardware that does not answer. */
 		if (list->error != -EIO)
 			list->error = amd_sva_submit(list->iommu, list->cmds, list->nr, false) ?:
 				      list->error;
@@ -293,10 +296,10 @@ static struct amd_sva_cmd *cmds_next(struct amd_sva_list *list)
 }
 
 /**
- * amd_sva_end_list() - Wait until all of a list has been carried out
+ * amd_sva_end_list() - Wait until hardware has carried out all of a list
  * @list: the list; may be empty
  *
- * Commands that others have submitted before are waited for as well.
+ * Waits for commands that other CPUs have submitted before, too.
  *
  * Context: any; spins.
  * Return: as amd_sva_submit().
@@ -314,9 +317,9 @@ int amd_sva_end_list(struct amd_sva_list *list)
 /**
  * amd_sva_add_pages() - Add invalidations of the IOMMU's own caches to a list
  * @list: the list
- * @dev_data: the device whose DomainID they are for
+ * @dev_data: the device, which has a DomainID of its own
  * @pasid: the PASID
- * @b: the pages; with everything goes the GCR3 entry
+ * @b: the pages; sva_all_blocks() invalidates the GCR3 entry, too
  *
  * Context: any.
  */
@@ -350,7 +353,7 @@ void amd_sva_add_atc(struct amd_sva_list *list, const struct iommu_dev_data *dev
 /* Devices and their ATCs */
 
 /**
- * amd_sva_has_atc() - Does a device have an ATC that can be asked?
+ * amd_sva_has_atc() - Does a device have an ATC, and can it answer?
  * @dev_data: the device
  *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
@@ -362,12 +365,13 @@ bool amd_sva_has_atc(struct iommu_dev_data *dev_data)
 }
 
 /**
- * amd_sva_ask() - May an ATC invalidation be sent to a device? If it is dropped, say so.
+ * amd_sva_ask() - May an ATC invalidation be sent to a device?
  * @dev_data: the device
  * @pasid: the PASID that it is for, or IOMMU_PASID_INVALID for all
  *
  * Context: as amd_sva_has_atc().
- * Return: as amd_sva_has_atc(), and false if the device has not completed others.
+ * Return: as amd_sva_has_atc(), and false if the device has not completed others: then the function
+ * notes that the invalidation is unconfirmed.
  */
 bool amd_sva_ask(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
@@ -387,11 +391,11 @@ VISIBLE_IF_KUNIT bool amd_sva_is_present(struct pci_dev *pdev)
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_is_present);
 
 /**
- * amd_sva_ask_present() - As amd_sva_ask(), for a device that has to be there
+ * amd_sva_ask_present() - As amd_sva_ask(), and is the device present?
  * @dev_data: the device
  * @pasid: as for amd_sva_ask()
  *
- * A link may be down before hotplug has noticed. A time-out would take much longer than this.
+ * A link may be down before hotplug has noticed. A time-out would take much longer than this check.
  *
  * Context: as amd_sva_has_atc(); reads configuration space: MMU notifiers have no time for that.
  * Return: as amd_sva_ask().
@@ -407,14 +411,14 @@ bool amd_sva_ask_present(struct iommu_dev_data *dev_data, ioasid_t pasid)
 }
 
 /**
- * amd_sva_drops_atc() - Must a device not be sent an ATC invalidation?
+ * amd_sva_drops_atc() - Must the base driver drop an ATC invalidation?
  * @dev_data: the device, with ATS enabled
  * @pasid: the PASID that it is for, or IOMMU_NO_PASID
  *
  * For the base driver's own invalidations.
  *
  * Context: any.
- * Return: true if it can't answer, or has not answered others.
+ * Return: true if the device can't answer, or has not completed others.
  */
 bool amd_sva_drops_atc(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
@@ -425,9 +429,9 @@ bool amd_sva_drops_atc(struct iommu_dev_data *dev_data, ioasid_t pasid)
 }
 
 /**
- * amd_sva_timed_out() - A device has not completed an ATC invalidation
+ * amd_sva_timed_out() - Note that a device has not completed an ATC invalidation
  * @iommu: the IOMMU that has given it up
- * @devid: DeviceID of the device. One in a reset was asked before that: it is flushed afterwards.
+ * @devid: DeviceID of the device. The function ignores one in a reset, which is flushed afterwards.
  *
  * Context: any.
  */
@@ -445,8 +449,8 @@ void amd_sva_timed_out(struct amd_iommu *iommu, u16 devid)
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_timed_out);
 
 /**
- * amd_sva_check_atc() - Has a device completed the ATC invalidations of a submission?
- * @dev_data: the device; if it has not, that is said
+ * amd_sva_check_atc() - Report ATC invalidations of a submission that a device has not completed
+ * @dev_data: the device
  * @pasid: the PASID that they were for
  * @ret: what amd_sva_submit() has returned
  *
@@ -463,8 +467,8 @@ void amd_sva_check_atc(struct iommu_dev_data *dev_data, ioasid_t pasid, int ret)
  * @dev_data: the device
  * @pasid: the PASID
  *
- * All commands before are waited for, whether the device can be asked or not. Page requests that it
- * has sent before come before its completion.
+ * Waits for all commands before, whether the device can answer or not. Page requests that the
+ * device has sent before arrive before its completion.
  *
  * Context: process; spins.
  */

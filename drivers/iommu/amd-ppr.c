@@ -3,34 +3,39 @@
  * AMD page requests: from the PPR log to the fault queue, and back
  *
  * Hardware writes page requests into a log in memory and advances its tail; the interrupt thread
- * reports them and advances the head (2.6). It takes entries out a few at a time, before it reports
- * them: an answer gives the device its credit back, and the next request needs room.
+ * reports them and advances the head (2.6). The thread takes entries out a few at a time, before it
+ * reports them: an answer gives the device its credit back, and the next request needs room.
  *
- * Hardware may raise the interrupt, and advance the tail, before an entry is in memory. An entry
- * that has been read is cleared, so that one which is not there yet is known by its type, and
- * waited for (erratum 733). With SNP the log belongs to hardware, which has no such erratum then.
+ * Hardware may raise the interrupt, and advance the tail, before an entry is in memory. The reader
+ * clears each entry that it has read, knows by the type one that is not there yet, and waits for it
+ * (erratum 733). With SNP only hardware may write to the log, but such hardware has no such
+ * erratum.
  *
- * Drain. Who drains reads the log like the interrupt thread, up to the tail that there is then, and
- * waits neither for the thread nor for an interrupt. One lock keeps readers apart.
+ * Drain. A drain reads the log like the interrupt thread, up to the tail that it finds, and waits
+ * neither for the thread nor for an interrupt. One lock keeps readers apart.
  *
- * Overflow. When the log is full hardware stops to write it, and answers the last pages that it
- * drops itself. PPRLogRun is clear until the log is started again. That is done when the log is
- * empty: groups that have lost their last page must not mix with what comes after. The base's
- * handler clears the status bit of the overflow before it calls here, so PPRLogRun is what counts.
- * A drain that meets an overflow pushes again, a few times: a device that ignores its credits must
- * not hold up others.
+ * Overflow. When the log is full hardware stops writing to it, and itself answers the last pages
+ * that it drops. PPRLogRun is clear until software starts the log again. The reader does so when
+ * the log is empty: groups that have lost their last page must not mix with what comes after. The
+ * base's handler clears the status bit of the overflow before it calls here, so PPRLogRun is what
+ * counts. A drain that meets an overflow pushes again, a few times: a device that ignores its
+ * credits must not hold up others.
  *
- * Sleep. The log outlasts suspend, registers need not. Resume tells hardware of the log as it was,
- * and has it read. Enabling stops the log first, since another kernel may have left it running.
+ * Sleep. The log outlasts suspend, registers may not. Resume writes the registers as they were, and
+ * schedules a work item that reads the log. Enabling stops the log first, since another kernel may
+ * have left it running.
  *
  * Devices. A device joins the fault queue with a domain that has guest tables: its driver need not
- * enable anything before it binds. When a driver disables page requests the device leaves, as it
- * does with other vendors: it sends none any more, its strays are forgotten, and its room in the
- * log is for others. It joins again when a driver enables them, or binds.
+ * enable anything before it binds. When a driver disables page requests the device leaves, as with
+ * other vendors: it sends no more requests, the queue forgets its strays, and other devices may
+ * have its room in the log. It joins again when a driver enables page requests, or binds.
  *
- * Credits. The fault queue shares the log's room out: iopf_grant_credits().
+ * Credits. The fault queue shares out the room in the log: iopf_grant_credits().
  *
  * Locks: see amd-sva.c.
+ *
+ * Lifetime: struct amd_sva_iommu lasts from amd_iommu_iopf_init() to amd_iommu_iopf_uninit(). It
+ * lists a device from amd_iommu_iopf_add_device() to amd_iommu_iopf_remove_device().
  */
 #define pr_fmt(fmt) "AMD-Vi: " fmt
 
@@ -62,7 +67,7 @@
 #define PPR_TAG_GROUP		GENMASK(8, 0)
 #define PPR_TAG_LAST		BIT(9)
 
-/* Entries that are taken out at a time; on the stack, as are the requests made of them */
+/* Entries that a reader takes out at a time; on the stack, as are the requests made of them */
 #define PPR_BATCH		8U
 /* How often a drain pushes, if the log overflows each time */
 #define PPR_MAX_PUSHES		4
@@ -208,7 +213,7 @@ static u32 ppr_tail(struct amd_iommu *iommu)
 	       amd_iommu_pprlog_size;
 }
 
-/* The base's limit is for an entry that never comes. */
+/* Waits for an entry that is not in memory yet; LOOP_TIMEOUT is for one that never comes. */
 static void ppr_read_entry(struct amd_iommu *iommu, u32 at, u64 req[2])
 {
 	u64 *raw = (u64 *)(iommu->ppr_log + at);
@@ -235,13 +240,13 @@ static unsigned int ppr_take_out(struct amd_iommu *iommu, u32 tail, u64 (*req)[2
 		ppr_read_entry(iommu, sva->head, req[n]);
 		sva->head = (sva->head + PPRLOG_ENTRY_SIZE) % amd_iommu_pprlog_size;
 	}
-	/* When the entries have been cleared: hardware may write the next ones there. */
+	/* After the entries have been cleared: hardware may write the next ones there. */
 	if (n)
 		writel(sva->head, iommu->mmio_base + MMIO_PPR_HEAD_OFFSET);
 	return n;
 }
 
-/* Why a request can't be reported, or NULL */
+/* Returns why a request can't be reported, or NULL. */
 static const char *ppr_fault(const struct iommu_dev_data *dev_data, const u64 *req)
 {
 	if (PPR_REQ_TYPE(req[0]) != PPR_REQ_FAULT || (PPR_FLAGS(req[0]) & PPR_FLAG_RVSD))
@@ -257,7 +262,7 @@ static const char *ppr_fault(const struct iommu_dev_data *dev_data, const u64 *r
 	return NULL;
 }
 
-/* Its group is answered if it can be known; a driver that has stopped a PASID wants no answer. */
+/* Logs a request that can't be reported. Answers its group if the entry is a valid last page. */
 static void ppr_refuse(struct amd_iommu *iommu, struct iommu_dev_data *dev_data, const u64 *req,
 		       const char *fault)
 {
@@ -276,8 +281,9 @@ static void ppr_refuse(struct amd_iommu *iommu, struct iommu_dev_data *dev_data,
 }
 
 /*
- * Reports those of the first device in @req; returns how many entries it has gone through. @worker
- * is NULL if the caller can't serve a request itself; it is set if there is a single one.
+ * Reports the requests of the first device in @req; returns how many entries it has gone through.
+ * @worker is NULL if the caller can't serve a request itself; else there is a single one, and the
+ * function sets *@worker if the caller must serve it.
  */
 static unsigned int ppr_report_run(struct amd_iommu *iommu, u64 (*req)[2], unsigned int n,
 				   struct iopf_worker **worker)
@@ -291,7 +297,7 @@ static unsigned int ppr_report_run(struct amd_iommu *iommu, u64 (*req)[2], unsig
 	lockdep_assert_held(&iommu->sva->lock);
 
 	for (i = 0; i < n && PPR_DEVID(req[i][0]) == devid; i++) {
-		/* It wants no answer; the driver that stopped the PASID drains it. */
+		/* A stop marker wants no answer; the driver that stopped the PASID drains it. */
 		if (amd_ppr_is_stop_marker(req[i]))
 			continue;
 		fault = ppr_fault(dev_data, req[i]);
@@ -313,7 +319,7 @@ static bool ppr_consume_some(struct amd_iommu *iommu, u32 tail, struct iopf_work
 	u64 req[PPR_BATCH][2];
 	unsigned int n = ppr_take_out(iommu, tail, req);
 
-	/* What is alone in the log may be served by its reader. */
+	/* The reader may serve a request that is alone in the log. */
 	if (n != 1 || iommu->sva->head != tail)
 		worker = NULL;
 	for (unsigned int i = 0; i < n;)
@@ -321,14 +327,14 @@ static bool ppr_consume_some(struct amd_iommu *iommu, u32 tail, struct iopf_work
 	return n;
 }
 
-/* With the log stopped nothing enters it: once it is empty, what is partial may stay so. */
+/* Empties the log, which no request enters while it is stopped, marks partials, and restarts it. */
 static void ppr_restart(struct amd_iommu *iommu)
 {
 	struct amd_sva_iommu *sva = iommu->sva;
 
 	lockdep_assert_held(&sva->lock);
 
-	/* Or another reader has been faster. */
+	/* Another reader may have restarted it. */
 	if (!ppr_has_stopped(iommu))
 		return;
 	while (ppr_consume_some(iommu, ppr_tail(iommu), NULL))
@@ -337,7 +343,7 @@ static void ppr_restart(struct amd_iommu *iommu)
 	amd_iommu_restart_log(iommu, "PPR", CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN,
 			      MMIO_STATUS_PPR_RUN_MASK, MMIO_STATUS_PPR_OVERFLOW_MASK);
 	ppr_await_run(iommu, true);
-	/* Not before: a drain that begins now must not push into a log that is stopped. */
+	/* After the restart: a drain that begins now must not push into a log that is stopped. */
 	WRITE_ONCE(sva->losses, sva->losses + 1);
 }
 
@@ -345,7 +351,7 @@ static void ppr_restart(struct amd_iommu *iommu)
  * amd_iommu_poll_ppr_log() - Report what is in the PPR log
  * @iommu: the IOMMU
  *
- * Context: process; the thread of the interrupt that tells of page requests. Waits for no fault.
+ * Context: process; the interrupt thread of the PPR log. Waits for no fault.
  */
 void amd_iommu_poll_ppr_log(struct amd_iommu *iommu)
 {
@@ -364,7 +370,7 @@ void amd_iommu_poll_ppr_log(struct amd_iommu *iommu)
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_poll_ppr_log);
 
 /**
- * amd_iommu_restart_ppr_log() - The PPR log has overflowed
+ * amd_iommu_restart_ppr_log() - Restart the PPR log after an overflow
  * @iommu: the IOMMU
  *
  * Context: process; as amd_iommu_poll_ppr_log().
@@ -378,13 +384,13 @@ void amd_iommu_restart_ppr_log(struct amd_iommu *iommu)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_restart_ppr_log);
 
-/* A task that syscore wakes up may have the scheduler ask for the time, which stands still. */
+/* Not in syscore: to wake a task up, the scheduler may read the clock, which is suspended. */
 static void ppr_awake(struct irq_work *awake)
 {
 	schedule_work(&container_of(awake, struct amd_sva_iommu, awake)->work);
 }
 
-/* The log is read without an interrupt: after a sleep, when the bit may be set, or lost. */
+/* Reads the log after a sleep: its interrupt bit may be set already, or lost. */
 static void ppr_work(struct work_struct *work)
 {
 	struct amd_sva_iommu *sva = container_of(work, struct amd_sva_iommu, work);
@@ -394,13 +400,13 @@ static void ppr_work(struct work_struct *work)
 	if (!sva->resumed)
 		return;
 	sva->resumed = false;
-	/* Devices may have forgotten, in their sleep, what they had not asked completely. */
+	/* Devices may have forgotten groups in their sleep whose last page they had not sent. */
 	iopf_queue_discard_partial(sva->iommu->iopf_queue);
 }
 
 /* Drain */
 
-/* What is in the log now. Later entries are not waited for. */
+/* Reports what is in the log now; does not wait for later entries. */
 static void ppr_drain_log(struct amd_iommu *iommu)
 {
 	u32 tail;
@@ -414,10 +420,10 @@ static void ppr_drain_log(struct amd_iommu *iommu)
 
 /*
  * An ATC invalidation pushes the device's page requests ahead of its completion. A device that is
- * about to be reset may hang, and is not asked; what comes late is dropped. If the log was stopped
- * in between, some requests were dropped and others may have been held back: once more, with room.
- * The overflows may be those of another device, and never end. What comes in later than this finds
- * its PASID detached, and is a stray.
+ * about to be reset may hang, and is not asked; its late requests are dropped. If the log was
+ * stopped in between, hardware has dropped some requests and may have held others back: the drain
+ * pushes once more, with room. Another device may cause overflows without end; requests that come
+ * later than this find their PASID detached, and are strays.
  */
 static void ppr_push(struct amd_iommu *iommu, struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
@@ -440,9 +446,9 @@ static void ppr_push(struct amd_iommu *iommu, struct iommu_dev_data *dev_data, i
 /**
  * amd_ppr_drain() - Have all page requests of a (device, PASID) answered
  * @dev: the device
- * @pasid: the PASID, which the device has stopped to use; or IOMMU_PASID_INVALID for all
+ * @pasid: the PASID, which the device has stopped using; or IOMMU_PASID_INVALID for all
  *
- * Hardware, then software, then the responses: when the last wait is done they have left the IOMMU.
+ * Drains hardware, then software, then waits until the responses have left the IOMMU.
  *
  * Context: process, sleeps. Waits for the reader of the log, not for faults that are being served.
  */
@@ -460,7 +466,7 @@ void amd_ppr_drain(struct device *dev, ioasid_t pasid)
 
 /* Devices */
 
-/* The fault queue knows how many requests the device may send. */
+/* Enables PRI, with as many requests as the fault queue grants. */
 static int ppr_start_pri(struct amd_iommu *iommu, struct iommu_dev_data *dev_data)
 {
 	struct pci_dev *pdev = to_pci_dev(dev_data->dev);
@@ -498,7 +504,7 @@ static int ppr_add_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_da
 		return ret;
 	dev_data->pri_tlp = pci_prg_resp_pasid_required(to_pci_dev(dev_data->dev));
 	dev_data->ppr = 1;
-	/* If that fails, it has a second chance when it is bound. */
+	/* If that fails, amd_ppr_check_device() tries again at the bind. */
 	ppr_start_pri(iommu, dev_data);
 	return 0;
 }
@@ -508,7 +514,7 @@ static bool ppr_has_requests(const struct iommu_dev_data *dev_data)
 	return dev_data->ats_enabled && (dev_data->flags & AMD_IOMMU_DEVICE_FLAG_PRI_SUP);
 }
 
-/* If its domain has guest tables, its device table entry allows page requests already. */
+/* A device whose domain has guest tables: its device table entry allows page requests already. */
 static int ppr_rejoin(struct iommu_dev_data *dev_data)
 {
 	lockdep_assert_held(&dev_data->mutex);
@@ -519,11 +525,11 @@ static int ppr_rejoin(struct iommu_dev_data *dev_data)
 }
 
 /**
- * amd_ppr_enable() - A driver enables the page requests of its device
+ * amd_ppr_enable() - Enable the page requests of a device for its driver
  * @dev: the device
  *
- * They are enabled with a domain that has guest tables, so this is for a device whose last driver
- * has disabled them. One that has none, or no such domain, is left as it is.
+ * A domain that has guest tables enables them, so this is for a device whose last driver has
+ * disabled them. Does nothing for a device that has no page requests, or no such domain.
  *
  * Context: process, may sleep.
  * Return: 0, or -ENOMEM.
@@ -538,11 +544,11 @@ int amd_ppr_enable(struct device *dev)
 EXPORT_SYMBOL_IF_KUNIT(amd_ppr_enable);
 
 /**
- * amd_ppr_disable() - A driver disables the page requests of its device
+ * amd_ppr_disable() - Disable the page requests of a device for its driver
  * @dev: the device, which has no PASIDs attached
  *
- * Its device table entry stays as it is: a request that the device sends all the same is answered
- * Invalid Request.
+ * The device table entry stays as it is: the reader answers Invalid Request to a request that the
+ * device sends all the same.
  *
  * Context: process, may sleep. Does not wait for faults that are being served.
  */
@@ -557,14 +563,14 @@ void amd_ppr_disable(struct device *dev)
 EXPORT_SYMBOL_IF_KUNIT(amd_ppr_disable);
 
 /**
- * amd_ppr_check_device() - Does a device have the page requests that it can have?
+ * amd_ppr_check_device() - Enable page requests of a device that is about to be bound
  * @dev: a device whose domain has guest tables
  *
- * Where a driver has disabled them they are enabled; where they could not be, because the device
- * still had some outstanding, that is tried again.
+ * Enables them if a driver has disabled them; tries again if that failed before, because the device
+ * still had some outstanding.
  *
  * Context: process, may sleep.
- * Return: 0, or why they are not enabled.
+ * Return: 0, or the error for which they are not enabled.
  */
 int amd_ppr_check_device(struct device *dev)
 {
@@ -579,12 +585,12 @@ int amd_ppr_check_device(struct device *dev)
 }
 
 /**
- * amd_iommu_iopf_add_device() - A device gets a domain with guest tables
+ * amd_iommu_iopf_add_device() - Add a device that gets a domain with guest tables
  * @iommu: its IOMMU
  * @dev_data: the device, whose PASID and ATS capabilities have been enabled if it has them
  *
- * If the device has page requests they are enabled, see also amd_ppr_check_device(). Its device
- * table entry is still to be written.
+ * Enables page requests if the device has them, see also amd_ppr_check_device(). The caller writes
+ * the device table entry afterwards.
  *
  * Context: process, may sleep; &iommu_dev_data.mutex is held.
  * Return: 0, or -ENOMEM: no process can be bound.
@@ -617,8 +623,8 @@ EXPORT_SYMBOL_IF_KUNIT(amd_iommu_iopf_add_device);
  * @iommu: its IOMMU
  * @dev_data: the device, which has no PASIDs attached; it may be gone
  *
- * On return it sends no page requests, all it has asked for is answered, and nothing looks at it
- * that has found it on the list of a domain that it has left since.
+ * On return the device sends no page requests, all it has asked for is answered, and no flush uses
+ * it, even one that has found it on a domain's list before a detach.
  *
  * Context: process, sleeps; &iommu_dev_data.mutex is held. Does not wait for faults that are being
  * served.
@@ -642,7 +648,7 @@ EXPORT_SYMBOL_IF_KUNIT(amd_iommu_iopf_remove_device);
 
 /* IOMMUs */
 
-/* Another kernel may have left the log running, and status bits that raise no interrupt. */
+/* Stops the log and clears its status: another kernel may have left both set. */
 static void ppr_stop_log(struct amd_iommu *iommu)
 {
 	u64 control = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET);
@@ -661,7 +667,7 @@ static void ppr_write_pointers(struct amd_iommu *iommu)
 }
 
 /**
- * amd_iommu_iopf_init() - Set up what an IOMMU needs for SVA, but for its PPR log
+ * amd_iommu_iopf_init() - Set up what SVA needs of an IOMMU, except its PPR log
  * @iommu: the IOMMU
  *
  * Context: process, may sleep.
@@ -694,7 +700,7 @@ int amd_iommu_iopf_init(struct amd_iommu *iommu)
 	ratelimit_default_init(&sva->stuck);
 	iommu->sva = sva;
 
-	/* The thread may look at the log before it is enabled: it is to find nothing. */
+	/* The thread may read the log before it is enabled: it must find nothing. */
 	ppr_stop_log(iommu);
 	ppr_write_pointers(iommu);
 	return 0;
@@ -749,7 +755,7 @@ void __init amd_iommu_free_ppr_log(struct amd_iommu *iommu)
 }
 
 /**
- * amd_iommu_enable_ppr_log() - Tell hardware of the PPR log
+ * amd_iommu_enable_ppr_log() - Write the registers of the PPR log and start it
  * @iommu: an IOMMU whose translation and interrupts are enabled
  *
  * At boot the log is empty; after a sleep it is as it was.
@@ -781,7 +787,7 @@ void amd_iommu_enable_ppr_log(struct amd_iommu *iommu)
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_enable_ppr_log);
 
 /**
- * amd_ppr_suspend() - Remember how far the PPR log has been written
+ * amd_ppr_suspend() - Save the tail of the PPR log
  * @iommu: an IOMMU that has been disabled, so that no request enters the log
  *
  * Context: syscore: one CPU, interrupts off.

@@ -3,36 +3,39 @@
  * AMD back-end of the SVA core: GCR3 entries and flushes
  *
  * A domain is one io_mm on one IOMMU: the devices that may use it, and the root that the core
- * keeps. What the GCR3 entry of (device, PASID) says:
+ * keeps. The GCR3 entry of (device, PASID) is, after
  *
  *	attach	valid, leads to the io_mm's root
  *	release	the same; the root has been emptied by the core
  *	detach	not valid
  *
  * An entry is one word, so there is no state in between. After the exit of the process it stays:
- * the walk ends at an empty root, and a translation request gets R=W=0 without an event, as it does
- * for any page that is not there (2.2.6, 2.5). DTE.SA and DTE.SE, which suppress events, are for
- * all of a device, whose other processes live on; so the event of an untranslated request is
- * dropped when it is read, if its process has exited. A detach, after which that is not known any
- * more, waits until the log has been read.
+ * the walk ends at an empty root, and a translation request gets R=W=0 without an event, as for any
+ * page that is not there (2.2.6, 2.5). DTE.SA and DTE.SE, which suppress events, concern all of a
+ * device, whose other processes live on; so the thread that reads the event log drops the event of
+ * an untranslated request if its process has exited. After a detach the thread could not tell; so
+ * the detach waits until the thread has read the log.
  *
  * Devices are on the domain's list before their entry is valid and until it and all caches are
  * cleared. Flushes walk the list under RCU.
  *
  * A flush is of a range, or somewhat more if that takes fewer commands (iommu-sva-blocks.h). Each
  * device has a DomainID of its own, by which the IOMMU tags what it caches: INVALIDATE_IOMMU_PAGES
- * for each device, then INVALIDATE_IOTLB_PAGES for each with ATS, since a translation request may
- * be served from the IOMMU's TLB; and one COMPLETION_WAIT for all (2.4.1, 2.4.3, 2.4.4). Hardware
- * is waited for with interrupts off in the exit of a process, too: once for all devices.
+ * for each device, then INVALIDATE_IOTLB_PAGES for each with ATS, since the IOMMU may serve a
+ * translation request from its TLB; and one COMPLETION_WAIT for all (2.4.1, 2.4.3, 2.4.4). The exit
+ * of a process waits for hardware with interrupts off, too: once for all devices.
  *
  * Locks:
  *
- *	iommu_group.mutex		or, in a reset, iopf_device.reset_lock (fault queue)
+ *	iommu_group.mutex		or, in a reset, dev_iommu.reset_lock (fault queue)
  *	  iommu_dev_data.mutex		(base) the GCR3 table, ATS and PRI of a device
  *	    amd_sva_iommu.lock		reading the PPR log; devices come and go
  *	      (fault queue)
  *	amd_sva_domain.lock		list of devices; innermost
  *	amd_iommu.lock			(base) the command buffer; innermost
+ *
+ * Lifetime: the core frees a domain after its last detach; a struct amd_sva_dev goes a grace period
+ * after its detach; GCR3 tables go with the device's own.
  */
 #define pr_fmt(fmt) "AMD-Vi: " fmt
 
@@ -60,7 +63,7 @@
 
 #define GCR3_LEAF_ENTRIES	512
 
-/* How long the thread that reads the event log may take, and how often to look */
+/* How long a caller waits for the thread that reads the event log, and how often it looks */
 #define EVENTS_TIMEOUT_US	100000
 #define EVENTS_POLL_US		50
 
@@ -102,7 +105,7 @@ static void sva_flush_domain(struct amd_sva_domain *sdom, const struct sva_block
 	ret = amd_sva_end_list(&list);
 	if (likely(!ret))
 		return;
-	/* Whose were not completed? */
+	/* Find the devices that have not completed theirs. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		if (amd_sva_has_atc(sdev->dev_data))
 			amd_sva_check_atc(sdev->dev_data, sdev->pasid, ret);
@@ -111,7 +114,7 @@ static void sva_flush_domain(struct amd_sva_domain *sdom, const struct sva_block
 static void amd_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
 				     unsigned long end)
 {
-	/* Of the IOMMU's TLB and of ATCs: each device has its commands for both. */
+	/* The costs of the IOMMU's TLB and of ATCs: each device takes commands for both. */
 	static const struct sva_costs costs = {
 		.max_order = SVA_ORDER_ALL, .pages = SVA_COST_PAGES, .all = SVA_COST_ALL,
 	};
@@ -130,7 +133,7 @@ static void amd_sva_release(struct iommu_domain *domain)
 	amd_sva_invalidate_range(domain, 0, ULONG_MAX);
 }
 
-/* The IOMMU may have cached that there is no entry. */
+/* Invalidates a GCR3 entry that the IOMMU may have cached as not valid. */
 static void sva_announce_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
 	struct amd_sva_list list;
@@ -140,7 +143,7 @@ static void sva_announce_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
 	amd_sva_end_list(&list);
 }
 
-/* All that IOMMU and device may have cached of a PASID whose entry has been cleared */
+/* Invalidates all that IOMMU and device may have cached of a PASID whose entry has been cleared. */
 static void sva_flush_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
 	const struct sva_blocks all = sva_all_blocks();
@@ -169,7 +172,7 @@ VISIBLE_IF_KUNIT u64 amd_sva_make_entry(phys_addr_t root)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_make_entry);
 
-/* Hardware reads it at any time, as a whole. */
+/* One store: hardware may read the entry at any time, as a whole. */
 VISIBLE_IF_KUNIT void amd_sva_store(u64 *entry, u64 val)
 {
 	KUNIT_STATIC_STUB_REDIRECT(amd_sva_store, entry, val);
@@ -187,7 +190,7 @@ static bool gcr3_add_table(struct iommu_dev_data *dev_data, u64 *entry)
 				      GFP_KERNEL);
 	if (!table)
 		return false;
-	/* An attach of another PASID may have been faster. */
+	/* An attach of another PASID may have stored a table first. */
 	if (!try_cmpxchg64(entry, &none, iommu_virt_to_phys(table) | GCR3_VALID))
 		iommu_free_page(table);
 	return true;
@@ -210,7 +213,7 @@ static u64 *gcr3_leaf(struct iommu_dev_data *dev_data, ioasid_t pasid, bool allo
 	return table;
 }
 
-/* Finds the entry of @pasid, whose table may have to be made. NULL: there is no memory. */
+/* Finds the entry of @pasid; allocates its table if there is none. NULL: there is no memory. */
 VISIBLE_IF_KUNIT u64 *amd_sva_get_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
 	u64 *leaf = gcr3_leaf(dev_data, pasid, true);
@@ -228,7 +231,7 @@ static bool sva_has_entry(const struct iommu_dev_data *dev_data, ioasid_t pasid)
 	       !(pasid >> (9 * (dev_data->gcr3_info.glx + 1)));
 }
 
-/* All that is attached, and what is translated without a PASID */
+/* Adds invalidations for all PASIDs attached, and for translations without a PASID. */
 static void sva_add_all_atc(struct amd_sva_list *list, struct iommu_dev_data *dev_data)
 {
 	const struct sva_blocks all = sva_all_blocks();
@@ -243,7 +246,7 @@ static void sva_add_all_atc(struct amd_sva_list *list, struct iommu_dev_data *de
 	}
 }
 
-/* Not for ever: other devices may fill the log all the time. */
+/* Waits until the event log is empty; not for ever, since other devices may keep filling it. */
 static void sva_await_events(struct amd_iommu *iommu)
 {
 	void __iomem *regs = iommu->mmio_base;
@@ -258,13 +261,13 @@ static void amd_sva_await_errors(struct device *dev)
 	sva_await_events(get_amd_iommu_from_dev(dev));
 }
 
-/* The device has been reset: it may be asked again, hang again, or not have come back. */
+/* The device has been reset. It may answer, hang again, or not have come back. */
 static void amd_sva_flush_dev_atc(struct device *dev)
 {
 	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
 	struct amd_sva_list list;
 
-	/* The GCR3 table stays. */
+	/* The mutex keeps the GCR3 table. */
 	guard(mutex)(&dev_data->mutex);
 	guard(rcu)();
 	if (!READ_ONCE(dev_data->atc_live))
@@ -327,7 +330,7 @@ static void sva_clear_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
 {
 	u64 *leaf = gcr3_leaf(dev_data, pasid, false);
 
-	/* The table goes before the last PASID does only if a driver breaks the rules. */
+	/* The table is gone only if a driver has broken the rules: it outlives all PASIDs. */
 	if (WARN_ON_ONCE(!leaf))
 		return;
 	amd_sva_store(&leaf[pasid % GCR3_LEAF_ENTRIES], 0);
@@ -340,8 +343,8 @@ static void sva_clear_entry(struct iommu_dev_data *dev_data, ioasid_t pasid)
  * @pasid: the PASID
  * @domain: the domain that is attached
  *
- * On return @dev can no longer translate with @pasid. Page requests are drained by the core, before
- * and after. If the process has exited, what the IOMMU has logged of it has been read.
+ * On return @dev can no longer translate with @pasid. The core drains page requests, before and
+ * after. If the process has exited, the thread that reads the event log has read all events of it.
  *
  * Context: process; may sleep.
  */
@@ -351,7 +354,7 @@ void amd_iommu_remove_dev_pasid(struct device *dev, ioasid_t pasid, struct iommu
 	struct amd_sva_domain *sdom = to_sva_domain(domain);
 	struct amd_sva_dev *sdev;
 
-	/* Only attach and detach change the list, and the group's mutex keeps them apart. */
+	/* Only attach and detach change the list; the core holds io_mm.lock around both. */
 	list_for_each_entry(sdev, &sdom->devs, node) {
 		if (sdev->dev_data == dev_data && sdev->pasid == pasid) {
 			sva_clear_entry(dev_data, pasid);
@@ -408,13 +411,13 @@ static bool sva_has_exited(struct device *dev, ioasid_t pasid)
 {
 	struct iommu_attach_handle *handle;
 
-	/* Bonds and domains are freed after readers. */
+	/* The core frees bonds and domains a grace period after the detach. */
 	guard(rcu)();
 	handle = iommu_attach_handle_get(dev->iommu_group, pasid, IOMMU_DOMAIN_SVA);
 	return !IS_ERR(handle) && READ_ONCE(to_sva_domain(handle->domain)->exited);
 }
 
-/* The IOMMU has aborted a request with a PASID. Returns true if there is nothing to log. */
+/* Reports an aborted request with a PASID. Returns true if the event must not be logged. */
 static bool sva_aborted(struct amd_iommu *iommu, u16 devid, ioasid_t pasid, u64 addr)
 {
 	struct iommu_dev_data *dev_data;
@@ -431,12 +434,12 @@ static bool sva_aborted(struct amd_iommu *iommu, u16 devid, ioasid_t pasid, u64 
 }
 
 /**
- * amd_sva_event() - Look at an entry of the event log
+ * amd_sva_event() - Handle an entry of the event log
  * @iommu: the IOMMU
  * @event: the entry, which hardware has written
  *
  * Context: process, may sleep; the thread that reads the event log.
- * Return: true if it must not be logged: the process that it is about has exited.
+ * Return: true if the caller must not log it, since its process has exited.
  */
 bool amd_sva_event(struct amd_iommu *iommu, const u32 event[4])
 {
@@ -451,7 +454,7 @@ bool amd_sva_event(struct amd_iommu *iommu, const u32 event[4])
 		amd_sva_timed_out(iommu, devid);
 		return false;
 	case EVENT_TYPE_IO_FAULT:
-	/* Among others, a PASID that no GCR3 table of the device has room for */
+	/* Among others, a PASID beyond the device's GCR3 table */
 	case EVENT_TYPE_INV_DEV_REQ:
 		return (flags & EVENT_FLAG_GN) &&
 		       sva_aborted(iommu, devid, pasid, ((u64)event[3] << 32) | event[2]);
@@ -484,7 +487,7 @@ VISIBLE_IF_KUNIT const char *amd_sva_missing_cap(u64 efr, bool snp, bool cpu_has
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_missing_cap);
 
-/* EFR is what all IOMMUs have in common. */
+/* amd_iommu_efr has the features that all IOMMUs have in common. */
 static const char *sva_missing_cap(void)
 {
 	return amd_sva_missing_cap(amd_iommu_efr, amd_iommu_snp_en,
@@ -503,7 +506,7 @@ bool amd_iommu_pasid_supported(void)
 }
 
 /**
- * amd_sva_check() - Say what IOMMUs lack that can't do SVA
+ * amd_sva_check() - Log what the IOMMUs lack for SVA
  *
  * Context: process; when their features have been read.
  */
@@ -515,7 +518,7 @@ void amd_sva_check(void)
 		pr_info("no SVA: the IOMMUs lack %s\n", missing);
 }
 
-/* PASIDs come with the domain: the driver of @dev has nothing to enable. */
+/* The domain enables PASIDs: the driver of @dev need not. */
 static int amd_sva_check_device(struct device *dev)
 {
 	const struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
@@ -535,7 +538,7 @@ static int amd_sva_check_device(struct device *dev)
 const struct iommu_sva_ops amd_sva_ops = {
 	.walks_io_mm_root = true,
 	.hw_access_flag = true,
-	/* Entries grant it, but devices' PASID capabilities are enabled without it. */
+	/* Entries grant it, but the base driver enables devices' PASIDs without it. */
 	.no_execute = true,
 	.check_device = amd_sva_check_device,
 	.invalidate_range = amd_sva_invalidate_range,

@@ -2,10 +2,10 @@
 /*
  * AMD back-end of the SVA core: what its files share, and what its KUnit suites look at
  *
- * Functions named make_* and decode_* only fill what they are given. What hardware sees passes
- * through functions that a test may redirect: amd_sva_store() for a GCR3 entry, amd_sva_submit()
- * for commands, amd_ppr_status() for the status register. Other registers are what
- * &amd_iommu.mmio_base points to, which may be memory.
+ * Functions named make_* and decode_* only fill memory of their caller. All that hardware sees
+ * passes through functions that a test may redirect: amd_sva_store() for a GCR3 entry,
+ * amd_sva_submit() for commands, amd_ppr_status() for the status register. Other registers are at
+ * &amd_iommu.mmio_base, which a test may let point to memory.
  *
  * Sections are those of AMD's I/O Virtualization Technology (IOMMU) Specification, publication
  * 48882, revision 3.
@@ -25,7 +25,7 @@
 #include "amd/amd_iommu.h"
 #include "iommu-sva-blocks.h"
 
-/* Commands that are submitted at once. They are on the stack, which may be deep in reclaim. */
+/* Commands of one submission; on the stack of a thread that may be deep in reclaim */
 #define AMD_SVA_BATCH		16U
 
 /* A command of the command buffer (2.4) */
@@ -37,7 +37,7 @@ struct amd_sva_cmd {
  * struct amd_sva_domain - an io_mm on one IOMMU
  * @domain: what the core sees
  * @iommu: all devices of the domain are behind it
- * @exited: the mm is gone: what the IOMMU refuses is not logged
+ * @exited: the mm has exited: the driver logs no requests that the IOMMU refuses
  * @lock: guards @devs for writers
  * @devs: struct amd_sva_dev, RCU
  */
@@ -50,7 +50,7 @@ struct amd_sva_domain {
 };
 
 /**
- * struct amd_sva_iommu - what this back-end keeps of an IOMMU: &amd_iommu.sva
+ * struct amd_sva_iommu - state of this back-end for an IOMMU: &amd_iommu.sva
  * @iommu: the IOMMU
  * @lock: one reader of the PPR log at a time; keeps devices from going between look-up and report;
  *	guards @devs for writers
@@ -58,11 +58,11 @@ struct amd_sva_domain {
  * @head: of the PPR log, in bytes; guarded by @lock
  * @tail: of the PPR log while the IOMMU sleeps, in bytes
  * @losses: how often requests may have been lost
- * @resumed: the log has not been looked at since a sleep
- * @awake: has @work scheduled after a sleep, when interrupts are on
+ * @resumed: no thread has read the log since a sleep
+ * @awake: schedules @work after a sleep, when interrupts are on
  * @work: reads the PPR log without an interrupt
- * @unknown: limits lines about functions that are unknown
- * @stuck: limits lines about commands that are not completed
+ * @unknown: rate limit of lines about functions that are unknown
+ * @stuck: rate limit of lines about commands that are not completed
  */
 struct amd_sva_iommu {
 	struct amd_iommu *iommu;
