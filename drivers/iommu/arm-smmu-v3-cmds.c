@@ -2,21 +2,24 @@
 /*
  * SMMUv3 back-end of the SVA core: commands
  *
- * What both flushes and the drain of page requests submit: invalidations of devices' ATCs, and
- * synchronisations.
+ * Submits the commands of flushes and of the drain of page requests: invalidations of devices'
+ * ATCs, and synchronisations.
  *
  * Devices that do not complete an ATC invalidation. The CMD_SYNC behind it fails with
- * CERROR_ATC_INV_SYNC (IHI 0070, section 7.1), or never comes to an end, and the base driver gives
- * up waiting. Each list of ATC invalidations has a CMD_SYNC of its own, so the former is about a
- * device of the list; the latter may be about one that others have asked. Each device of the list
- * is asked once more by itself: those that do answer are done. The one that does not
+ * CERROR_ATC_INV_SYNC (IHI 0070, section 7.1), or never ends, and the base driver gives up waiting.
+ * Each list of ATC invalidations has a CMD_SYNC of its own, so an error is about a device of the
+ * list; a CMD_SYNC that never ends may be about a device that another CPU has asked. The flush asks
+ * each device of the list once more by itself: those that answer are done. The one that does not
  *
- *	is cut off: its stream table entry refuses what it sends as translated (EATS), so that what
- *	it has failed to forget counts no more
- *	is sent no more invalidations; what is dropped is unconfirmed
+ *	is cut off: its stream table entry refuses requests that it sends as translated (EATS), so
+ *	that translations which it has failed to forget are of no use
+ *	gets no more invalidations; those that the driver drops are unconfirmed
  *
- * until it has been reset and completes one. A flush has waited three times at most for each such
+ * until it has been reset and completes one. A flush waits three times at most for each such
  * device, twice for the device and once for its entry; other CPUs that submit commands, once.
+ *
+ * Locks: arm_smmu_master.ste_lock guards atc_lost and EATS, also while their CFGI_STE is submitted.
+ * The caller's RCU read-side section keeps devices.
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -28,7 +31,7 @@
 #include "iopf.h"
 #include "iopf-pci.h"
 
-/* Commands that the base driver's batch takes without submitting some by itself */
+/* How many commands the base driver's batch takes before it submits some by itself */
 #define SMMU_ATC_BATCH		(CMDQ_BATCH_ENTRIES - 1)
 
 static_assert(ATC_INV_SIZE_ALL == SVA_ORDER_ALL);
@@ -56,7 +59,7 @@ static bool smmu_can_answer(const struct arm_smmu_master *master)
 	return dev_is_pci(master->dev) && iopf_pci_can_answer(to_pci_dev(master->dev));
 }
 
-/* As above, by a look at the device: a link may be down though the PCI core does not know yet. */
+/* As above, and reads the device: a link may be down before the PCI core knows. */
 static bool smmu_is_there(const struct arm_smmu_master *master)
 {
 	return smmu_can_answer(master) && pci_device_is_present(to_pci_dev(master->dev));
@@ -67,7 +70,7 @@ static bool smmu_is_there(const struct arm_smmu_master *master)
  * @master: the device
  *
  * Context: any; one RCU read-side section with the submission.
- * Return: false if its ATS is not enabled, or if it can't answer.
+ * Return: false if the device's ATS is not enabled, or if it can't answer.
  */
 bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master)
 {
@@ -89,10 +92,10 @@ void arm_smmu_sva_start_atc(struct smmu_atc_list *list, struct arm_smmu_device *
 }
 
 /**
- * arm_smmu_sva_end_atc() - Wait until all of a list has been carried out
+ * arm_smmu_sva_end_atc() - Wait until the SMMU has carried out all of a list
  * @list: the list; may be empty
  *
- * Commands that were submitted before are waited for as well.
+ * Waits for commands that were submitted before, too.
  *
  * Context: any; spins.
  * Return: 0, or an error if any of its invalidations was not completed.
@@ -114,7 +117,7 @@ static void atc_make_room(struct smmu_atc_list *list)
 	smmu_start_batch(list->smmu, &list->cmds, CMDQ_OP_ATC_INV);
 }
 
-/* Without a PASID an invalidation is meant for all (IHI 0070, section 3.9.1.3). */
+/* An invalidation without a PASID is for all PASIDs (IHI 0070, section 3.9.1.3). */
 static void atc_add_block(struct smmu_atc_list *list, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long pfn, unsigned int order)
 {
@@ -162,11 +165,12 @@ void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *ma
 }
 
 /**
- * arm_smmu_sva_sync() - Wait until all earlier commands have been carried out
+ * arm_smmu_sva_sync() - Wait until the SMMU has carried out all earlier commands
  * @smmu: the SMMU
  *
- * Where CPUs have queues of their own, that is all page responses: these and the synchronisation
- * go through the SMMU's own queue. The functions that submit other commands wait for them.
+ * Where CPUs have queues of their own, that covers all page responses: these and the
+ * synchronisation go through the SMMU's own queue. Functions that submit other commands wait for
+ * them.
  *
  * Context: any; spins.
  */
@@ -180,7 +184,7 @@ void arm_smmu_sva_sync(struct arm_smmu_device *smmu)
 
 /* Devices that do not complete invalidations */
 
-/* Has the SMMU believe what a device sends as translated, or not. */
+/* Makes the SMMU accept or refuse requests that a device sends as translated. */
 static void smmu_set_eats(struct arm_smmu_master *master, bool believe)
 {
 	u64 eats = FIELD_PREP(STRTAB_STE_1_EATS, STRTAB_STE_1_EATS_TRANS);
@@ -211,7 +215,7 @@ static void smmu_note_unconfirmed(struct arm_smmu_master *master, ioasid_t ssid)
 	iopf_atc_unconfirmed(master->dev, ssid == IOMMU_NO_PASID ? IOMMU_PASID_INVALID : ssid);
 }
 
-/* Not in an interrupt. */
+/* Not in an interrupt: ste_lock does not turn interrupts off. */
 static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
 {
 	scoped_guard(spinlock, &master->ste_lock) {
@@ -224,12 +228,13 @@ static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
 }
 
 /**
- * arm_smmu_sva_ask() - May an ATC invalidation be sent to a device? If it is dropped, say so.
+ * arm_smmu_sva_ask() - May an ATC invalidation be sent to a device?
  * @master: the device
  * @ssid: the PASID that it is for; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
  *
  * Context: any; one RCU read-side section with the submission.
- * Return: as arm_smmu_sva_has_atc(), and false if the device has not completed others.
+ * Return: as arm_smmu_sva_has_atc(), and false if the device has not completed others: then the
+ * function notes that the invalidation is unconfirmed.
  */
 bool arm_smmu_sva_ask(struct arm_smmu_master *master, ioasid_t ssid)
 {
@@ -253,13 +258,13 @@ static int smmu_flush_one(struct arm_smmu_master *master, ioasid_t ssid, unsigne
 
 /**
  * arm_smmu_sva_flush_again() - Make a device forget a range, or give it up
- * @master: the device, which may be why a list of invalidations was not completed
+ * @master: the device, which may be the reason why the SMMU has not completed a list
  * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
  * @start: first byte
  * @end: the byte after the last, or ~0UL for everything
  *
  * Context: process or atomic, but no interrupt; spins.
- * Return: 0, or the error that the device has been given up for.
+ * Return: 0, or the error for which the function has given the device up.
  */
 int arm_smmu_sva_flush_again(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
 			     unsigned long end)
@@ -271,7 +276,7 @@ int arm_smmu_sva_flush_again(struct arm_smmu_master *master, ioasid_t ssid, unsi
 	return ret;
 }
 
-/* The first error may be the fault of a device that others wait for. */
+/* The first error may come from a device that another CPU waits for. */
 static int smmu_flush_all(struct arm_smmu_master *master, ioasid_t ssid)
 {
 	if (!smmu_flush_one(master, ssid, 0, ULONG_MAX))
@@ -284,7 +289,7 @@ static int smmu_flush_all(struct arm_smmu_master *master, ioasid_t ssid)
  * @master: the device
  * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
  *
- * Page requests that the device has sent before come before the completion.
+ * Page requests that the device has sent before arrive before the completion.
  *
  * Context: process; spins.
  */
@@ -300,12 +305,12 @@ void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid)
 }
 
 /**
- * arm_smmu_sva_inv_master() - Make a device forget all translations of a PASID, with ATS or without
+ * arm_smmu_sva_inv_master() - As arm_smmu_sva_flush_atc(), whether ATS is enabled or not
  * @master: the device, whose ATS may be about to be enabled, or just disabled
  * @ssid: the PASID; IOMMU_NO_PASID for all of the device
  *
  * Context: process; for the base driver's arm_smmu_atc_inv_master().
- * Return: 0, also if the device can't answer; or an error of the command queue.
+ * Return: 0, also if the device can't answer; or the error for which it was given up.
  */
 int arm_smmu_sva_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 {
@@ -319,8 +324,8 @@ int arm_smmu_sva_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
  * arm_smmu_sva_trust() - Give a device another chance
  * @master: the device, which has been reset, or whose ATS has been disabled and enabled again
  *
- * All that it has cached is invalidated. If it completes that it is believed again; it may not have
- * come back.
+ * Invalidates all that the device has cached. If the device completes that, the SMMU accepts its
+ * translated requests again. It may not have come back.
  *
  * Context: process; spins.
  */

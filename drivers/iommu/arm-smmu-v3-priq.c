@@ -2,38 +2,40 @@
 /*
  * SMMUv3 page requests and stalls: from hardware to the fault queue, and back
  *
- * A device has its faults served in one of two ways. A PCIe function with PRI sends page requests,
- * which hardware writes into the PRI queue (IHI 0070, chapter 8). A platform device, or a function
- * integrated like one, is stalled, and hardware writes an event into the event queue (section
- * 3.12.2). This file reads the PRI queue; the base driver reads the event queue, as before. Both
- * report to one fault queue, and both are drained when a PASID goes.
+ * There are two ways to report a fault. A PCIe function with PRI sends page requests, which
+ * hardware writes into the PRI queue (IHI 0070, chapter 8). Hardware stalls a platform device, or a
+ * function integrated like one, and writes an event into the event queue (section 3.12.2). This
+ * file reads the PRI queue; the base driver reads the event queue. Both report to one fault queue,
+ * and a drain covers both.
  *
- * An answer gives the device its credit back, so entries leave the queue before they are reported,
- * a few at a time.
+ * The thread takes entries out before it reports them, a few at a time: an answer gives the device
+ * its credit back, and the next request needs room.
  *
  * Progress. arm_smmu_queue.handled counts the entries that have been reported since the queue was
  * set up. Indices of a queue start at zero, too, and count modulo twice its size (the wrap bit). A
  * drain turns the producer's index into a count and waits for that: several can wait at once, and
  * none waits for entries that come later. The count lags behind the consumer's index by less than
- * the queue's size, so the producer's index names one count. If the interrupt thread does not run a
- * drain gives up (iopf_drain_gives_up()).
+ * the queue's size, so the producer's index names one count. If the interrupt thread does not run,
+ * the drain gives up (iopf_drain_gives_up()).
  *
  * Overflow. When the PRI queue is full, hardware discards requests until software acknowledges, and
- * answers the last pages among them itself, with Success: the device asks again (section 8.1). It
- * is acknowledged when the queue is empty: groups that lost their last page must not mix with what
- * comes after.
+ * answers the last pages among them itself, with Success: the device asks again (section 8.1). The
+ * thread acknowledges when the queue is empty: groups that have lost their last page must not mix
+ * with what comes after.
  *
  * Credits. Requests that a device may have outstanding take room in the PRI queue. The fault queue,
  * which has room for them, too, shares both out: iopf_grant_credits().
  *
- * The order of enabling is PASID, ATS, PRI; the other way round when disabling. ATS is in the hands
- * of the base driver, which calls here when it changes.
+ * The order of enabling is PASID, ATS, PRI; disabling goes the other way round. The base driver
+ * enables and disables ATS, and calls here when it does.
  *
  * Locks:
  *
  *	arm_smmu_master.lock		ats_enabled, atc_live, pri_enabled, iopf_enabled
  *	arm_smmu_device.streams_mutex	(base) keeps devices from going between look-up and report
  *	  iommu_fault_param.lock	(fault queue)
+ *
+ * Lifetime: a device is on the fault queue while its driver has IOMMU_DEV_FEAT_IOPF enabled.
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -51,7 +53,7 @@
 #define EVT_C_BAD_SUBSTREAMID	0x08
 #define EVT_C_BAD_CD		0x0a
 
-/* Entries that are taken out at a time */
+/* Entries that the thread takes out at a time */
 #define PRIQ_BATCH		16U
 
 /* Entries of the PRI queue (IHI 0070, chapter 8) */
@@ -109,7 +111,7 @@ VISIBLE_IF_KUNIT void arm_smmu_make_pri_resp(struct arm_smmu_cmdq_ent *cmd, u32 
 			.grpid = prm->grpid,
 		},
 	};
-	/* The architecture's names for the second and the first are Invalid Request and Failure. */
+	/* In the architecture PRI_RESP_FAIL is Invalid Request, and PRI_RESP_DENY is Failure. */
 	switch (code) {
 	case IOMMU_PAGE_RESP_SUCCESS:
 		cmd->pri.resp = PRI_RESP_SUCC;
@@ -151,7 +153,7 @@ void arm_smmu_sva_page_response(struct arm_smmu_master *master, const struct iop
 /* Reading the queue */
 
 /**
- * arm_smmu_sva_handled() - Entries of the PRI queue or the event queue have been reported
+ * arm_smmu_sva_handled() - Count entries of the PRI queue or the event queue as reported
  * @q: the queue
  * @n: how many
  *
@@ -159,12 +161,12 @@ void arm_smmu_sva_page_response(struct arm_smmu_master *master, const struct iop
  */
 void arm_smmu_sva_handled(struct arm_smmu_queue *q, unsigned long n)
 {
-	/* Either a drain sees the count or this sees the drain. */
+	/* Either a drain sees the new count, or wake_up_var() sees the drain. */
 	smp_store_mb(q->handled, q->handled + n);
 	wake_up_var(&q->handled);
 }
 
-/* Returns what the caller is to serve if the request @is_single in the queue, or NULL. */
+/* Returns what the caller must serve, if the request @is_single in the queue; NULL: nothing. */
 static struct iopf_worker *priq_take(struct arm_smmu_device *smmu, const u64 *req, bool is_single)
 {
 	u32 sid = FIELD_GET(PRIQ_0_SID, req[0]);
@@ -215,7 +217,7 @@ static u32 queue_next(const struct arm_smmu_queue *q, u32 index)
 static void priq_write_cons(struct arm_smmu_queue *q, u32 cons)
 {
 	q->llq.cons = cons;
-	/* When the entries have been read: hardware may write the next ones there. */
+	/* After the entries have been read: hardware may write the next ones there. */
 	writel(cons, q->cons_reg);
 }
 
@@ -226,7 +228,7 @@ static unsigned int priq_take_out(struct arm_smmu_queue *q, u64 (*req)[PRIQ_ENT_
 	u32 cons = queue_pos(q, q->llq.cons), prod;
 	unsigned int n;
 
-	/* The entries up to there are in memory. */
+	/* The entries up to the producer's index are in memory. */
 	q->llq.prod = readl(q->prod_reg);
 	prod = queue_pos(q, q->llq.prod);
 	for (n = 0; n < max && cons != prod; n++, cons = queue_next(q, cons))
@@ -265,12 +267,12 @@ irqreturn_t arm_smmu_sva_priq_thread(struct arm_smmu_device *smmu)
 {
 	struct arm_smmu_queue *q = &smmu->priq.q;
 
-	/* The interrupt tells that the queue is no longer empty: leave it only when it is. */
+	/* The interrupt only tells that the queue has ceased to be empty: so empty it. */
 	while (priq_consume(smmu))
 		cond_resched();
 
 	/*
-	 * With an overflow pending nothing enters: the queue is still empty. The event queue's
+	 * With an overflow pending no request enters: the queue is still empty. The event queue's
 	 * thread may report to the same fault queue now, but stalls are never partial.
 	 */
 	if (Q_OVF(q->llq.prod) != Q_OVF(q->llq.cons)) {
@@ -283,7 +285,7 @@ irqreturn_t arm_smmu_sva_priq_thread(struct arm_smmu_device *smmu)
 
 /* Refused transactions */
 
-/* Not found in the tables, or not allowed by them (IHI 0070, sections 7.3.12 to 7.3.15) */
+/* Has a table refused the access (IHI 0070, sections 7.3.12 to 7.3.15)? */
 static bool smmu_event_is_fault(u8 id)
 {
 	return id == EVT_ID_TRANSLATION_FAULT || id == EVT_ID_ADDR_SIZE_FAULT ||
@@ -291,13 +293,13 @@ static bool smmu_event_is_fault(u8 id)
 }
 
 /**
- * arm_smmu_sva_event() - Look at an event that was no stall
+ * arm_smmu_sva_event() - Handle an event that is no stall
  * @smmu: the SMMU
  * @evt: the event
  *
- * A transaction that the process's tables refuse is told to the listeners of the bond. One for
- * which there is no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11), which says no
- * address, may be one whose PASID has been unbound: its driver has gone on all the same.
+ * If the process's tables have refused a transaction, the listeners of the bond hear of it. If
+ * there was no context descriptor (IHI 0070, sections 7.3.10 and 7.3.11), the event has no address,
+ * and the device may be using a PASID that has been unbound: a stray.
  *
  * Context: process; the interrupt thread of the event queue.
  */
@@ -319,7 +321,7 @@ void arm_smmu_sva_event(struct arm_smmu_device *smmu, const u64 *evt)
 
 /* Drain */
 
-/* What the count will be when the consumer, now at count @handled, has come to @prod. */
+/* The count when the consumer, now at count @handled, will have come to @prod */
 VISIBLE_IF_KUNIT unsigned long arm_smmu_count_at(const struct arm_smmu_queue *q,
 						 unsigned long handled, u32 prod)
 {
@@ -354,13 +356,12 @@ static bool queue_wait_handled(struct arm_smmu_queue *q)
 /**
  * arm_smmu_sva_drain() - Have all faults of a (device, PASID) answered
  * @dev: the device
- * @pasid: the PASID, which the device has stopped to use; or IOMMU_PASID_INVALID for all
+ * @pasid: the PASID, which the device has stopped using; or IOMMU_PASID_INVALID for all
  *
- * Hardware, then software, then the responses: when the last synchronisation is done they have
- * left the SMMU. Before a reset the device is not asked to help: it may be what hangs, and what it
- * sends late is dropped. What an overflow has discarded hardware has answered. A stall that is not
- * recorded yet has not become one: it is decided when the CD goes, and recorded before the second
- * drain.
+ * Drains hardware, then software, then waits until the responses have left the SMMU. Before a reset
+ * it does not ask the device, which may hang; its late requests are dropped. Hardware has answered
+ * requests that an overflow has discarded. A transaction whose stall is not recorded yet waits for
+ * the detach: the SMMU records or aborts it when the CD goes, before the second drain.
  *
  * Context: process, sleeps. Waits for the interrupt thread, not for faults that are being served.
  */
@@ -388,7 +389,7 @@ void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid)
  * arm_smmu_sva_max_requests() - How many faults of a device the SMMU can hold
  * @dev: the device
  *
- * The SMMU's limit is for all devices together, and so may be one device's.
+ * The limit is for all devices of the SMMU together, so one device may use all of it.
  *
  * Context: any.
  * Return: that number (IDR5.STALL_MAX) if the device stalls; 0 if it sends page requests.
@@ -401,8 +402,8 @@ u32 arm_smmu_sva_max_requests(struct device *dev)
 }
 
 /**
- * arm_smmu_sva_init_lines() - Set the limits of lines in the log
- * @lines: of a device or an SMMU
+ * arm_smmu_sva_init_lines() - Initialise the limits of lines in the log
+ * @lines: the limits of a device or an SMMU
  *
  * Context: any.
  */
@@ -414,7 +415,7 @@ void arm_smmu_sva_init_lines(struct ratelimit_state lines[ARM_SMMU_SVA_NR_LINES]
 }
 
 /**
- * arm_smmu_sva_reports() - Does hardware write to a queue?
+ * arm_smmu_sva_reports() - Is a queue of an SMMU enabled?
  * @smmu: the SMMU, which is enabled
  * @enable: the queue's bit of CR0
  *
@@ -422,14 +423,14 @@ void arm_smmu_sva_init_lines(struct ratelimit_state lines[ARM_SMMU_SVA_NR_LINES]
  * devices of the crashed kernel go on.
  *
  * Context: any.
- * Return: true if it does.
+ * Return: true if it is.
  */
 bool arm_smmu_sva_reports(struct arm_smmu_device *smmu, u32 enable)
 {
 	return readl_relaxed(smmu->base + ARM_SMMU_CR0) & enable;
 }
 
-/* Could page requests be taken from the PRI queue? */
+/* Can this driver take page requests from the PRI queue? */
 static bool smmu_takes_requests(struct arm_smmu_device *smmu)
 {
 	return (smmu->features & ARM_SMMU_FEAT_PRI) && (smmu->priq.q.irq || smmu->combined_irq) &&
@@ -437,7 +438,7 @@ static bool smmu_takes_requests(struct arm_smmu_device *smmu)
 }
 
 /**
- * arm_smmu_sva_probe_pri() - Find out whether a device can have page requests or stalls served
+ * arm_smmu_sva_probe_pri() - Find out whether page requests or stalls of a device can be served
  * @master: the device
  *
  * Context: process; while the device is probed.
@@ -447,12 +448,12 @@ void arm_smmu_sva_probe_pri(struct arm_smmu_master *master)
 	struct arm_smmu_device *smmu = master->smmu;
 	struct pci_dev *pdev;
 
-	/* A stall that is not reported never ends: better aborted, if the SMMU can do that. */
+	/* A stall that the SMMU does not report never ends: let it abort instead, if it can. */
 	if (!arm_smmu_sva_reports(smmu, CR0_EVTQEN) &&
 	    !(smmu->features & ARM_SMMU_FEAT_STALL_FORCE))
 		master->stall_enabled = false;
 
-	/* A device that stalls asks by stalling. */
+	/* A device that stalls needs no page requests. */
 	if (!smmu_takes_requests(smmu) || !dev_is_pci(master->dev) || master->stall_enabled ||
 	    master->num_streams != 1)
 		return;
@@ -499,7 +500,7 @@ VISIBLE_IF_KUNIT void arm_smmu_sva_stop_pri(struct arm_smmu_master *master)
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_stop_pri);
 
 /**
- * arm_smmu_sva_start_ats() - The ATS of a device has been enabled
+ * arm_smmu_sva_start_ats() - Note that the base driver has enabled a device's ATS
  * @master: the device
  * @ret: 0, or why it could not be
  *
@@ -519,14 +520,14 @@ void arm_smmu_sva_start_ats(struct arm_smmu_master *master, int ret)
 }
 
 /**
- * arm_smmu_sva_check_ats() - Does a device have what its attachment has promised?
+ * arm_smmu_sva_check_ats() - Are ATS and page requests of a device enabled, as they should be?
  * @master: a device that a translating domain is attached to
  *
- * Where page requests could not be enabled, because the device still had some outstanding, that is
- * tried again.
+ * Tries again to enable page requests if that failed before, because the device still had some
+ * outstanding.
  *
  * Context: process; may sleep.
- * Return: 0, or why its ATS or its page requests are not enabled.
+ * Return: 0, or the error for which its ATS or its page requests are not enabled.
  */
 int arm_smmu_sva_check_ats(struct arm_smmu_master *master)
 {
@@ -537,11 +538,11 @@ int arm_smmu_sva_check_ats(struct arm_smmu_master *master)
 }
 
 /**
- * arm_smmu_sva_stop_ats() - The ATS of a device is about to be disabled
+ * arm_smmu_sva_stop_ats() - Prepare a device for the end of its ATS
  * @master: the device
  *
- * On return it sends no page requests, and no flush sends it an invalidation: also none that has
- * found it on the list of a domain that it has left since.
+ * On return the device sends no page requests, and no flush sends it an invalidation, even one that
+ * has found it on a domain's list before a detach.
  *
  * Context: process, sleeps.
  */
@@ -555,7 +556,7 @@ void arm_smmu_sva_stop_ats(struct arm_smmu_master *master)
 }
 
 /**
- * arm_smmu_master_iopf_supported() - Can a device have page faults served?
+ * arm_smmu_master_iopf_supported() - Can page faults of a device be served?
  * @master: the device
  *
  * Context: process.
@@ -569,18 +570,18 @@ bool arm_smmu_master_iopf_supported(struct arm_smmu_master *master)
 		return false;
 	if (master->pri_capable)
 		return true;
-	/* A stall is answered by its stream, and the fault queue knows the device only. */
+	/* An answer to a stall names the stream, and the fault queue knows only the device. */
 	return master->stall_enabled && master->num_streams == 1 &&
 	       (smmu->evtq.q.irq || smmu->combined_irq) && arm_smmu_sva_reports(smmu, CR0_EVTQEN);
 }
 
 /**
- * arm_smmu_master_enable_iopf() - IOMMU_DEV_FEAT_IOPF
- * @master: a device that can have page faults served
+ * arm_smmu_master_enable_iopf() - Enable IOMMU_DEV_FEAT_IOPF
+ * @master: a device for which arm_smmu_master_iopf_supported() is true
  *
  * Context: process, may sleep; the device's driver does not call this and its counterpart at the
  * same time.
- * Return: 0, or what the fault queue or the PCI core say.
+ * Return: 0, or an error of the fault queue or the PCI core.
  */
 int arm_smmu_master_enable_iopf(struct arm_smmu_master *master)
 {
@@ -591,7 +592,7 @@ int arm_smmu_master_enable_iopf(struct arm_smmu_master *master)
 	if (ret)
 		return ret;
 
-	/* Without ATS, for want of a domain that translates, PRI follows later. */
+	/* Without a domain that translates there is no ATS yet: PRI follows with it. */
 	scoped_guard(mutex, &master->lock) {
 		master->iopf_enabled = true;
 		if (master->atc_live)
@@ -606,7 +607,7 @@ int arm_smmu_master_enable_iopf(struct arm_smmu_master *master)
 
 /**
  * arm_smmu_master_disable_iopf() - Undo arm_smmu_master_enable_iopf()
- * @master: a device without bonds, which asks for nothing more
+ * @master: a device without bonds, which sends no more requests
  *
  * Context: process, may sleep; does not wait for faults that are being served.
  */
@@ -629,8 +630,8 @@ void arm_smmu_master_disable_iopf(struct arm_smmu_master *master)
 }
 
 /**
- * arm_smmu_sva_release_master() - A device is about to go
- * @master: the device, without bonds. On return no flush looks at it, nor at its struct device.
+ * arm_smmu_sva_release_master() - Prepare for the removal of a device
+ * @master: the device, without bonds. On return no flush uses it, nor its struct device.
  *
  * Context: process, sleeps.
  */
@@ -638,7 +639,7 @@ void arm_smmu_sva_release_master(struct arm_smmu_master *master)
 {
 	if (WARN_ON(master->iopf_enabled))
 		arm_smmu_master_disable_iopf(master);
-	/* One may have found it on the list of a domain that it has left since. */
+	/* A flush may have found the device on a domain's list before a detach. */
 	if (master->sva_listed)
 		synchronize_rcu();
 }

@@ -2,21 +2,21 @@
 /*
  * SMMUv3 back-end of the SVA core: context descriptors and flushes
  *
- * A domain is one io_mm on one SMMU: an ASID of the SMMU's own, and the devices that may use it.
- * Nothing is shared with the CPU's ASIDs, so broadcast TLB maintenance is not relied on. What a
- * device's context descriptor (CD) says:
+ * A domain is one io_mm on one SMMU: an ASID of the SMMU's own, and the devices that may use it. It
+ * shares no ASIDs with the CPU, and so does not rely on broadcast TLB maintenance. The context
+ * descriptor (CD) of a device is, after
  *
  *	attach	valid, walks the process's page tables
  *	release	valid, walks nothing (EPD0), records and stalls nothing: untranslated requests are
  *		aborted without a log line, translation requests get R=W=0
  *	detach	not valid; what still arrives is a driver's mistake and is recorded
  *
- * The make_* functions say what a CD is, arm_smmu_write_cd_entry() of the base driver brings it to
- * where hardware reads it, without a state in between that means anything else.
+ * arm_smmu_make_sva_cd() builds a CD; arm_smmu_write_cd_entry() of the base driver writes it where
+ * hardware reads it, without an intermediate state of another meaning.
  *
  * Devices are on the domain's list before their CD is valid and until it and all caches are
  * cleared. Flushes walk the list under RCU. The base driver keeps a list of its own, for its own
- * flushes, under a lock that turns interrupts off; nothing here waits under it.
+ * flushes, under a lock that turns interrupts off; no function of this file waits under it.
  *
  * A flush is of a range: of the TLB exactly, where commands name ranges; of ATCs somewhat more, if
  * that takes fewer commands (iommu-sva-blocks.h). It waits twice: an ATC may be refilled from the
@@ -30,6 +30,9 @@
  *					nothing in common would wait for while hardware works.
  *	    smmu_sva_domain.lock	list of devices; CDs. Held while a CD is published: a
  *					release and a detach must not both write it.
+ *
+ * Lifetime: the core frees a domain after its last detach; the free invalidates the ASID, since TLB
+ * entries stay until then. A struct smmu_sva_dev goes a grace period after its detach.
  */
 #include <kunit/visibility.h>
 #include <linux/cpufeature.h>
@@ -44,7 +47,7 @@
 #include "arm-smmu-v3-sva.h"
 #include "io-pgtable-arm.h"
 
-/* Domains are freed some time after their last bond; the driver waits for them before it goes. */
+/* The core frees domains some time after their last bond; the driver waits for that in the end. */
 static atomic_t smmu_sva_domains = ATOMIC_INIT(0);
 
 /* Context descriptors (IHI 0070, section 5.4) */
@@ -54,7 +57,7 @@ static unsigned int cpu_feature_field(u32 reg, unsigned int shift)
 	return cpuid_feature_extract_unsigned_field(read_sanitised_ftr_reg(reg), shift);
 }
 
-/* How TTB0 is walked: as the CPUs walk the same tables. */
+/* The SMMU walks TTB0 as the CPUs walk the same tables. */
 static u64 cd_ttb0_attrs(void)
 {
 	static const u8 granule[] = {
@@ -72,8 +75,8 @@ static u64 cd_ttb0_attrs(void)
 
 /*
  * Without an mm: a CD that aborts in silence. EPD0 makes hardware ignore TTB0 and its attributes,
- * so the step from one to the other changes a single word that counts. Where stalls are forced a
- * CD without S is illegal; the fault queue answers then.
+ * so only one word that counts differs between the two. An SMMU that forces stalls forbids a CD
+ * without S; then the fault queue answers.
  */
 VISIBLE_IF_KUNIT void arm_smmu_make_sva_cd(struct arm_smmu_cd *target,
 					   struct arm_smmu_master *master, struct mm_struct *mm,
@@ -127,8 +130,9 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 		return;
 
 	/*
-	 * A device uses the PASID only after its attachment has set atc_live. If what it has in
-	 * its ATC is older than the TLB's invalidation, so is that: not to be read ahead of it.
+	 * A device uses the PASID only after its attachment has set atc_live. If its ATC has
+	 * entries from before the TLB's invalidation, atc_live was set before that, too: do not
+	 * read it earlier.
 	 */
 	smp_mb();
 	arm_smmu_sva_start_atc(&list, smmu);
@@ -140,7 +144,7 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 	}
 	if (!nr || !arm_smmu_sva_end_atc(&list))
 		return;
-	/* Whose are not completed? The others' may not have been waited for either. */
+	/* Find the devices that did not complete. Nor may the wait have covered the others. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		if (arm_smmu_sva_ask(sdev->master, sdev->ssid))
 			arm_smmu_sva_flush_again(sdev->master, sdev->ssid, start, end);
@@ -165,7 +169,7 @@ static void arm_smmu_sva_invalidate_range(struct iommu_domain *domain, unsigned 
 
 /* Attaching, releasing, detaching */
 
-/* Not if the device is on its way out already: its CD would come back to life. */
+/* Not for a CD that a detach has cleared: it would become valid again. */
 static void smmu_sva_exit_cd(struct smmu_sva_domain *sdom, const struct smmu_sva_dev *sdev)
 {
 	struct arm_smmu_cd target, *cd;
@@ -222,7 +226,7 @@ static void smmu_sva_del_dev(struct smmu_sva_domain *sdom, struct arm_smmu_maste
 	WARN_ON_ONCE(1);
 }
 
-/* The core holds a reference to mm_users: there is no release during an attach. */
+/* The core holds mm_users, so there is no release during an attach. */
 static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
 				      ioasid_t pasid, struct iommu_domain *old)
 {
@@ -235,7 +239,7 @@ static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device
 		return -EINVAL;
 	if (!arm_smmu_master_sva_supported(master))
 		return -EOPNOTSUPP;
-	/* It needs a reset. */
+	/* The device needs a reset first. */
 	if (READ_ONCE(master->atc_lost))
 		return -EBUSY;
 
@@ -261,9 +265,9 @@ static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device
  * @ssid: the PASID
  *
  * On return the device can no longer translate with the PASID. TLB entries stay until the domain
- * goes: without a CD nothing leads to them. Page requests are drained by the core, before and
- * after; a stall that has not been recorded yet is recorded, or terminated, when the CD's
- * invalidation completes (IHI 0070, section 4.7.3).
+ * goes: without a CD no transaction uses them. The core drains page requests, before and after; the
+ * SMMU records or terminates a stall that it has not recorded yet before the CD's invalidation
+ * completes (IHI 0070, section 4.7.3).
  *
  * Context: process; for the base driver's remove_dev_pasid().
  */
@@ -287,7 +291,7 @@ static void arm_smmu_sva_domain_free(struct iommu_domain *domain)
 	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
 	struct arm_smmu_domain *dom = &sdom->smmu_domain;
 
-	/* The next owner of the ASID finds nothing in the TLB. */
+	/* The next owner of the ASID must find nothing in the TLB. */
 	arm_smmu_tlb_inv_asid(dom->smmu, dom->cd.asid);
 	xa_erase(&arm_smmu_asid_xa, dom->cd.asid);
 	kfree(sdom);
@@ -366,8 +370,8 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 /**
  * arm_smmu_sva_notifier_synchronize() - Wait until no SVA domain is left
  *
- * That the driver's code stays until then, the end of the last domain's free included, is the SVA
- * core's business: it holds the module for each domain.
+ * The SVA core holds the module for each domain, so the driver's code stays until the last domain's
+ * free has returned.
  *
  * Context: process, sleeps.
  */
@@ -376,7 +380,7 @@ void arm_smmu_sva_notifier_synchronize(void)
 	wait_var_event(&smmu_sva_domains, !atomic_read(&smmu_sva_domains));
 }
 
-/* What SMMU and device can */
+/* Features of SMMU and device */
 
 /**
  * arm_smmu_sva_supported() - Can an SMMU walk the CPUs' page tables?
@@ -397,7 +401,7 @@ bool arm_smmu_sva_supported(struct arm_smmu_device *smmu)
 		missing = "coherent table walks";
 	else if (!(smmu->pgsize_bitmap & BIT(PAGE_SHIFT)))
 		missing = "the CPUs' page size";
-	/* With smaller pages 52 bits mean another format of descriptors. */
+	/* With smaller pages 52 bits take another format of descriptors. */
 	else if (vabits_actual == 52 && (!IS_ENABLED(CONFIG_ARM64_64K_PAGES) ||
 					 !(smmu->features & ARM_SMMU_FEAT_VAX)))
 		missing = "52-bit virtual addresses, which the CPUs use";
@@ -436,13 +440,13 @@ bool arm_smmu_master_sva_enabled(struct arm_smmu_master *master)
 }
 
 /**
- * arm_smmu_master_enable_sva() - IOMMU_DEV_FEAT_SVA
+ * arm_smmu_master_enable_sva() - Enable IOMMU_DEV_FEAT_SVA
  * @master: the device
  *
  * Context: process; the device's driver does not call this and its counterpart at the same time.
- * Return: 0, or -EINVAL if the device stalls and its driver has not enabled IOMMU_DEV_FEAT_IOPF
- * before: its faults would wait for ever. So would they, and it is -EOPNOTSUPP, if the SMMU makes
- * all devices stall and does not report that. A PCI function may have fault handling of its own.
+ * Return: 0; -EINVAL if the device stalls and its driver has not enabled IOMMU_DEV_FEAT_IOPF
+ * before: its faults would wait for ever; -EOPNOTSUPP if the device stalls and the SMMU does not
+ * report stalls. A PCI function may have fault handling of its own.
  */
 int arm_smmu_master_enable_sva(struct arm_smmu_master *master)
 {

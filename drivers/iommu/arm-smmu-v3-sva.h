@@ -2,8 +2,8 @@
 /*
  * SMMUv3 back-end of the SVA core: what its files share, and what its KUnit suites look at
  *
- * Functions named make_* and decode_* only fill what they are given. Commands pass through the
- * driver's own queue, which a test may have in memory.
+ * Functions named make_* and decode_* only fill memory of their caller. Commands pass through the
+ * base driver's queue, which a test may have in memory.
  */
 #ifndef _DRIVERS_IOMMU_ARM_SMMU_V3_SVA_H
 #define _DRIVERS_IOMMU_ARM_SMMU_V3_SVA_H
@@ -16,20 +16,20 @@
 #include "arm/arm-smmu-v3/arm-smmu-v3.h"
 #include "iommu-sva-blocks.h"
 
-/* A range of more pages is flushed whole, on an SMMU whose commands name one page each. */
+/* Where commands name one page each, a flush of a range of more pages flushes everything. */
 #define SMMU_TLB_MAX_PAGES	512
 
-/* Lines in the log, each limited by itself for each device, and for an SMMU */
+/* Kinds of lines in the log; each has its own limit for each device, and for an SMMU */
 enum smmu_line {
-	SMMU_LINE_STRANGER,	/* a request of a device that should not send any */
+	SMMU_LINE_STRANGER,	/* a request from a device that should send none */
 	SMMU_LINE_OVERFLOW,
-	SMMU_LINE_SETUP,	/* something is not enabled that is needed */
+	SMMU_LINE_SETUP,	/* a needed feature is not enabled */
 	SMMU_NR_LINES,
 };
 
 static_assert(SMMU_NR_LINES == ARM_SMMU_SVA_NR_LINES);
 
-/* @lines are those of the device that the line is about, or of the SMMU if that is unknown. */
+/* @lines: the limits of the device that the line is about, or of the SMMU if that is unknown */
 #define smmu_log(level, dev, lines, line, ...)				\
 	do {								\
 		if (__ratelimit(&(lines)[SMMU_LINE_##line]))		\
@@ -38,9 +38,9 @@ static_assert(SMMU_NR_LINES == ARM_SMMU_SVA_NR_LINES);
 
 /**
  * struct smmu_sva_domain - an io_mm on one SMMU
- * @smmu_domain: what the core and the base driver see; cd.asid is private to the SMMU
- * @lock: guards @devs for writers, and the CDs of its devices against a detach at the same time as
- *	a release
+ * @smmu_domain: what the core and the base driver see; cd.asid is an ASID of this SMMU
+ * @lock: guards @devs for writers, and keeps a detach and a release from writing one CD at the same
+ *	time
  * @devs: struct smmu_sva_dev, RCU
  */
 struct smmu_sva_domain {
@@ -64,7 +64,7 @@ struct smmu_sva_dev {
 };
 
 /**
- * struct smmu_atc_list - ATC invalidations that are waited for together
+ * struct smmu_atc_list - ATC invalidations that a caller waits for together
  * @smmu: the SMMU
  * @error: of those that have been submitted already
  * @cmds: those that have not
