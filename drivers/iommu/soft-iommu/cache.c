@@ -8,6 +8,8 @@
  * a cache does not know what happens to page tables.
  *
  * Pages of several sizes share a cache: a look-up tries those that have been put in so far.
+ *
+ * Locks: soft_cache.lock, innermost but for the ledger's. Lifetime: its owner's.
  */
 #include <linux/bitops.h>
 #include <linux/log2.h>

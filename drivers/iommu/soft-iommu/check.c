@@ -5,7 +5,7 @@
  * Most violations are noticed when they happen. soft_iommu_check() waits until all that is under
  * way has ended and adds those that show only then.
  *
- * What is a violation, and who notices:
+ * Violations, and the files that notice them:
  *
  *	walk.c		a walk of a freed table, or of a page that is no table any more; a present
  *			entry of the root's kernel half was read
@@ -19,6 +19,8 @@
  *			has made the device forget, one with a code that PCIe lacks; a held one
  *			that a drain does not outlast
  *	prq.c		a drain that never ends
+ *
+ * Locks: see soft-priv.h.
  */
 #include <linux/workqueue.h>
 

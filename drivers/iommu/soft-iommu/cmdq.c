@@ -3,19 +3,21 @@
  * Software IOMMU: invalidation commands
  *
  * Software puts commands into a ring and a wait command behind them, and spins until that is
- * complete: it may be inside an MMU notifier, under page-table spinlocks. The ring is carried out
- * by those who spin, in turns, so that a test decides how long a completion takes, in turns and not
- * in time: with a delay of n a wait completes in turn n + 1 of the thread that waits.
+ * complete: it may be inside an MMU notifier, under page-table spinlocks. The threads that spin
+ * carry the commands out, in turns, so that a test decides how long a completion takes, in turns
+ * and not in time: with a delay of n a wait completes in turn n + 1 of the thread that waits.
  *
  * Each command is carried out as a writer of soft_iommu.traffic: when it is done, no transaction is
  * under way that uses what it has removed. That is what the wait command of hardware promises.
  *
  * Hardware may carry out commands in any order unless a wait stands between them. Code that needs
  * an order (IOTLB before ATC: else the ATC is filled again from the IOTLB) puts a wait there.
+ *
+ * Locks: soft_cmdq.lock, outside of soft_iommu.traffic (soft-priv.h).
  */
 #include "soft-priv.h"
 
-/* A device in a reset completes no invalidation: an IOMMU stops there, for all devices. */
+/* An ATC invalidation for a device in a reset would stop hardware for all devices: a violation. */
 static void soft_check_awake(struct soft_iommu *iommu, struct soft_endpoint *ep)
 {
 	if (READ_ONCE(ep->in_reset))
@@ -82,7 +84,7 @@ static void soft_cmdq_run(struct soft_iommu *iommu)
 	q->turns = q->delay;
 }
 
-/* A turn of one who waits for command @nr. True if it is complete. */
+/* Takes a turn, for a thread that waits for command @nr. True if the command is complete. */
 bool soft_cmdq_turn(struct soft_iommu *iommu, u64 nr)
 {
 	struct soft_cmdq *q = &iommu->cmdq;
@@ -103,7 +105,7 @@ u64 soft_cmdq_submit(struct soft_iommu *iommu, const struct soft_cmd *cmd)
 	struct soft_cmdq *q = &iommu->cmdq;
 
 	guard(spinlock)(&q->lock);
-	/* As hardware fetches from a full ring while software waits for room. */
+	/* Hardware, too, fetches from a full ring while software waits for room. */
 	if (q->tail - q->head == SOFT_CMDQ_SIZE)
 		soft_cmdq_run(iommu);
 	*soft_cmd_at(q, q->tail) = *cmd;

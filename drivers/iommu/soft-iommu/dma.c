@@ -7,9 +7,9 @@
  *
  *	ATC ---miss---> translation request: PASID entry, IOTLB ---miss---> walk
  *
- * Whatever a cache gives is used, unchecked, as hardware would; then the ledger looks at the page
- * that it leads to. A page without references, or one that is now a page table or a slab of the
- * kernel, was freed and is still used: that is a violation, and no byte is moved.
+ * The engine uses what a cache gives, unchecked, as hardware would; then it looks at the page
+ * frame. If that has no references, or is now a page table or a slab of the kernel, it was freed
+ * and is still used: that is a violation, and the engine moves no byte.
  */
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
@@ -21,8 +21,8 @@
 
 /**
  * struct soft_dma - a transfer
- * @ep: who
- * @pasid: whose memory
+ * @ep: the endpoint
+ * @pasid: of the process
  * @addr: where, now
  * @buf: the device's memory, now
  * @len: what is left
@@ -132,7 +132,7 @@ static int soft_move(const struct soft_dma *dma, const struct soft_line *line, s
 		memcpy(dma->buf, mem, len);
 	kunmap_local(page);
 
-	/* A thread that frees a page waits for us; unless the translation was stale. */
+	/* A thread that frees the page waits for this reader, unless the translation was stale. */
 	return soft_page_is_ours(dma, pfn, "went to") ? 0 : -EFAULT;
 }
 
@@ -159,7 +159,7 @@ static int soft_transact(const struct soft_dma *dma, size_t len)
 {
 	int ret = soft_try_transact(dma, len);
 
-	/* Who asks for a translation is told that there is none. */
+	/* With ATS the device learns by the completion that there is no translation. */
 	if (ret == -ENXIO || (ret == -EFAULT && dma->no_ats))
 		soft_report_abort(dma->ep, dma->pasid, dma->addr);
 	return ret == -ENXIO ? -EFAULT : ret;
@@ -196,7 +196,7 @@ static int soft_transact_pri(const struct soft_dma *dma, size_t len)
 		ret = soft_pri_ask(dma->ep, dma->pasid, dma->addr, perm, dma->epoch);
 		if (ret)
 			return ret;
-		/* Success, but for nothing: it must not go on for ever. */
+		/* Success without the page again and again: the device must not ask for ever. */
 		if (time_after(jiffies, end))
 			return -ETIMEDOUT;
 		cond_resched();

@@ -5,6 +5,8 @@
  * An endpoint is a platform device whose firmware node says that it is behind a software IOMMU, so
  * the IOMMU core probes it like any other when it is added. Its life: created and probed, IOPF and
  * SVA enabled by the test, perhaps unplugged, destroyed.
+ *
+ * Locks: see soft-priv.h. An endpoint holds a reference to its IOMMU.
  */
 #include <linux/platform_device.h>
 #include <linux/property.h>

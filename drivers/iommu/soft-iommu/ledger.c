@@ -4,7 +4,7 @@
  *
  * A violation is something that hardware would do wrong because the core did. It may be noticed in
  * atomic context, under any lock but soft_ledger.lock: nothing is allocated, the first
- * SOFT_VIOLATIONS texts are kept and all are counted.
+ * SOFT_VIOLATIONS texts are kept and all are counted. They stay until the IOMMU goes.
  */
 #include <linux/rcupdate.h>
 

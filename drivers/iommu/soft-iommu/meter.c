@@ -8,7 +8,9 @@
  * keep the ledger, to carry a response to the endpoint) is silicon: it is done with preemption
  * disabled, so that it can be told apart from the core's work by a clock, and is taken off.
  *
- * What is left means something if there is one CPU and it has nothing else to do.
+ * The rest means something if there is one CPU and it has nothing else to do.
+ *
+ * Locks: soft_meter.lock.
  */
 #include <linux/jiffies.h>
 #include <linux/percpu.h>

@@ -4,14 +4,17 @@
  *
  * The ledger. For each (PASID, PRG index) a struct soft_group counts the last pages that entered
  * the ring against the responses of the core. The two must be equal in the end, and the second must
- * never be ahead. What the IOMMU answers itself never entered the ring and is not the core's.
+ * never be ahead. Requests that the IOMMU answers itself never enter the ring: the core owes no
+ * answer for them.
  *
- * The device's own view is apart from that: it waits for an answer (pending), has so many credits
- * left, and forgets both when it is reset. Nothing is owed for what it asked before, and an answer
- * that comes all the same may meet a new request with the old index: a violation, whether it does
- * or not. A request carries the number of resets before it (epoch), and so its answer is known.
+ * The device has a view of its own: it waits for an answer (pending), has so many credits left, and
+ * forgets both when it is reset. The core owes no answer to what it asked before; one that comes
+ * all the same could meet a new request with the old index, and is always a violation. A request
+ * carries the number of resets before it (epoch), which tells an old answer.
  *
  * Sending takes a credit for each request; the answer to a group gives all of the group's back.
+ *
+ * Locks: soft_endpoint.lock; soft_iommu.held_lock for responses that a test holds.
  */
 #include <linux/bitmap.h>
 #include <linux/jiffies.h>

@@ -11,6 +11,8 @@
  * soft_iommu_take_all() says that it shall leave that to software, as other IOMMUs do.
  *
  * The thread drops stop markers, which want no answer.
+ *
+ * Locks: soft_prq.lock for the ring; soft_iommu.lock from the look-up of a device to its report.
  */
 #include <linux/kthread.h>
 #include <linux/log2.h>
@@ -231,7 +233,7 @@ static struct iopf_worker *soft_prq_report(struct soft_iommu *iommu,
 	return ep ? soft_report(soft_endpoint_dev(ep), evts, nr_evts, is_single) : NULL;
 }
 
-/* The ring is empty and the bit set: nothing can come in until we clear it. */
+/* With the ring empty and the overflow bit set no request enters until this clears the bit. */
 static void soft_prq_end_overflow(struct soft_iommu *iommu)
 {
 	struct soft_prq *prq = &iommu->prq;
@@ -318,7 +320,7 @@ void soft_iommu_take_all(struct soft_iommu *iommu, bool on)
 	WRITE_ONCE(iommu->prq.take_all, on);
 }
 
-/* While the thread is held there is nothing to wait for. */
+/* A thread that a test holds makes no progress to wait for. */
 void soft_iommu_sync_prq(struct soft_iommu *iommu)
 {
 	wait_event(iommu->prq.idle, soft_prq_is_empty(&iommu->prq));

@@ -2,9 +2,9 @@
 /*
  * Software IOMMU: the driver
  *
- * What a vendor's driver does: it registers with the IOMMU core, makes SVA domains, sets and clears
- * PASID entries, sends invalidations and passes responses on. It is written as a vendor's should
- * be; "hardware" are the other files.
+ * This file does what a vendor's driver does: it registers with the IOMMU core, makes SVA domains,
+ * sets and clears PASID entries, sends invalidations and passes responses on. It is written as a
+ * vendor's should be; the other files are "hardware".
  *
  * On this project's core it fills struct iommu_sva_ops, points the IOMMU at the io_mm's root and
  * sends nothing to a device in a reset. On a base kernel it has one MMU notifier per domain and
@@ -13,7 +13,9 @@
  *
  * A domain's PASID entries are on its list before any transaction can use them, and leave it when
  * none can any more: so invalidations reach all that may be cached. Entries are found on the list
- * under soft_domain.lock, which is held until the invalidation is complete.
+ * under soft_domain.lock, which is held until the invalidation is complete. Locks: soft-priv.h.
+ *
+ * Lifetime: creator, domains and endpoints hold references to the IOMMU.
  */
 #include <linux/mmu_notifier.h>
 #include <linux/platform_device.h>
@@ -52,7 +54,7 @@ static void soft_submit(struct soft_iommu *iommu, enum soft_cmd_kind kind, ioasi
 	});
 }
 
-/* What comes next must not overtake what is in the ring. */
+/* Later commands must not overtake those in the ring. */
 static void soft_submit_fence(struct soft_iommu *iommu)
 {
 	soft_cmdq_submit(iommu, &(struct soft_cmd){ .kind = SOFT_CMD_WAIT });
@@ -167,8 +169,8 @@ static int soft_domain_add(struct soft_domain *sdom, struct soft_pasid_entry *en
 		return -EINVAL;
 	WRITE_ONCE(sdom->pasid, pasid);
 	/*
-	 * Not the tables of a process that has gone, however late the attachment comes. Where the
-	 * core keeps the root it is empty by then, and a driver need not know; so none on x86 does.
+	 * A late attachment must not name the tables of a process that has gone. On x86 the core's
+	 * root is empty by then, so a driver need not check.
 	 */
 	entry->root = sdom->released && !IS_ENABLED(CONFIG_X86_64) ? NULL : root;
 	list_add(&entry->node, &sdom->entries);

@@ -172,7 +172,7 @@ void soft_iommu_release_prq_later(struct soft_iommu *iommu, unsigned int ticks);
 void soft_iommu_serve_single(struct soft_iommu *iommu, bool on);
 /* Responses of the core are recorded but do not reach endpoints; released in order of sending. */
 void soft_iommu_hold_responses(struct soft_iommu *iommu, bool hold);
-/* Commands complete only after @spins turns of the one who waits; 0: at once. */
+/* Commands complete only after @spins turns of the thread that waits; 0: at once. */
 void soft_iommu_delay_commands(struct soft_iommu *iommu, unsigned int spins);
 /* Commands between two waits are carried out in reverse order: hardware may do that. */
 void soft_iommu_reorder_commands(struct soft_iommu *iommu, bool on);

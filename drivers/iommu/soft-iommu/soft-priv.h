@@ -106,7 +106,7 @@ struct soft_cmd {
  * @tail: number of the next command to be put in
  * @delay: turns that a wait takes
  * @turns: how many of them are left
- * @users: those who submit or wait now
+ * @users: threads that submit or wait now
  * @reorder: carry out the commands between two waits backwards
  * @ignore: by enum soft_inval_kind
  * @carried_out: how many commands, so far
@@ -352,7 +352,7 @@ const char *soft_page_state(u64 pfn);
 /**
  * struct soft_group - the page requests of one (PASID, PRG index)
  * @node: in &soft_endpoint.groups
- * @ep: who sent them
+ * @ep: the endpoint that sent them
  * @pasid: 0 if they carry none
  * @grpid: PRG index
  * @asked: last pages that entered the ring, less those that a reset made the device forget
