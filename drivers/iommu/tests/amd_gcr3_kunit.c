@@ -570,7 +570,7 @@ static void amdvi_read_events(struct work_struct *work)
 	WRITE_ONCE(*amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET), EVTLOG_ENTRY_SIZE);
 }
 
-/* After it nobody knows that the process has exited, and they would be logged. */
+/* After the detach the driver no longer knows of the exit, and would log the events. */
 static void detach_after_exit_waits_for_the_event_log(struct kunit *test)
 {
 	struct amdvi *vi = test->priv;

@@ -171,7 +171,7 @@ static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, vi->dev[1]->data.atc_live);
 }
 
-/* What it has asked for is answered before it goes; what comes late is nobody's. */
+/* The core answers all requests of a device before it goes; a late one belongs to no device. */
 static void device_that_goes_leaves_no_request(struct kunit *test)
 {
 	struct amdvi *vi = test->priv;

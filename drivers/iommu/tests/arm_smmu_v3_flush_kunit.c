@@ -154,7 +154,7 @@ static void device_without_ats_hears_nothing(struct kunit *test)
 	detach_both(t);
 }
 
-/* It would not answer, and everybody would wait. */
+/* The device would not answer, and all CPUs that submit commands would wait. */
 static void device_in_a_reset_hears_nothing(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
@@ -593,7 +593,7 @@ static void commands_of_a_flush_are_bounded_without_ranges(struct kunit *test)
 	detach_both(t);
 }
 
-/* Nobody would carry them out. */
+/* The SMMU would carry out no command. */
 static void smmu_that_is_shut_down_gets_no_commands(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;

@@ -563,7 +563,7 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 	KUNIT_EXPECT_LE(test, qi->ring->delayed * NSEC_PER_USEC, QI_TIME + QI_TIME / 16);
 }
 
-/* Nobody who looks at a coarse clock is to wait much longer than hardware takes. */
+/* A submitter that reads a coarse clock must not wait much longer than hardware takes. */
 static void clock_that_stands_still_delays_an_honest_wait_by_little(struct kunit *test)
 {
 	struct qi *qi = test->priv;
@@ -577,7 +577,7 @@ static void clock_that_stands_still_delays_an_honest_wait_by_little(struct kunit
 	qi_expect_dropped(test, 0);
 }
 
-/* No rate that somebody else measures counts: it may be 0, of a TSC that is not calibrated. */
+/* No rate that other code measures counts: that of a TSC which is not calibrated may be 0. */
 static void clock_of_the_system_is_in_nanoseconds(struct kunit *test)
 {
 	u64 begin = ktime_get_mono_fast_ns();

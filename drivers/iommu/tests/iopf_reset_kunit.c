@@ -119,7 +119,7 @@ static void quiesce_answers_what_a_handler_keeps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 4);
 }
 
-/* A handler that has taken the group out of everybody's reach answers when the device is back. */
+/* A handler that has taken the group with iopf_group_dequeue() answers when the device is back. */
 static void answer_of_a_handler_after_the_reset_comes_to_nothing(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);

@@ -53,7 +53,7 @@ static int see_response(const struct soft_iommu_event *event, void *data)
 	return 0;
 }
 
-/* The ring is let go by an interrupt while everybody sleeps. */
+/* An interrupt lets the ring go while all threads sleep. */
 static int ask_asleep(struct iopf_bond *bond, unsigned long addr, u32 perm)
 {
 	struct soft_iommu *iommu = fixture(bond->test)->iommu;

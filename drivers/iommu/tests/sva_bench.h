@@ -73,8 +73,8 @@ u64 bench_batch(struct bench_bond *b, unsigned int nr);
 
 /**
  * struct bench_events - what tracepoints count
- * @mm: whose mmap_lock; NULL: anybody's
- * @allocations: of slabs, by anybody
+ * @mm: the mm whose mmap_lock counts; NULL: all of them
+ * @allocations: of slabs, by any thread
  * @mmap_locks: acquisitions
  * @contention: locks that were not free
  */
