@@ -214,7 +214,7 @@ static int sva_sample_end(struct sva_sample *s)
 	guard(mutex)(&s->lock);
 
 	s->running = false;
-	/* Whoever has changed the state has stopped the device. */
+	/* The thread that has changed the state has stopped the device. */
 	if (s->state != SVA_SAMPLE_READY)
 		return -EIO;
 
@@ -235,7 +235,7 @@ static int sva_sample_end(struct sva_sample *s)
 	return ret;
 }
 
-/* Whoever holds the device lock resets a device that is stuck, or has just done so. */
+/* If the lock is not to be had, its holder resets a device that is stuck, or has just done so. */
 static void sva_sample_recover(struct sva_sample *s)
 {
 	int ret;

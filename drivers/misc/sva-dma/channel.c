@@ -2,7 +2,9 @@
 /*
  * Driver of the test endpoint: channels
  *
- * All of it under sva_dma.lock but for the work that recovers. See main.c.
+ * Starts, stops, silences and recovers channels through the device's registers. The model, the
+ * locks and the lifetime are in main.c: the caller holds sva_dma.lock, except in the work that
+ * recovers.
  */
 #include <linux/bitops.h>
 #include <linux/delay.h>
@@ -56,8 +58,8 @@ void sva_dma_chan_enable(struct sva_dma_queue *sq)
 }
 
 /*
- * What the last owner left in the job page is not for the next one. What only the device writes, a
- * start clears, which starts nothing while the channel is not enabled.
+ * The next owner must not see what the last one left in the job page. A start clears the registers
+ * that only the device writes; it starts nothing while the channel is not enabled.
  */
 void sva_dma_chan_scrub(struct sva_dma *sva, unsigned int channel)
 {
@@ -184,7 +186,7 @@ void sva_dma_recover(struct work_struct *work)
 	struct sva_dma *sva = container_of(to_delayed_work(work), struct sva_dma, recover);
 	int ret;
 
-	/* Another reset, of the user's or the PCI core's, will do. */
+	/* A reset by the user or the PCI core has done it. */
 	if (READ_ONCE(sva->state) != SVA_DMA_STUCK)
 		return;
 

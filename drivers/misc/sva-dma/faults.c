@@ -15,10 +15,10 @@
  * when the driver stops the channel, and the fault's tag makes the device ignore it when the owner
  * has ended the job.
  *
- * The end. release() stops the channel and lets go of the bond, but does not wait for a fault that
- * is being served: the work has a reference to the bond, and the last user unbinds. That is right
- * as the device has stopped before. No lock is held in the work while the fault is served: the
- * service takes mmap_lock, which is outside of uacce_queue.mutex and of sva_dma.lock. remove()
+ * Lifetime. release() stops the channel and lets go of the bond, but does not wait for a fault that
+ * is being served: the work has a reference to the bond, and the last user unbinds. That is safe,
+ * since the device has stopped before. The work holds no lock while the core serves the fault: that
+ * takes mmap_lock, which is outside of uacce_queue.mutex and of sva_dma.lock (main.c). remove()
  * waits for the works, as their code goes; they end at the latest when their processes are killed.
  *
  * Suspend, too, waits for no fault, so the workqueue is not freezable.
@@ -138,7 +138,7 @@ static bool sva_dma_log_take(struct sva_dma *sva, struct sva_dma_own_fault *faul
 	return true;
 }
 
-/* Forget what is in the log: it is of jobs that are no more. */
+/* Forgets the entries of the log: their jobs have ended. */
 void sva_dma_log_clear(struct sva_dma *sva)
 {
 	unsigned int left = SVA_DMA_LOG_MAX + sva->channels;
@@ -155,7 +155,7 @@ static void sva_dma_queue_fault(struct sva_dma *sva, struct sva_dma_own_fault *f
 
 	lockdep_assert_held(&sva->lock);
 
-	/* Of an owner before, or with a PASID that is not the owner's: see SVA_DMA_IOC_PASID */
+	/* An earlier owner's, or with a PASID that is not the owner's: see SVA_DMA_IOC_PASID */
 	if (!bond || !sq->started || fault->pasid != sq->own_pasid) {
 		sva_dma_resume_chan(sva, fault->channel, fault->tag, -ESRCH);
 		return;

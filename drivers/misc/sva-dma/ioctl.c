@@ -2,8 +2,8 @@
 /*
  * Driver of the test endpoint: ioctls of an open file
  *
- * User memory is touched without sva_dma.lock: uacce stops queues under uacce_queue.mutex, which is
- * outside of it and inside of mmap_lock (main.c).
+ * An ioctl touches user memory without sva_dma.lock: uacce stops queues under uacce_queue.mutex,
+ * which is outside of that lock and inside of mmap_lock (main.c has model, locks and lifetime).
  */
 #include <linux/bitfield.h>
 #include <linux/capability.h>

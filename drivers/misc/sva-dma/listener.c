@@ -3,9 +3,10 @@
  * Driver of the test endpoint: unhandled faults
  *
  * A queue whose user wants to know of unhandled faults listens to its bond, from the first
- * SVA_DMA_IOC_FAULT_FD until put_queue(), which comes before the unbind. Several queues of
- * one process share the bond; each has a listener of its own. What the listener hears goes into
- * a ring of the queue, the oldest making room, and wakes an eventfd.
+ * SVA_DMA_IOC_FAULT_FD until put_queue(), which comes before the unbind. Several queues of one
+ * process share the bond; each has a listener of its own. The listener puts each fault into a ring
+ * of the queue, where the oldest makes room, and signals an eventfd. Locks:
+ * sva_dma_queue.fault_lock, innermost (main.c).
  */
 #include <linux/cleanup.h>
 #include <linux/eventfd.h>

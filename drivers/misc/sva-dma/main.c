@@ -300,10 +300,11 @@ static int sva_dma_register(struct sva_dma *sva)
 }
 
 /*
- * The owner before may have left the device in the middle of a job: the kernel before a kexec,
- * or a program that was given the function. It must not go on when it is a bus master again.
- * If it waits for answers to page requests, which nobody will give, a stop would not do: it would
- * send stop markers, though PRI is not this kernel's yet. Only a reset makes it forget them.
+ * An earlier owner may have left the device in the middle of a job: the kernel before a kexec, or a
+ * program that had the function through VFIO. The job must not go on when the device is a bus
+ * master again. If the device waits for answers to page requests, which this kernel will not give,
+ * a stop would not do: the device would send stop markers, though this kernel has not enabled PRI
+ * yet. Only a reset makes it forget its requests.
  */
 static int sva_dma_start_clean(struct sva_dma *sva)
 {

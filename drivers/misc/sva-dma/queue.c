@@ -2,7 +2,8 @@
 /*
  * Driver of the test endpoint: open files
  *
- * The operations that uacce calls, and the interrupt. See main.c for the model and the locks.
+ * The operations that uacce calls, and the interrupt. The model, the locks and the lifetime are in
+ * main.c.
  */
 #include <linux/capability.h>
 #include <linux/delay.h>
@@ -37,8 +38,8 @@ static int sva_dma_no_bond(struct sva_dma *sva, int error)
 }
 
 /*
- * uacce denied SVA to this device when it was probed. What the core says to a bind nevertheless is
- * what the program gets to see; it must not say yes.
+ * uacce found no SVA when it registered this device. A bind tells the program why: the error of the
+ * core is what open() returns. A bind that succeeds is undone and refused, too.
  */
 static int sva_dma_refused_bind(struct sva_dma *sva)
 {

@@ -19,7 +19,7 @@
 pid_t iopf_pid_of_bond(struct device *dev, ioasid_t pasid);
 u64 iopf_ns_since(u64 then);
 
-/* Who answered a group, or refused to make one. */
+/* The counts, by which an answer or a refusal is named */
 #define IOMMU_SVA_COUNTS				\
 	{ IOPF_SERVED, "served" },			\
 	{ IOPF_FAILED, "failed" },			\

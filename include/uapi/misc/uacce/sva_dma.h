@@ -166,9 +166,10 @@ enum sva_dma_counter {
 #define   SVA_DMA_CHAN_NO_PRI		0x2	/* do not ask for missing pages: fail the job */
 /*
  * Writing STOP ends the running job, sends a stop marker if a group of the channel is still
- * unanswered, and clears ENABLE. The ATC keeps the PASID's entries: who gives the PASID away has to
- * invalidate them. BEHAVIOUR knows other ways to stop. When STATUS shows neither ENABLED nor BUSY,
- * the device issues nothing more for the PASID; later answers are taken and counted.
+ * unanswered, and clears ENABLE. The ATC keeps the PASID's entries: the kernel invalidates them
+ * before it gives the PASID to another process. BEHAVIOUR knows other ways to stop. When STATUS
+ * shows neither ENABLED nor BUSY, the device issues nothing more for the PASID; later answers are
+ * taken and counted.
  */
 #define   SVA_DMA_CHAN_STOP		0x4	/* wo */
 #define SVA_DMA_CHAN_PASID		0x04	/* writes are ignored while enabled or busy */
