@@ -224,7 +224,7 @@ TEST(reset_with_a_driver_that_does_not_drain)
 	tear_down();
 }
 
-/* It answers no more than before, whoever has given up. */
+/* The device answers no more than before, whichever driver has given up. */
 TEST(device_that_leaves_its_queue_in_a_reset_stays_in_it)
 {
 	set_up();

@@ -406,7 +406,7 @@ static void unbind_it(void *arg)
 	iommu_sva_unbind_device(sva);
 }
 
-/* Where a group is counted must be there until its answer, whoever gives that. */
+/* The statistics that count a group must stay until its answer, whichever thread gives that. */
 EXPLORE(statistics_outlast_the_requests_of_their_bond)
 {
 	struct vendor_request *r[2];

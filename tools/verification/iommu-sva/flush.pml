@@ -40,7 +40,7 @@ hidden byte no_invalidation_in_a_reset;
 
 /*
  * Processes. What they own is marked with their number + 1. A page is mapped, or not but not freed
- * yet, or free: then it may be anyone's, and no device may use it.
+ * yet, or free: then it may belong to any process, and no device may use it.
  */
 bool pte[2];
 bool page_used[2];

@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	/* What a case that calls exec() becomes. */
 	if (argc == 3 && !strcmp(argv[1], AFTER_EXEC))
 		return after_exec(atoi(argv[2]));
-	/* Somebody else's machine, who runs all selftests */
+	/* A machine on which a person runs all selftests, without test devices */
 	if (!sva_devices(devices, SVA_MAX_DEVICES)) {
 		ksft_print_header();
 		ksft_exit_skip("there is no sva-dma device with a driver\n");

@@ -7,7 +7,7 @@
  * device lies beside one that does not: see torture_lies.c. The output is a report in TAP.
  *
  * This file is the director, which starts the workers, again and again, waits until the time is
- * over, and looks whether anyone is stuck. It also has what all parts share.
+ * over, and looks whether a stream is stuck. It also has what all parts share.
  */
 #include <stdarg.h>
 #include <sys/personality.h>
@@ -102,7 +102,7 @@ int t_write_text(const char *path, const char *text)
 	return error;
 }
 
-/* A signal that nobody is ready for is a mistake of the kernel, or of this program. */
+/* A signal that no handler expects is a mistake of the kernel, or of this program. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	(void)context;

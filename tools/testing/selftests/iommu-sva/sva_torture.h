@@ -113,7 +113,7 @@ struct t_stream {
  * @seed: as given
  * @workers: how many workers there are
  * @end: all streams come to an end
- * @failed: someone has found a mistake, which @failure describes
+ * @failed: a stream has found a mistake, which @failure describes
  * @upset: of a device: odd while it is disturbed, and different afterwards
  * @device: the devices; a path changes only while its device is disturbed
  * @devices: how many there are
@@ -141,7 +141,7 @@ struct t_shared {
 
 struct t_slot {
 	bool mapped;
-	bool lazy;		/* after MADV_FREE: may become zero, and nobody says when */
+	bool lazy;		/* after MADV_FREE: may become zero at any time */
 	bool fresh;		/* not touched since a monitor may fill it */
 	__u8 prot;
 	__s8 writer;		/* queue of the job that may write here; -1: none */

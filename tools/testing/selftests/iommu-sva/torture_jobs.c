@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Of the torture: queues, jobs, and allocations that fail. */
+/*
+ * Torture: queues, jobs, and allocations that fail. Each actor has queues of its own and works on
+ * them alone, beside the devices, the other actors and the machine; all memory of a job belongs to
+ * its actor's arena.
+ */
 #include "sva_torture.h"
 
 #define WORD	8
@@ -318,7 +322,7 @@ static int fill(struct t_actor *a, struct t_queue *tq, enum t_op op, __u32 *firs
 	if (!n)
 		return -EBUSY;
 	*nr = n;
-	/* Nobody can call back the access of a device that stalls: its jobs end by themselves. */
+	/* No stop calls back the access of a device that stalls: its jobs end by themselves. */
 	if (stalls(tq))
 		op = T_FILL;
 	write_job(a, &tq->job.what, &tq->job.len, op, *first, n);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Of the torture: a device that lies, beside one that does not.
+ * Torture: a device that lies, beside one that does not.
  *
  * The liar has the first device send what no honest one sends: page requests for PASIDs and
  * addresses that are not its own, pieces of groups that never end, groups and numbers of requests

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Of the torture: the stream of the machine, which disturbs devices, CPUs, memory and processes;
- * and what the machine is asked for: its log, the devices' counters.
+ * Torture: the stream of the machine, which disturbs devices, CPUs, memory and processes; and
+ * readers of the kernel's log and the devices' counters. The stream is a thread of the director,
+ * beside all workers. It touches no arena: what it shares with workers is t_shared, above all
+ * t_shared->upset.
  *
  * Only the first device is reset, loses its driver or is removed. The second one must not notice.
  */

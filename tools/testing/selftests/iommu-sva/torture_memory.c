@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Of the torture: what an actor does to its memory, and the processes that look at it.
+ * Torture: what an actor does to its memory, and the processes that look at it. Only the actor's
+ * thread changes mappings and shadow of its arena; beside it devices write to the slots of jobs, a
+ * monitor fills slots that it watches, and a child of fork() has a copy.
  *
  * Each operation takes effect on the oracle's books after the system call has returned: from then
  * on its consequences are certain. The arena's time goes on before the call: what is under way then
@@ -155,7 +157,7 @@ static int do_mmap(struct t_actor *a, int first, int nr)
 	return 0;
 }
 
-/* Where @nr slots that nobody uses have nothing mapped; -1: nowhere */
+/* Where @nr slots that no job uses have nothing mapped; -1: nowhere */
 static int find_hole(struct t_actor *a, int nr)
 {
 	int start = t_random(&a->rng, a->slots), i, at, found = 0;

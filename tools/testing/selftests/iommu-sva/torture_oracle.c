@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Of the torture: arenas, and what may be in them. The rules are in sva_torture.h. */
+/*
+ * Torture: arenas, and what may be in them. The rules are in sva_torture.h. An arena and its shadow
+ * belong to one actor, whose thread alone reads and settles them; only its jobs write beside it.
+ */
 #include "sva_torture.h"
 
 #define WORDS	(t_page / 8)
@@ -295,7 +298,7 @@ void t_job_starts(struct t_actor *a, struct t_queue *tq)
 		first_and_last(a, job->what.src, job->len, &first, &last);
 		for (i = first; i <= last; i++)
 			a->slot[i].readers++;
-		/* The shadow is what the job finds: who submits it has settled these slots. */
+		/* The shadow is what the job finds: its actor has settled these slots. */
 		if (op_of(job) == SVA_DMA_OP_COPY)
 			memcpy(job->source, a->shadow + (job->what.src - (uintptr_t)a->base),
 			       job->len);

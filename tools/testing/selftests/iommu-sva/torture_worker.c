@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Of the torture: a worker, which is two actors, each with an arena and queues of its own. The
+ * Torture: a worker, which is a process of two actors. Each is a thread with an arena and queues of
+ * its own, which the other never touches; they share the mm, and so mmap_lock and the PASID. The
  * first may end the process, or have it begin anew with exec(); the second ends with it.
  */
 #include "sva_torture.h"
