@@ -55,14 +55,14 @@ static bool soft_grants(const struct soft_line *line, unsigned int perm)
 static int soft_translate(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr,
 			  unsigned int perm, struct soft_line *line)
 {
+	struct soft_pasid_entry made __uninitialized, *entry;
 	struct soft_iommu *iommu = ep->iommu;
-	struct soft_pasid_entry *entry;
 	int ret;
 
 	lockdep_assert_held(&iommu->traffic);
 
 	soft_count(iommu, translations);
-	entry = soft_find_pasid(ep, pasid);
+	entry = soft_find_pasid(ep, pasid, &made);
 	if (!entry)
 		return -ENXIO;
 	if (soft_cache_find(iommu->iotlb, pasid, addr, line) && soft_grants(line, perm)) {

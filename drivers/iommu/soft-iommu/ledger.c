@@ -8,6 +8,7 @@
  */
 #include <linux/rcupdate.h>
 
+#include "soft-backend.h"
 #include "soft-priv.h"
 
 void soft_violation(struct soft_iommu *iommu, const char *fmt, ...)
@@ -83,6 +84,9 @@ void soft_hook_atomic(struct soft_iommu *iommu, const struct soft_iommu_event *e
 void soft_iommu_set_hook(struct soft_iommu *iommu, enum soft_iommu_point point,
 			 soft_iommu_hook_t hook, void *data)
 {
+	/* The others are in the driver that it replaces: they would never be called. */
+	if (iommu->backend && point != SOFT_AT_RESPONSE)
+		soft_violation(iommu, "%s has no hook %d", iommu->backend->name, point);
 	scoped_guard(spinlock, &iommu->hook_lock)
 		iommu->hooks[point] = (struct soft_hook){ .fn = hook, .data = data };
 	if (point == SOFT_AT_INVALIDATE || point == SOFT_AT_RELEASE)

@@ -4,12 +4,14 @@
  *
  * A PASID entry is made complete and then published; nothing in it changes but @root, once, in one
  * store, to NULL. The IOMMU latches the entry that an endpoint has used last, and goes by that
- * until a PASID command tells it to forget: that is its PASID cache.
+ * until a PASID command tells it to forget: that is its PASID cache. If another driver writes the
+ * entries, they are looked up each time.
  *
  * On this project's core a transaction whose PASID has no entry is reported.
  */
 #include <linux/platform_device.h>
 
+#include "soft-backend.h"
 #include "soft-priv.h"
 
 struct device *soft_endpoint_dev(struct soft_endpoint *ep)
@@ -22,9 +24,21 @@ const char *soft_endpoint_name(struct soft_endpoint *ep)
 	return dev_name(&ep->pdev->dev);
 }
 
-/* The entry that a transaction uses. Readers of soft_iommu.traffic only. */
-struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid)
+/*
+ * The entry that a transaction uses, or NULL. Readers of soft_iommu.traffic only. One that another
+ * driver has written is made into @made.
+ */
+struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid,
+					 struct soft_pasid_entry *made)
 {
+	const struct soft_backend *backend = ep->iommu->backend;
+
+	if (backend) {
+		made->ep = ep;
+		made->mm = NULL;
+		made->root = backend->root(soft_endpoint_dev(ep), pasid);
+		return IS_ERR(made->root) ? NULL : made;
+	}
 	guard(spinlock)(&ep->latch_lock);
 	if (!ep->latch || ep->latch_pasid != pasid) {
 		ep->latch = xa_load(&ep->pasids, pasid);

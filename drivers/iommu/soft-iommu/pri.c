@@ -135,6 +135,34 @@ int soft_pri_stop_marker(struct soft_endpoint *ep, ioasid_t pasid)
 	return 0;
 }
 
+/* The driver lets the device send requests, or no more. */
+void soft_pri_enable(struct soft_endpoint *ep)
+{
+	guard(spinlock)(&ep->lock);
+	ep->removed = false;
+	ep->iopf = true;
+}
+
+/* False if the device could send none before. */
+bool soft_pri_disable(struct soft_endpoint *ep)
+{
+	bool was;
+
+	scoped_guard(spinlock, &ep->lock) {
+		was = ep->iopf;
+		ep->iopf = false;
+	}
+	wake_up_all(&ep->wait);
+	return was;
+}
+
+/* The core has no more answers for it. */
+void soft_pri_left_queue(struct soft_endpoint *ep)
+{
+	guard(spinlock)(&ep->lock);
+	ep->removed = true;
+}
+
 /*
  * A request is entering the ring; to a last page the core owes an answer. False: a reset has come
  * first, after which what the device sent before does not get here.
@@ -147,6 +175,19 @@ bool soft_pri_enters(struct soft_endpoint *ep, const struct soft_request *req)
 	if (!req->stop_marker && (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
 		soft_group_find(ep, req->prm.pasid, req->prm.grpid)->asked++;
 	return true;
+}
+
+/* It did not get in, after all: nothing is owed. */
+void soft_pri_is_lost(struct soft_endpoint *ep, const struct soft_request *req)
+{
+	struct soft_group *group;
+
+	if (!(req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE))
+		return;
+	guard(spinlock)(&ep->lock);
+	group = soft_group_find(ep, req->prm.pasid, req->prm.grpid);
+	if (req->epoch == ep->epoch)
+		group->asked--;
 }
 
 /* An answer to a request of @epoch arrives at the device. */

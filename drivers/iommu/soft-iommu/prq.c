@@ -12,6 +12,8 @@
  *
  * The thread drops stop markers, which want no answer.
  *
+ * Another driver has a queue of its own: then this one is not used, and requests go to that.
+ *
  * Locks: soft_prq.lock for the ring; soft_iommu.lock from the look-up of a device to its report.
  */
 #include <linux/kthread.h>
@@ -21,6 +23,7 @@
 #include <linux/timer.h>
 #include <linux/timex.h>
 
+#include "soft-backend.h"
 #include "soft-priv.h"
 #if SOFT_SVA_CORE
 #include "../iopf.h"
@@ -76,10 +79,46 @@ static void soft_auto_response(struct soft_iommu *iommu, struct soft_endpoint *e
 	soft_pri_deliver(ep, req->prm.pasid, req->prm.grpid, req->epoch, code);
 }
 
+static void soft_prq_decode(const struct soft_request *req, struct iopf_fault *evt)
+{
+	*evt = (struct iopf_fault){
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm = req->prm,
+	};
+	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
+		evt->fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
+	/* Comes back with the answer, for the ledger. */
+	evt->fault.prm.private_data[0] = req->epoch;
+}
+
+/* Another driver has a queue of its own. */
+static void soft_prq_pass(struct soft_iommu *iommu, const struct soft_request *req,
+			  struct soft_endpoint *ep)
+{
+	struct iopf_fault evt;
+	int ret;
+
+	if (req->stop_marker || !soft_pri_enters(ep, req))
+		return;
+	soft_count(iommu, prq_requests);
+	soft_prq_decode(req, &evt);
+	ret = iommu->backend->page_request(soft_endpoint_dev(ep), &evt);
+	if (!ret)
+		return;
+	soft_count(iommu, prq_lost);
+	soft_pri_is_lost(ep, req);
+	soft_auto_response(iommu, ep, req, ret == -ENOSPC ? IOMMU_PAGE_RESP_SUCCESS :
+							    IOMMU_PAGE_RESP_INVALID);
+}
+
 /* What the IOMMU does with a request that has arrived from @ep. */
 void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 		  struct soft_endpoint *ep)
 {
+	if (iommu->backend) {
+		soft_prq_pass(iommu, req, ep);
+		return;
+	}
 	if (!req->stop_marker && (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID) &&
 	    !READ_ONCE(iommu->prq.take_all) && !soft_has_pasid(ep, req->prm.pasid)) {
 		soft_auto_response(iommu, ep, req, IOMMU_PAGE_RESP_INVALID);
@@ -172,18 +211,6 @@ static void soft_prq_hook(struct soft_iommu *iommu, const struct soft_request *r
 	}
 	soft_hook(iommu, &event);
 	put_device(event.dev);
-}
-
-static void soft_prq_decode(const struct soft_request *req, struct iopf_fault *evt)
-{
-	*evt = (struct iopf_fault){
-		.fault.type = IOMMU_FAULT_PAGE_REQ,
-		.fault.prm = req->prm,
-	};
-	if (req->prm.flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID)
-		evt->fault.prm.flags |= IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
-	/* Comes back with the answer, for the ledger. */
-	evt->fault.prm.private_data[0] = req->epoch;
 }
 
 static struct iopf_worker *soft_report(struct device *dev, struct iopf_fault *evts, unsigned int nr,
@@ -287,6 +314,8 @@ void soft_iommu_hold_prq(struct soft_iommu *iommu, bool hold)
 {
 	struct soft_prq *prq = &iommu->prq;
 
+	if (iommu->backend)
+		soft_violation(iommu, "%s has no ring to hold", iommu->backend->name);
 	scoped_guard(spinlock, &prq->lock)
 		prq->hold = hold;
 	if (hold)
@@ -323,7 +352,10 @@ void soft_iommu_take_all(struct soft_iommu *iommu, bool on)
 /* A thread that a test holds makes no progress to wait for. */
 void soft_iommu_sync_prq(struct soft_iommu *iommu)
 {
-	wait_event(iommu->prq.idle, soft_prq_is_empty(&iommu->prq));
+	if (iommu->backend)
+		iommu->backend->sync(iommu->backend_data);
+	else
+		wait_event(iommu->prq.idle, soft_prq_is_empty(&iommu->prq));
 }
 
 static u64 soft_prq_end(struct soft_endpoint *ep)
@@ -365,7 +397,7 @@ void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid)
 			       soft_endpoint_name(ep), pasid);
 }
 
-int soft_prq_start(struct soft_iommu *iommu, unsigned int entries)
+void soft_prq_init(struct soft_iommu *iommu, unsigned int entries)
 {
 	struct soft_prq *prq = &iommu->prq;
 
@@ -374,6 +406,12 @@ int soft_prq_start(struct soft_iommu *iommu, unsigned int entries)
 	init_waitqueue_head(&prq->work);
 	init_waitqueue_head(&prq->idle);
 	timer_setup(&prq->release, soft_prq_release, 0);
+}
+
+int soft_prq_start(struct soft_iommu *iommu)
+{
+	struct soft_prq *prq = &iommu->prq;
+
 	prq->ring = kvcalloc(prq->size, sizeof(*prq->ring), GFP_KERNEL);
 	if (!prq->ring)
 		return -ENOMEM;

@@ -5,6 +5,7 @@
  * This file does what a vendor's driver does: it registers with the IOMMU core, makes SVA domains,
  * sets and clears PASID entries, sends invalidations and passes responses on. It is written as a
  * vendor's should be; the other files are "hardware".
+ * A driver of another vendor can take its place: soft-backend.h.
  *
  * On this project's core it fills struct iommu_sva_ops, points the IOMMU at the io_mm's root and
  * sends nothing to a device in a reset. On a base kernel it has one MMU notifier per domain and
@@ -23,6 +24,7 @@
 #include <linux/slab.h>
 
 #include "../iommu-priv.h"
+#include "soft-backend.h"
 #include "soft-priv.h"
 
 static struct soft_domain *to_soft(struct iommu_domain *domain)
@@ -474,25 +476,18 @@ static int soft_enable_iopf(struct soft_endpoint *ep)
 	ret = iopf_queue_add_device(ep->iommu->iopf, soft_endpoint_dev(ep));
 	if (ret)
 		return ret;
-	guard(spinlock)(&ep->lock);
-	ep->removed = false;
-	ep->iopf = true;
+	soft_pri_enable(ep);
 	return 0;
 }
 
 static int soft_disable_iopf(struct soft_endpoint *ep)
 {
-	scoped_guard(spinlock, &ep->lock) {
-		if (!ep->iopf)
-			return -EINVAL;
-		ep->iopf = false;
-	}
-	wake_up_all(&ep->wait);
+	if (!soft_pri_disable(ep))
+		return -EINVAL;
 	/* No more requests come; those that have come are reported before the device goes. */
 	soft_prq_drain(ep, IOMMU_PASID_INVALID);
 	iopf_queue_remove_device(ep->iommu->iopf, soft_endpoint_dev(ep));
-	guard(spinlock)(&ep->lock);
-	ep->removed = true;
+	soft_pri_left_queue(ep);
 	return 0;
 }
 
@@ -610,6 +605,8 @@ static struct soft_iommu *soft_iommu_alloc(const struct soft_iommu_config *confi
 	spin_lock_init(&iommu->hook_lock);
 	spin_lock_init(&iommu->ledger.lock);
 	soft_cmdq_init(iommu);
+	soft_prq_init(iommu, config ? config->prq_entries : 0);
+	iommu->backend = config ? config->backend : NULL;
 	iommu->core.max_pasids = 1U << (config && config->pasid_bits ? config->pasid_bits : 20);
 	iommu->iotlb = soft_cache_alloc(config ? &config->iotlb : NULL, 16, 4);
 	iommu->psc = soft_cache_alloc(config ? &config->psc : NULL, 8, 4);
@@ -633,7 +630,8 @@ static int soft_iommu_register(struct soft_iommu *iommu, const char *name)
 	ret = iommu_device_sysfs_add(&iommu->core, NULL, NULL, "%s", name);
 	if (ret)
 		goto err_fwnode;
-	ret = iommu_device_register(&iommu->core, &soft_iommu_ops, NULL);
+	ret = iommu_device_register(&iommu->core,
+				    iommu->backend ? iommu->backend->ops : &soft_iommu_ops, NULL);
 	if (ret)
 		goto err_sysfs;
 	return 0;
@@ -645,34 +643,56 @@ err_fwnode:
 	return ret;
 }
 
+static int soft_iommu_start(struct soft_iommu *iommu, const char *name)
+{
+	int ret;
+
+	if (iommu->backend) {
+		iommu->backend_data = iommu->backend->start(iommu, &iommu->core);
+		return PTR_ERR_OR_ZERO(iommu->backend_data);
+	}
+	iommu->iopf = iopf_queue_alloc(name);
+	if (!iommu->iopf)
+		return -ENOMEM;
+	ret = soft_prq_start(iommu);
+	if (ret)
+		iopf_queue_free(iommu->iopf);
+	return ret;
+}
+
+static void soft_iommu_stop(struct soft_iommu *iommu)
+{
+	if (iommu->backend) {
+		iommu->backend->stop(iommu->backend_data);
+		return;
+	}
+	soft_prq_stop(iommu);
+	iopf_queue_free(iommu->iopf);
+}
+
 /* Makes an IOMMU of the given kind; @config may be NULL. Returns an ERR_PTR. */
 struct soft_iommu *soft_iommu_create(const struct soft_iommu_config *config)
 {
 	static atomic_t next_id;
 	struct soft_iommu *iommu;
-	int ret = -ENOMEM;
 	char name[24];
+	int ret;
 
 	iommu = soft_iommu_alloc(config);
 	if (!iommu)
-		return ERR_PTR(ret);
+		return ERR_PTR(-ENOMEM);
 
 	scnprintf(name, sizeof(name), "soft-iommu%d", atomic_inc_return(&next_id));
-	iommu->iopf = iopf_queue_alloc(name);
-	if (!iommu->iopf)
-		goto err_put;
-	ret = soft_prq_start(iommu, config ? config->prq_entries : 0);
+	ret = soft_iommu_start(iommu, name);
 	if (ret)
-		goto err_iopf;
+		goto err_put;
 	ret = soft_iommu_register(iommu, name);
 	if (ret)
-		goto err_prq;
+		goto err_stop;
 	return iommu;
 
-err_prq:
-	soft_prq_stop(iommu);
-err_iopf:
-	iopf_queue_free(iommu->iopf);
+err_stop:
+	soft_iommu_stop(iommu);
 err_put:
 	soft_iommu_put(iommu);
 	return ERR_PTR(ret);
@@ -687,13 +707,14 @@ void soft_iommu_destroy(struct soft_iommu *iommu)
 	iommu_device_unregister(&iommu->core);
 	iommu_device_sysfs_remove(&iommu->core);
 	fwnode_remove_software_node(fwnode);
-	soft_prq_stop(iommu);
-	iopf_queue_free(iommu->iopf);
+	soft_iommu_stop(iommu);
 	soft_iommu_put(iommu);
 }
 
 unsigned int soft_iommu_domains(struct soft_iommu *iommu)
 {
+	if (iommu->backend)
+		return iommu->backend->domains(iommu->backend_data);
 	return atomic_read(&iommu->domains);
 }
 

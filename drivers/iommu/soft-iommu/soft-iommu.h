@@ -25,6 +25,7 @@
 #include <linux/iommu.h>
 #include <linux/types.h>
 
+struct soft_backend;
 struct soft_iommu;
 struct soft_endpoint;
 
@@ -44,12 +45,14 @@ struct soft_cache_config {
  * @prq_entries: size of the page request ring, power of two; 0 means 64
  * @iotlb: 0, 0 means 16 sets of 4
  * @psc: paging-structure cache; 0, 0 means 8 sets of 4
+ * @backend: another driver than its own; then it has no ring, and no hook but SOFT_AT_RESPONSE
  */
 struct soft_iommu_config {
 	unsigned int pasid_bits;
 	unsigned int prq_entries;
 	struct soft_cache_config iotlb;
 	struct soft_cache_config psc;
+	const struct soft_backend *backend;
 };
 
 /**

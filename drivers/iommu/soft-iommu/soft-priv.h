@@ -183,7 +183,8 @@ struct soft_prq {
 	struct task_struct *thread;
 };
 
-int soft_prq_start(struct soft_iommu *iommu, unsigned int entries);
+void soft_prq_init(struct soft_iommu *iommu, unsigned int entries);
+int soft_prq_start(struct soft_iommu *iommu);
 void soft_prq_stop(struct soft_iommu *iommu);
 void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 		  struct soft_endpoint *ep);
@@ -263,7 +264,9 @@ struct soft_hook {
  * @ref: the creator's, each domain's, each endpoint's
  * @lock: guards @endpoints; held from the look-up of an endpoint until its request is reported
  * @endpoints: those that the IOMMU core has probed
- * @iopf: the fault queue
+ * @backend: another driver than its own, or NULL
+ * @backend_data: of that driver
+ * @iopf: the fault queue; NULL if another driver has one
  * @traffic: see the head of this file
  * @iotlb: translations
  * @psc: entries that name page tables
@@ -284,6 +287,8 @@ struct soft_iommu {
 	struct kref ref;
 	struct mutex lock;	/* of endpoints */
 	struct list_head endpoints;
+	const struct soft_backend *backend;
+	void *backend_data;
 	struct iopf_queue *iopf;
 	rwlock_t traffic;
 	struct soft_cache *iotlb;
@@ -450,14 +455,19 @@ struct soft_endpoint {
 /* pasid.c */
 
 const char *soft_endpoint_name(struct soft_endpoint *ep);
-struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid);
+struct soft_pasid_entry *soft_find_pasid(struct soft_endpoint *ep, ioasid_t pasid,
+					 struct soft_pasid_entry *made);
 bool soft_has_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 void soft_forget_pasid(struct soft_endpoint *ep, ioasid_t pasid);
 void soft_report_abort(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr);
 
 /* pri.c */
 
+void soft_pri_enable(struct soft_endpoint *ep);
+bool soft_pri_disable(struct soft_endpoint *ep);
+void soft_pri_left_queue(struct soft_endpoint *ep);
 bool soft_pri_enters(struct soft_endpoint *ep, const struct soft_request *req);
+void soft_pri_is_lost(struct soft_endpoint *ep, const struct soft_request *req);
 void soft_pri_deliver(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned int epoch,
 		      int code);
 void soft_pri_response(struct soft_endpoint *ep, const struct iommu_page_response *resp,
