@@ -587,5 +587,15 @@ static struct kunit_suite iopf_drain_suite = {
 
 kunit_test_suite(iopf_drain_suite);
 
+SVA_CONFORM_SUITE(iopf_drain, iopf_fixture_init, iopf_fixture_exit,
+		  SVA_CONFORM_CASE(unbind_waits_for_no_other_process_of_its_device),
+		  SVA_CONFORM_CASE(unbind_waits_for_no_other_device_of_its_process),
+		  SVA_CONFORM_CASE(unbind_waits_for_no_fault_of_its_own),
+		  SVA_CONFORM_CASE(unbind_answers_all_that_is_in_flight_once),
+		  SVA_CONFORM_CASE(result_after_the_drain_is_dropped),
+		  SVA_CONFORM_CASE(partials_go_with_the_bond),
+		  SVA_CONFORM_CASE(unbind_waits_for_an_answer_on_its_way),
+		  SVA_CONFORM_CASE(unbind_answers_what_a_handler_keeps));
+
 MODULE_DESCRIPTION("KUnit tests for draining the I/O page fault queue");
 MODULE_LICENSE("GPL");

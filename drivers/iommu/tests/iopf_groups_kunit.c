@@ -631,5 +631,17 @@ static struct kunit_suite iopf_groups_suite = {
 
 kunit_test_suite(iopf_groups_suite);
 
+SVA_CONFORM_SUITE(iopf_groups, iopf_fixture_init, iopf_fixture_exit,
+		  SVA_CONFORM_CASE(one_request_is_answered),
+		  SVA_CONFORM_CASE(partial_of_another_pasid_is_not_taken),
+		  SVA_CONFORM_CASE(partial_of_another_device_is_not_taken),
+		  SVA_CONFORM_CASE(partial_of_another_index_is_not_taken),
+		  SVA_CONFORM_CASE(groups_of_two_indices_may_interleave),
+		  SVA_CONFORM_CASE(partials_alone_are_not_answered),
+		  SVA_CONFORM_CASE(index_may_be_used_again_at_once),
+		  SVA_CONFORM_CASE(codes_are_those_of_pcie),
+		  SVA_CONFORM_CASE(second_answer_of_a_handler_is_ignored),
+		  SVA_CONFORM_CASE(handler_sees_requests_in_order_of_arrival));
+
 MODULE_DESCRIPTION("KUnit tests for groups of the I/O page fault queue");
 MODULE_LICENSE("GPL");

@@ -561,5 +561,15 @@ static struct kunit_suite iopf_reset_suite = {
 
 kunit_test_suite(iopf_reset_suite);
 
+SVA_CONFORM_SUITE(iopf_reset, iopf_fixture_init, iopf_fixture_exit,
+		  SVA_CONFORM_CASE(quiesce_answers_what_is_being_served),
+		  SVA_CONFORM_CASE(quiesce_waits_for_an_answer_on_its_way),
+		  SVA_CONFORM_CASE(quiesce_forgets_partials),
+		  SVA_CONFORM_CASE(device_in_reset_is_told_of_no_invalidation),
+		  SVA_CONFORM_CASE(resume_empties_the_atc),
+		  SVA_CONFORM_CASE(invalidations_are_sent_again_after_resume),
+		  SVA_CONFORM_CASE(process_exits_during_a_reset),
+		  SVA_CONFORM_CASE(bonds_outlast_a_reset));
+
 MODULE_DESCRIPTION("KUnit tests for resets of devices with I/O page faults");
 MODULE_LICENSE("GPL");

@@ -369,5 +369,15 @@ static struct kunit_suite iopf_serve_suite = {
 
 kunit_test_suite(iopf_serve_suite);
 
+SVA_CONFORM_SUITE(iopf_serve, iopf_fixture_init, iopf_fixture_exit,
+		  SVA_CONFORM_CASE(unmapped_memory_is_refused_and_may_be_mapped_again),
+		  SVA_CONFORM_CASE(one_bad_page_makes_the_group_invalid),
+		  SVA_CONFORM_CASE(stack_grows_for_the_device),
+		  SVA_CONFORM_CASE(page_asked_for_twice_is_found_the_second_time),
+		  SVA_CONFORM_CASE(writes_after_fork_do_not_fault_for_ever),
+		  SVA_CONFORM_CASE(same_page_of_two_devices),
+		  SVA_CONFORM_CASE(success_means_that_the_retry_finds_the_page),
+		  SVA_CONFORM_CASE(read_page_may_be_written_after_another_request));
+
 MODULE_DESCRIPTION("KUnit tests for how the I/O page fault queue serves requests");
 MODULE_LICENSE("GPL");

@@ -220,5 +220,12 @@ static struct kunit_suite sva_after_exit_suite = {
 
 kunit_test_suite(sva_after_exit_suite);
 
+SVA_CONFORM_SUITE(sva_after_exit, sva_fixture_init, sva_stage_exit,
+		  SVA_CONFORM_CASE(mapped_queue_goes_with_its_process),
+		  SVA_CONFORM_CASE(reset_after_exit_brings_no_tables_back),
+		  SVA_CONFORM_CASE(reset_during_exit_brings_no_tables_back),
+		  SVA_CONFORM_CASE(unbind_after_exit_answers_everything),
+		  SVA_CONFORM_CASE(bond_of_the_dead_counts_its_users));
+
 MODULE_DESCRIPTION("KUnit tests: bonds of the SVA core whose process is gone");
 MODULE_LICENSE("GPL");

@@ -690,5 +690,22 @@ static struct kunit_suite sva_bind_suite = {
 
 kunit_test_suite(sva_bind_suite);
 
+SVA_CONFORM_SUITE(sva_bind, sva_fixture_init, sva_stage_exit,
+		  SVA_CONFORM_CASE(bound_device_shares_memory_with_the_process),
+		  SVA_CONFORM_CASE(bound_device_faults_memory_in),
+		  SVA_CONFORM_CASE(unbound_device_is_refused),
+		  SVA_CONFORM_CASE(second_bind_shares_the_bond),
+		  SVA_CONFORM_CASE(two_devices_share_one_process),
+		  SVA_CONFORM_CASE(two_processes_share_one_device),
+		  SVA_CONFORM_CASE(devices_behind_one_iommu_share_a_domain),
+		  SVA_CONFORM_CASE(devices_behind_two_iommus_have_a_domain_each),
+		  SVA_CONFORM_CASE(last_unbind_frees_the_domain),
+		  SVA_CONFORM_CASE(device_without_pasid_is_refused),
+		  SVA_CONFORM_CASE(device_without_page_requests_uses_what_is_there),
+		  SVA_CONFORM_CASE(device_with_page_requests_disabled_uses_what_is_there),
+		  SVA_CONFORM_CASE(process_that_has_exited_is_refused),
+		  SVA_CONFORM_CASE(process_that_has_exited_gets_no_second_device),
+		  SVA_CONFORM_CASE(bond_keeps_the_mm_structure));
+
 MODULE_DESCRIPTION("KUnit tests: bonds of the SVA core");
 MODULE_LICENSE("GPL");

@@ -751,5 +751,21 @@ static struct kunit_suite sva_exit_suite = {
 
 kunit_test_suite(sva_exit_suite);
 
+SVA_CONFORM_SUITE(sva_exit, sva_fixture_init, sva_stage_exit,
+		  SVA_CONFORM_CASE(exit_before_the_first_dma),
+		  SVA_CONFORM_CASE(exit_with_translations_cached),
+		  SVA_CONFORM_CASE(exit_while_a_device_writes),
+		  SVA_CONFORM_CASE(kill_while_a_fault_is_served),
+		  SVA_CONFORM_CASE(kill_while_faults_wait_their_turn),
+		  SVA_CONFORM_CASE(exit_with_a_response_on_its_way),
+		  SVA_CONFORM_CASE(exit_while_a_response_is_sent),
+		  SVA_CONFORM_CASE(exit_in_the_middle_of_a_group),
+		  SVA_CONFORM_CASE(exit_leaves_other_processes_alone),
+		  SVA_CONFORM_CASE(exit_of_a_child_leaves_its_parent_alone),
+		  SVA_CONFORM_CASE(exit_reaches_every_iommu),
+		  SVA_CONFORM_CASE(translation_requests_are_granted_nothing),
+		  SVA_CONFORM_CASE(page_requests_are_answered_invalid_request),
+		  SVA_CONFORM_CASE(nothing_is_logged_before_unbind));
+
 MODULE_DESCRIPTION("KUnit tests: the exit of processes that devices use");
 MODULE_LICENSE("GPL");

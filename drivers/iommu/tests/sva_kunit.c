@@ -2,6 +2,8 @@
 /*
  * The fixture of the SVA suites: IOMMUs, endpoints, and the look at what is left
  *
+ * A case whose parameter is a back-end has that one's driver in all of its IOMMUs.
+ *
  * At exit everything is compared with what it was. A fixture that finds bonds left does not free
  * what they point to: the test has failed by then, and the ones after it shall run.
  */
@@ -13,6 +15,7 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
+#include "../soft-iommu/soft-backend.h"
 #include "sva_kunit_priv.h"
 #if SVA_CORE
 #include "../iommu-sva-around.h"
@@ -23,10 +26,13 @@
 
 struct soft_iommu *sva_add_iommu(struct kunit *test, const struct soft_iommu_config *config)
 {
-	struct soft_iommu *iommu = soft_iommu_create(config);
+	struct soft_iommu_config with = config ? *config : (struct soft_iommu_config){ };
 	struct bench *bench = to_bench(test);
 	struct bench_iommu *entry;
+	struct soft_iommu *iommu;
 
+	with.backend = bench->backend;
+	iommu = soft_iommu_create(&with);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, iommu);
 	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
 	if (!entry) {
@@ -99,6 +105,17 @@ struct iommu_sva *sva_bind(struct kunit *test, struct soft_endpoint *ep, struct 
 }
 
 /* The fixture */
+
+#if SVA_CONFORM
+const void *sva_backend_gen_params(const void *prev, char *desc)
+{
+	const struct soft_backend *backend = soft_backend_next(prev);
+
+	if (backend)
+		strscpy(desc, backend->name, KUNIT_PARAM_DESC_SIZE);
+	return backend;
+}
+#endif
 
 static bool sva_domains_are_gone(struct soft_iommu *iommu)
 {
@@ -222,6 +239,8 @@ int sva_fixture_init(struct kunit *test)
 	}
 
 	bench->fx.test = test;
+	if (soft_backend_is_registered(test->param_value))
+		bench->backend = test->param_value;
 	bench->pasids = iommu_pasids_in_use();
 	bench->around = sva_fault_around_limit(0);
 	mutex_init(&bench->lock);

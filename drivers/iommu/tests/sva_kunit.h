@@ -22,6 +22,30 @@
 #define SVA_CORE	0
 #endif
 
+/* Cases that run on other back-ends, too: see soft-backend.h */
+#define SVA_CONFORM	(SVA_CORE && IS_ENABLED(CONFIG_IOMMU_SVA_CONFORMANCE))
+
+#if SVA_CONFORM
+const void *sva_backend_gen_params(const void *prev, char *desc);
+
+#define SVA_CONFORM_CASE(name)	KUNIT_CASE_PARAM(name, sva_backend_gen_params)
+/*
+ * A suite conform_@topic, of cases that know nothing of the soft IOMMU's own driver: no ring that
+ * is held, no hook but that at a response. Each runs once for each back-end.
+ */
+#define SVA_CONFORM_SUITE(topic, setup, teardown, ...)				\
+	static struct kunit_case topic##_conform_cases[] = { __VA_ARGS__, {} };	\
+	static struct kunit_suite topic##_conform_suite = {			\
+		.name = "conform_" #topic,					\
+		.init = setup,							\
+		.exit = teardown,						\
+		.test_cases = topic##_conform_cases,				\
+	};									\
+	kunit_test_suite(topic##_conform_suite)
+#else
+#define SVA_CONFORM_SUITE(...)	static_assert(true)
+#endif
+
 struct sva_proc;
 
 /* A process with an empty address space; ended by the fixture if the test does not. */

@@ -62,6 +62,7 @@ struct sva_proc {
  * struct bench - what the fixture keeps
  * @fx: what tests see
  * @lock: guards the lists
+ * @backend: the driver of its IOMMUs, or NULL: the soft IOMMU's own
  * @spawner: parent of all processes
  * @procs: struct sva_proc
  * @iommus: struct bench_iommu, the latest first
@@ -75,6 +76,7 @@ struct sva_proc {
 struct bench {
 	struct sva_fixture fx;
 	struct mutex lock;	/* of the lists */
+	const struct soft_backend *backend;
 	struct kthread_worker *spawner;
 	struct list_head procs;
 	struct list_head iommus;

@@ -662,5 +662,13 @@ static struct kunit_suite sva_pasid_suite = {
 
 kunit_test_suite(sva_pasid_suite);
 
+SVA_CONFORM_SUITE(sva_pasid, sva_fixture_init, sva_stage_exit,
+		  SVA_CONFORM_CASE(pasid_fits_the_iommu_too),
+		  SVA_CONFORM_CASE(number_is_the_same_on_all_devices),
+		  SVA_CONFORM_CASE(number_stays_while_one_bond_is_left),
+		  SVA_CONFORM_CASE(number_is_not_reused_before_unbind),
+		  SVA_CONFORM_CASE(number_survives_exit_on_every_device),
+		  SVA_CONFORM_CASE(child_does_not_inherit_the_number));
+
 MODULE_DESCRIPTION("KUnit tests: PASIDs of the SVA core");
 MODULE_LICENSE("GPL");

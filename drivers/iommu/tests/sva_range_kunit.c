@@ -878,5 +878,15 @@ static struct kunit_suite sva_range_suite = {
 
 kunit_test_suite(sva_range_suite);
 
+SVA_CONFORM_SUITE(sva_range, sva_fixture_init, sva_stage_exit,
+		  SVA_CONFORM_CASE(one_byte_drops_its_page),
+		  SVA_CONFORM_CASE(everything_drops_everything),
+		  SVA_CONFORM_CASE(other_processes_keep_their_entries),
+		  SVA_CONFORM_CASE(two_iommus_have_no_stale_entries),
+		  SVA_CONFORM_CASE(random_ranges_under_a_storm),
+		  SVA_CONFORM_CASE(moved_memory_is_found_at_its_new_place),
+		  SVA_CONFORM_CASE(pages_made_writable_can_be_written),
+		  SVA_CONFORM_CASE(page_refused_before_is_found_after_mmap));
+
 MODULE_DESCRIPTION("KUnit tests: ranges of invalidations by the SVA core");
 MODULE_LICENSE("GPL");
