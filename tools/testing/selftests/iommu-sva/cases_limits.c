@@ -200,7 +200,7 @@ TEST_F(limits, no_pasid_left_is_enospc_and_recovers)
 /* A stopped device may keep translations, and without a bond the core does not invalidate them. */
 TEST_F(limits, pasid_used_again_finds_nothing_of_before)
 {
-	__u8 *memory = anon(PAGE);
+	__u8 *memory = anon(PAGE), *before = anon(PAGE);
 	struct sva_queue q;
 	bool again = false;
 	__u32 pasid;
@@ -210,7 +210,10 @@ TEST_F(limits, pasid_used_again_finds_nothing_of_before)
 	run_ok(&q, sva_fill(memory, PAGE, 0x11));
 	pasid = q.info.pasid;
 	sva_close(&q);
-	ASSERT_EQ(0, madvise(memory, PAGE, MADV_DONTNEED));
+	/* The frame stays in use: a new one at the address is another. */
+	ASSERT_EQ(before, mremap(memory, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, before));
+	ASSERT_EQ(memory, mmap(memory, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	memset(memory, 0x22, PAGE);
 
 	for (i = 0; i < 2 * HOLDERS && !again; i++) {
@@ -221,6 +224,7 @@ TEST_F(limits, pasid_used_again_finds_nothing_of_before)
 				  run_ok(&q, sva_checksum(memory, PAGE)).value);
 			run_ok(&q, sva_fill(memory, PAGE, 0x33));
 			EXPECT_EQ(-1, differs(memory, PAGE, 0x33));
+			EXPECT_EQ(-1, differs(before, PAGE, 0x11));
 		}
 		sva_close(&q);
 	}
