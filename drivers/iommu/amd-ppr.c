@@ -17,12 +17,13 @@
  * Overflow. When the log is full hardware stops writing to it, and itself answers the last pages
  * that it drops. PPRLogRun is clear until software starts the log again. The reader does so when
  * the log is empty: groups that have lost their last page must not mix with what comes after. The
- * base's handler clears the status bit of the overflow before it calls here, so PPRLogRun is what
- * counts. A drain that meets an overflow pushes again, a few times: a device that ignores its
+ * base's handler clears the status bit of the overflow before it calls here, and at times unseen,
+ * so PPRLogRun is what counts, and each reader looks at it. A drain that meets an overflow pushes again, a few times: a device that ignores its
  * credits must not hold up others.
  *
  * Sleep. The log outlasts suspend, registers may not. Resume writes the registers as they were, and
- * schedules a work item that reads the log. Enabling stops the log first, since another kernel may
+ * schedules a work item that reads the log. Readers mark partials where the log ended before the
+ * sleep. A sleep starts a log that had stopped, so it counts as a loss. Enabling stops the log first, since another kernel may
  * have left it running.
  *
  * Devices. A device joins the fault queue with a domain that has guest tables: its driver need not
@@ -193,9 +194,11 @@ VISIBLE_IF_KUNIT u32 amd_ppr_status(struct amd_iommu *iommu)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_ppr_status);
 
+/* A log that is not enabled does not run either, and is not to be started. */
 static bool ppr_has_stopped(struct amd_iommu *iommu)
 {
-	return !(amd_ppr_status(iommu) & MMIO_STATUS_PPR_RUN_MASK);
+	return !(amd_ppr_status(iommu) & MMIO_STATUS_PPR_RUN_MASK) &&
+	       (readq(iommu->mmio_base + MMIO_CONTROL_OFFSET) & BIT_ULL(CONTROL_PPRLOG_EN));
 }
 
 static void ppr_await_run(struct amd_iommu *iommu, bool runs)
@@ -228,7 +231,26 @@ static void ppr_read_entry(struct amd_iommu *iommu, u32 at, u64 req[2])
 	}
 }
 
-/* Takes entries out of the log, up to @tail. Returns how many. */
+/* Has all been taken out that was in the log before a sleep, and nothing of what came after? */
+static bool ppr_at_sleep(const struct amd_sva_iommu *sva)
+{
+	return READ_ONCE(sva->resumed) && sva->head == READ_ONCE(sva->tail);
+}
+
+/* Devices may have forgotten, in their sleep, what they had not asked completely. */
+static void ppr_end_sleep(struct amd_iommu *iommu)
+{
+	struct amd_sva_iommu *sva = iommu->sva;
+
+	lockdep_assert_held(&sva->lock);
+
+	if (!ppr_at_sleep(sva))
+		return;
+	WRITE_ONCE(sva->resumed, false);
+	iopf_queue_discard_partial(iommu->iopf_queue);
+}
+
+/* Takes entries out of the log, up to @tail or the last sleep. Returns how many. */
 static unsigned int ppr_take_out(struct amd_iommu *iommu, u32 tail, u64 (*req)[2])
 {
 	struct amd_sva_iommu *sva = iommu->sva;
@@ -236,7 +258,7 @@ static unsigned int ppr_take_out(struct amd_iommu *iommu, u32 tail, u64 (*req)[2
 
 	lockdep_assert_held(&sva->lock);
 
-	for (n = 0; n < PPR_BATCH && sva->head != tail; n++) {
+	for (n = 0; n < PPR_BATCH && sva->head != tail && !ppr_at_sleep(sva); n++) {
 		ppr_read_entry(iommu, sva->head, req[n]);
 		sva->head = (sva->head + PPRLOG_ENTRY_SIZE) % amd_iommu_pprlog_size;
 	}
@@ -317,8 +339,10 @@ static unsigned int ppr_report_run(struct amd_iommu *iommu, u64 (*req)[2], unsig
 static bool ppr_consume_some(struct amd_iommu *iommu, u32 tail, struct iopf_worker **worker)
 {
 	u64 req[PPR_BATCH][2];
-	unsigned int n = ppr_take_out(iommu, tail, req);
+	unsigned int n;
 
+	ppr_end_sleep(iommu);
+	n = ppr_take_out(iommu, tail, req);
 	/* The reader may serve a request that is alone in the log. */
 	if (n != 1 || iommu->sva->head != tail)
 		worker = NULL;
@@ -348,8 +372,25 @@ static void ppr_restart(struct amd_iommu *iommu)
 }
 
 /**
+ * amd_iommu_restart_ppr_log() - Restart the PPR log after an overflow
+ * @iommu: the IOMMU
+ *
+ * Context: process; as amd_iommu_poll_ppr_log().
+ */
+void amd_iommu_restart_ppr_log(struct amd_iommu *iommu)
+{
+	if (!iommu->sva)
+		return;
+	guard(mutex)(&iommu->sva->lock);
+	ppr_restart(iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_iommu_restart_ppr_log);
+
+/**
  * amd_iommu_poll_ppr_log() - Report what is in the PPR log
  * @iommu: the IOMMU
+ *
+ * If the log has overflowed, starts it again.
  *
  * Context: process; the interrupt thread of the PPR log. Waits for no fault.
  */
@@ -366,23 +407,10 @@ void amd_iommu_poll_ppr_log(struct amd_iommu *iommu)
 		iopf_serve_inline(worker);
 		cond_resched();
 	}
+	/* Nothing enters a log that has stopped, and no interrupt would come. */
+	amd_iommu_restart_ppr_log(iommu);
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_iommu_poll_ppr_log);
-
-/**
- * amd_iommu_restart_ppr_log() - Restart the PPR log after an overflow
- * @iommu: the IOMMU
- *
- * Context: process; as amd_iommu_poll_ppr_log().
- */
-void amd_iommu_restart_ppr_log(struct amd_iommu *iommu)
-{
-	if (!iommu->sva)
-		return;
-	guard(mutex)(&iommu->sva->lock);
-	ppr_restart(iommu);
-}
-EXPORT_SYMBOL_IF_KUNIT(amd_iommu_restart_ppr_log);
 
 /* Not in syscore: to wake a task up, the scheduler may read the clock, which is suspended. */
 static void ppr_awake(struct irq_work *awake)
@@ -393,15 +421,7 @@ static void ppr_awake(struct irq_work *awake)
 /* Reads the log after a sleep: its interrupt bit may be set already, or lost. */
 static void ppr_work(struct work_struct *work)
 {
-	struct amd_sva_iommu *sva = container_of(work, struct amd_sva_iommu, work);
-
-	amd_iommu_poll_ppr_log(sva->iommu);
-	guard(mutex)(&sva->lock);
-	if (!sva->resumed)
-		return;
-	sva->resumed = false;
-	/* Devices may have forgotten groups in their sleep whose last page they had not sent. */
-	iopf_queue_discard_partial(sva->iommu->iopf_queue);
+	amd_iommu_poll_ppr_log(container_of(work, struct amd_sva_iommu, work)->iommu);
 }
 
 /* Drain */
@@ -794,9 +814,13 @@ EXPORT_SYMBOL_IF_KUNIT(amd_iommu_enable_ppr_log);
  */
 void amd_ppr_suspend(struct amd_iommu *iommu)
 {
-	if (!iommu->sva)
+	struct amd_sva_iommu *sva = iommu->sva;
+
+	if (!sva)
 		return;
-	iommu->sva->tail = ppr_tail(iommu);
-	iommu->sva->resumed = true;
+	WRITE_ONCE(sva->tail, ppr_tail(iommu));
+	WRITE_ONCE(sva->resumed, true);
+	/* A drain that has pushed into a log that had stopped pushes again. */
+	WRITE_ONCE(sva->losses, sva->losses + 1);
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_ppr_suspend);

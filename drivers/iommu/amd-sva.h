@@ -58,7 +58,7 @@ struct amd_sva_domain {
  * @head: of the PPR log, in bytes; guarded by @lock
  * @tail: of the PPR log while the IOMMU sleeps, in bytes
  * @losses: how often requests may have been lost
- * @resumed: no thread has read the log since a sleep
+ * @resumed: readers have not read all that was in the log before a sleep, up to @tail
  * @awake: schedules @work after a sleep, when interrupts are on
  * @work: reads the PPR log without an interrupt
  * @unknown: rate limit of lines about functions that are unknown

@@ -155,6 +155,7 @@ static void amdvi_make_iommu(struct kunit *test, struct amdvi *vi)
 	hw->index = AMDVI_INDEX;
 	hw->pci_seg = vi->seg;
 	hw->mmio_base = (u8 __iomem __force *)vi->regs;
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = BIT(CONTROL_PPRLOG_EN);
 	hw->cmd_buf = amdvi_zalloc(test, CMD_BUFFER_SIZE);
 	hw->evt_buf = amdvi_zalloc(test, amd_iommu_evtlog_size);
 	hw->ppr_log = amdvi_zalloc(test, amd_iommu_pprlog_size);

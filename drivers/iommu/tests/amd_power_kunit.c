@@ -134,6 +134,46 @@ static void what_is_in_the_log_is_read_after_a_sleep(struct kunit *test)
 	amd_iommu_iopf_uninit(hw);
 }
 
+static void amdvi_expect_end_of_sleep(struct backend_domain *plain)
+{
+	struct amdvi *vi = container_of(plain, struct amdvi, plain);
+
+	KUNIT_EXPECT_EQ(vi->test, vi->hw->sva->resumed, plain->groups == 1);
+}
+
+/* A device may have forgotten what it had not asked completely. */
+static void partials_of_before_a_sleep_meet_nothing_of_after(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_plain(vi);
+	vi->plain.on_report = amdvi_expect_end_of_sleep;
+	amdvi_push_group(vi, 1);
+	amd_ppr_suspend(vi->hw);
+	amdvi_push_group(vi, 2);
+	amdvi_interrupt(vi);
+	KUNIT_EXPECT_EQ(test, vi->plain.groups, 2);
+	vi->plain.on_report = NULL;
+	amdvi_detach_plain(vi);
+}
+
+static void amdvi_sleeps_once(struct amdvi *vi, bool wait)
+{
+	vi->on_submit = NULL;
+	amd_ppr_suspend(vi->hw);
+}
+
+/* It starts a log that had stopped, which may have held requests back. */
+static void drain_pushes_again_after_a_sleep(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	vi->on_submit = amdvi_sleeps_once;
+	amd_ppr_drain(&vi->dev[0]->pdev.dev, AMDVI_PASID);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 2);
+	KUNIT_EXPECT_FALSE(test, vi->hw->sva->resumed);
+}
+
 static void iommu_without_page_requests_sleeps(struct kunit *test)
 {
 	struct amd_iommu *hw = kunit_kzalloc(test, sizeof(*hw), GFP_KERNEL);
@@ -190,6 +230,8 @@ static struct kunit_case amd_power_cases[] = {
 	KUNIT_CASE(log_of_another_kernel_is_stopped_and_set_up_anew),
 	KUNIT_CASE(registers_of_the_log_are_as_before_a_sleep),
 	KUNIT_CASE(what_is_in_the_log_is_read_after_a_sleep),
+	KUNIT_CASE(partials_of_before_a_sleep_meet_nothing_of_after),
+	KUNIT_CASE(drain_pushes_again_after_a_sleep),
 	KUNIT_CASE(iommu_without_page_requests_sleeps),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
 	KUNIT_CASE(device_that_goes_leaves_no_request),

@@ -474,6 +474,34 @@ static void log_that_runs_is_not_started_again(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vi->hw->sva->losses, 0);
 }
 
+/* The base's handler clears a status bit that was set after it has looked. */
+static void overflow_that_the_handler_misses_is_over_soon(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_plain(vi);
+	amdvi_push_group(vi, 1);
+	vi->stopped = true;
+	amdvi_interrupt(vi);
+	KUNIT_EXPECT_FALSE(test, vi->stopped);
+	KUNIT_EXPECT_EQ(test, vi->restarts, 1);
+	KUNIT_EXPECT_EQ(test, vi->hw->sva->losses, 1);
+	KUNIT_EXPECT_EQ(test, vi->plain.groups, 1);
+	amdvi_detach_plain(vi);
+}
+
+/* At boot the thread may look before hardware knows where the log is. */
+static void log_that_is_not_enabled_is_not_started(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = 0;
+	vi->stopped = true;
+	amdvi_run_interrupt(vi);
+	KUNIT_EXPECT_EQ(test, *amdvi_reg(vi, MMIO_CONTROL_OFFSET), 0);
+	KUNIT_EXPECT_EQ(test, vi->restarts, 0);
+}
+
 /* Drain */
 
 static void drain_of_a_device_without_page_requests_does_nothing(struct kunit *test)
@@ -776,6 +804,8 @@ static struct kunit_case amd_ppr_cases[] = {
 	KUNIT_CASE(partial_that_cannot_be_reported_is_not_answered),
 	KUNIT_CASE(log_that_overflowed_is_started_when_it_is_empty),
 	KUNIT_CASE(log_that_runs_is_not_started_again),
+	KUNIT_CASE(overflow_that_the_handler_misses_is_over_soon),
+	KUNIT_CASE(log_that_is_not_enabled_is_not_started),
 	KUNIT_CASE(drain_of_a_device_without_page_requests_does_nothing),
 	KUNIT_CASE(drain_answers_what_hardware_still_held),
 	KUNIT_CASE(drain_pushes_again_after_an_overflow),
