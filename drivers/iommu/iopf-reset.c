@@ -113,8 +113,12 @@ static void iopf_begin_reset(struct device *dev, enum iopf_pause_reason reason)
 
 	lockdep_assert_held(&dev->iommu->reset_lock);
 
-	if (!iopf_note_pause(dev, reason, &on_queue))
+	if (!iopf_note_pause(dev, reason, &on_queue)) {
+		/* A flush may have found it before its last PASID was detached. */
+		if (dev->iommu->max_pasids)
+			synchronize_rcu();
 		return;
+	}
 
 	trace_iopf_reset(dev, true);
 	/* A device that does not lose power still listens: answer what it has asked. */

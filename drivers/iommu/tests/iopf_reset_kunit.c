@@ -459,6 +459,20 @@ static void device_on_no_queue_needs_no_quiesce(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atc_commands(test), before);
 }
 
+/* One that has just been unbound: a flush may have found it on its domain's list. */
+static void reset_of_a_device_on_no_queue_waits_for_flushes(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20 };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, false);
+	struct device *dev = soft_endpoint_dev(ep);
+	struct rcu_gp_oldstate grace;
+
+	get_state_synchronize_rcu_full(&grace);
+	iopf_quiesce_device(dev);
+	KUNIT_EXPECT_TRUE(test, poll_state_synchronize_rcu_full(&grace));
+	iopf_resume_device(dev);
+}
+
 static void resume_alone_does_nothing(struct kunit *test)
 {
 	struct iopf_slow s = iopf_make_slow(test, 0);
@@ -545,6 +559,7 @@ static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(other_device_notices_nothing_of_a_reset),
 	KUNIT_CASE(device_leaves_its_queue_in_a_reset),
 	KUNIT_CASE(device_on_no_queue_needs_no_quiesce),
+	KUNIT_CASE(reset_of_a_device_on_no_queue_waits_for_flushes),
 	KUNIT_CASE(resume_alone_does_nothing),
 	KUNIT_CASE(quiesce_and_resume_may_come_twice),
 	KUNIT_CASE(resets_in_a_storm),
