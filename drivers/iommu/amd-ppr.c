@@ -18,13 +18,13 @@
  * that it drops. PPRLogRun is clear until software starts the log again. The reader does so when
  * the log is empty: groups that have lost their last page must not mix with what comes after. The
  * base's handler clears the status bit of the overflow before it calls here, and at times unseen,
- * so PPRLogRun is what counts, and each reader looks at it. A drain that meets an overflow pushes again, a few times: a device that ignores its
- * credits must not hold up others.
+ * so PPRLogRun is what counts, and each reader looks at it. A drain that meets an overflow pushes
+ * again, a few times: a device that ignores its credits must not hold up others.
  *
  * Sleep. The log outlasts suspend, registers may not. Resume writes the registers as they were, and
  * schedules a work item that reads the log. Readers mark partials where the log ended before the
- * sleep. A sleep starts a log that had stopped, so it counts as a loss. Enabling stops the log first, since another kernel may
- * have left it running.
+ * sleep. A sleep starts a log that had stopped, so it counts as a loss. Enabling stops the log
+ * first, since another kernel may have left it running.
  *
  * Devices. A device joins the fault queue with a domain that has guest tables: its driver need not
  * enable anything before it binds. When a driver disables page requests the device leaves, as with
