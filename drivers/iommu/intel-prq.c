@@ -19,8 +19,9 @@
  * others. If the interrupt thread does not run, the drain gives up (iopf_drain_gives_up()).
  *
  * Sleep. Ring and count outlast suspend, registers may not. Resume writes the registers as they
- * were and wakes the thread up, so that a drain which slept meanwhile goes on. Enabling assumes
- * nothing about the registers, since another kernel may have used them.
+ * were and wakes the thread up, so that a drain which slept meanwhile goes on. The thread marks
+ * partials where the ring ended before the sleep. A sleep empties a ring that was full, so it counts
+ * as a loss. Enabling assumes nothing about the registers, since another kernel may have used them.
  *
  * Locks:
  *
@@ -329,16 +330,26 @@ VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned lo
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
 
-/* Consumes what is in the ring now. Returns false if the ring is empty. */
+/*
+ * Consumes what is in the ring now or, after a sleep, what was there before; then devices may have
+ * forgotten groups whose last page they had not sent. Returns false if there is nothing.
+ */
 static bool prq_consume(struct intel_iommu *iommu)
 {
-	unsigned long tail = prq_index(iommu, DMAR_PQT_REG);
+	bool resumed = READ_ONCE(iommu->prq_resumed);
+	unsigned long tail = resumed ? iommu->iommu_state[SR_DMAR_PQT_REG] :
+				       prq_index(iommu, DMAR_PQT_REG);
 	unsigned long seq = iommu->prq_seq_number;
 	unsigned long end = intel_prq_count_at(seq, tail);
 	struct iopf_worker *worker = NULL;
 
-	if (seq == end)
+	if (seq == end && !resumed)
 		return false;
+	if (seq == end) {
+		WRITE_ONCE(iommu->prq_resumed, false);
+		iopf_queue_discard_partial(iommu->iopf_queue);
+		return true;
+	}
 
 	/* The lock keeps devices from going away between look-up and report. */
 	scoped_guard(mutex, &iommu->iopf_lock)
@@ -367,16 +378,15 @@ static bool prq_empty(struct intel_iommu *iommu)
 	return consumed;
 }
 
-/* Notes that hardware may have dropped requests, or devices forgotten theirs in their sleep. */
-static void prq_note_loss(struct intel_iommu *iommu, bool overflowed)
+/* Notes that hardware may have dropped requests. */
+static void prq_note_loss(struct intel_iommu *iommu)
 {
 	/* The ring may have filled since. With PRO set nothing enters it. */
 	prq_empty(iommu);
 	iopf_queue_discard_partial(iommu->iopf_queue);
 	/* Before PRO is cleared: a drain sees PRO, or else the new number of losses. */
 	WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
-	if (overflowed)
-		prq_clear_and_flush(iommu, DMA_PRS_PRO);
+	prq_clear_and_flush(iommu, DMA_PRS_PRO);
 	smp_mb();	/* as in prq_consume() */
 	wake_up_var(&iommu->prq_seq_number);
 }
@@ -384,19 +394,17 @@ static void prq_note_loss(struct intel_iommu *iommu, bool overflowed)
 VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
 {
 	struct intel_iommu *iommu = data;
-	bool handled, resumed, overflowed;
+	bool handled, overflowed;
 
 	/* Cleared before the tail is read: each request that comes later raises it again. */
 	intel_prq_clear_status(iommu, DMA_PRS_PPR);
 	handled = prq_empty(iommu);
-
-	resumed = xchg(&iommu->prq_resumed, false);
 	overflowed = prq_has_overflowed(iommu);
 	if (overflowed && __ratelimit(&iommu->prq_overflow))
 		pr_info("%s: page request queue overflowed\n", iommu->name);
-	if (resumed || overflowed)
-		prq_note_loss(iommu, overflowed);
-	return IRQ_RETVAL(handled || resumed || overflowed);
+	if (overflowed)
+		prq_note_loss(iommu);
+	return IRQ_RETVAL(handled || overflowed);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_thread);
 
@@ -731,6 +739,8 @@ void intel_prq_suspend(struct intel_iommu *iommu)
 		iommu->iommu_state[prq_event_regs[i].state] =
 			readl(iommu->reg + prq_event_regs[i].reg);
 	iommu->iommu_state[SR_DMAR_PQT_REG] = prq_index(iommu, DMAR_PQT_REG);
+	/* A drain that has pushed into a ring that was full pushes again. */
+	WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_suspend);
 

@@ -243,6 +243,22 @@ static void drain_that_slept_goes_on(struct kunit *test)
 	vtd_detach_plain(vtd);
 }
 
+static void vtd_sleeps_once(struct vtd *vtd, unsigned long options)
+{
+	vtd->on_submit = NULL;
+	intel_prq_suspend(vtd->hw);
+}
+
+/* A ring that was full before is empty afterwards, and requests may have been held back. */
+static void drain_pushes_again_after_a_sleep(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd->on_submit = vtd_sleeps_once;
+	intel_iommu_drain_pasid_prq(&vtd->dev[0]->pdev.dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
+}
+
 /* Sleep takes away the bit that it waits for. */
 static void drain_that_slept_over_an_overflow_goes_on(struct kunit *test)
 {
@@ -305,6 +321,7 @@ static struct kunit_case intel_drain_cases[] = {
 	KUNIT_CASE(drain_ends_though_the_ring_overflows_for_ever),
 	KUNIT_CASE(drain_that_slept_goes_on),
 	KUNIT_CASE(drain_that_slept_over_an_overflow_goes_on),
+	KUNIT_CASE(drain_pushes_again_after_a_sleep),
 	KUNIT_CASE(drain_gives_up_an_interrupt_thread_that_does_not_run),
 	KUNIT_CASE(drain_gives_up_an_overflow_that_nobody_ends),
 	{}

@@ -155,6 +155,29 @@ static void sleep_counts_as_a_loss(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd->hw->prq_losses, 1);
 }
 
+static void vtd_expect_end_of_sleep(struct backend_domain *plain)
+{
+	struct vtd *vtd = container_of(plain, struct vtd, plain);
+
+	KUNIT_EXPECT_EQ(vtd->test, vtd->hw->prq_resumed, plain->groups == 1);
+}
+
+/* A device may have forgotten what it had not asked completely. */
+static void partials_of_before_a_sleep_meet_nothing_of_after(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_plain(vtd);
+	vtd->plain.on_report = vtd_expect_end_of_sleep;
+	vtd_push_group(vtd, 1);
+	vtd_sleep(vtd, vtd->hw, 0);
+	vtd_push_group(vtd, 2);
+	vtd_interrupt(vtd);
+	KUNIT_EXPECT_EQ(test, vtd->plain.groups, 2);
+	vtd->plain.on_report = NULL;
+	vtd_detach_plain(vtd);
+}
+
 /* No interrupt comes for what came in before. */
 static void resume_has_the_ring_looked_at(struct kunit *test)
 {
@@ -206,6 +229,7 @@ static struct kunit_case intel_prq_power_cases[] = {
 	KUNIT_CASE(registers_are_as_before_sleep),
 	KUNIT_CASE(requests_in_the_ring_are_served_after_sleep),
 	KUNIT_CASE(sleep_counts_as_a_loss),
+	KUNIT_CASE(partials_of_before_a_sleep_meet_nothing_of_after),
 	KUNIT_CASE(resume_has_the_ring_looked_at),
 	KUNIT_CASE(iommu_without_a_queue_sleeps),
 	KUNIT_CASE(queue_is_set_up_and_taken_down),
