@@ -67,11 +67,15 @@ static __u64 storm_word(const struct storm *s, int queue)
 /* No word of another process, nor one of an earlier round, is in the memory. */
 static void storm_is_own(const struct storm *s)
 {
-	const volatile __u64 *word = (const volatile __u64 *)s->memory;
+	const volatile __u64 *words = (const volatile __u64 *)s->memory;
 	size_t i;
 
-	for (i = 0; i < STORM_LEN / 8; i++)
-		CHECK(!word[i] || word[i] == storm_word(s, 0) || word[i] == storm_word(s, 1));
+	for (i = 0; i < STORM_LEN / 8; i++) {
+		/* Both queues may be writing. */
+		__u64 word = words[i];
+
+		CHECK(!word || word == storm_word(s, 0) || word == storm_word(s, 1));
+	}
 }
 
 static void storm_submit(struct storm *s)
