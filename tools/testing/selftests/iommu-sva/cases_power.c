@@ -47,7 +47,7 @@ static const char *alarm_time(void)
 			states[0] = 0;
 		close(fd);
 	}
-	return strstr(states, "deep") ? "+20" : "+8";
+	return strstr(states, "deep") ? "+20" : "+15";
 }
 
 /*
