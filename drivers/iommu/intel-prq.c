@@ -20,8 +20,9 @@
  *
  * Sleep. Ring and count outlast suspend, registers may not. Resume writes the registers as they
  * were and wakes the thread up, so that a drain which slept meanwhile goes on. The thread marks
- * partials where the ring ended before the sleep. A sleep empties a ring that was full, so it counts
- * as a loss. Enabling assumes nothing about the registers, since another kernel may have used them.
+ * partials where the ring ended before the sleep. A sleep empties a ring that was full, so it
+ * counts as a loss. Enabling assumes nothing about the registers, since another kernel may have
+ * used them.
  *
  * Locks:
  *
