@@ -137,6 +137,21 @@ static void unbind_leaves_nothing_in_the_caches(struct kunit *test)
 
 /* Waiting */
 
+/* @stuck hangs at @hold. Meanwhile @proc binds @ep, uses it and unbinds; then @stuck ends, too. */
+static void visit_during(struct kunit *test, struct sva_hold *hold, struct sva_job *stuck,
+			 struct soft_endpoint *ep, struct sva_proc *proc)
+{
+	struct sva_job *visit;
+
+	KUNIT_EXPECT_TRUE(test, sva_hold_caught(hold));
+	visit = sva_job_visit(test, ep, proc);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(visit));
+
+	sva_hold_release(hold);
+	KUNIT_EXPECT_EQ(test, sva_job_wait(stuck), 0L);
+	KUNIT_EXPECT_EQ(test, sva_job_wait(visit), 0L);
+}
+
 /* Bind and unbind of one process hang in a vendor driver; other processes do not notice. */
 static void bind_does_not_wait(struct kunit *test, enum soft_iommu_point point, bool unbinding)
 {
@@ -144,19 +159,13 @@ static void bind_does_not_wait(struct kunit *test, enum soft_iommu_point point, 
 	struct sva_proc *slow = sva_proc_start(test), *other = sva_proc_start(test);
 	struct iommu_sva *sva = unbinding ? sva_bind(test, fix->ep[0], slow) : NULL;
 	struct sva_hold *hold = sva_hold(test, fix->iommu, point, fix->dev[0]);
-	struct sva_job *stuck, *visit;
+	struct sva_job *stuck;
 
 	if (unbinding)
 		stuck = sva_job_unbind(test, sva);
 	else
 		stuck = sva_job_visit(test, fix->ep[0], slow);
-	KUNIT_EXPECT_TRUE(test, sva_hold_caught(hold));
-	visit = sva_job_visit(test, fix->ep[1], other);
-	KUNIT_EXPECT_TRUE(test, sva_job_ends(visit));
-
-	sva_hold_release(hold);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(stuck), 0L);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(visit), 0L);
+	visit_during(test, hold, stuck, fix->ep[1], other);
 }
 
 static void nobody_waits_for_the_bind_of_another_process(struct kunit *test)
@@ -172,14 +181,9 @@ static void nobody_waits_for_the_domain_of_another_process(struct kunit *test)
 	struct sva_proc *slow = sva_proc_start(test), *other = sva_proc_start(test);
 	struct sva_fixture *fix = test->priv;
 	struct sva_hold *hold = sva_hold(test, iommu, SOFT_AT_DOMAIN_ALLOC, NULL);
-	struct sva_job *stuck = sva_job_visit(test, far, slow), *visit;
+	struct sva_job *stuck = sva_job_visit(test, far, slow);
 
-	KUNIT_EXPECT_TRUE(test, sva_hold_caught(hold));
-	visit = sva_job_visit(test, fix->ep[0], other);
-	KUNIT_EXPECT_TRUE(test, sva_job_ends(visit));
-	sva_hold_release(hold);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(stuck), 0L);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(visit), 0L);
+	visit_during(test, hold, stuck, fix->ep[0], other);
 }
 
 static void nobody_waits_for_the_unbind_of_another_process(struct kunit *test)
@@ -196,19 +200,13 @@ static void sharing_does_not_wait(struct kunit *test, enum soft_iommu_point poin
 	struct iommu_sva *sva = sva_bind(test, fix->ep[0], proc);
 	struct iommu_sva *other = unbinding ? sva_bind(test, fix->ep[1], proc) : NULL;
 	struct sva_hold *hold = sva_hold(test, fix->iommu, point, fix->dev[1]);
-	struct sva_job *stuck, *visit;
+	struct sva_job *stuck;
 
 	if (unbinding)
 		stuck = sva_job_unbind(test, other);
 	else
 		stuck = sva_job_visit(test, fix->ep[1], proc);
-	KUNIT_EXPECT_TRUE(test, sva_hold_caught(hold));
-	visit = sva_job_visit(test, fix->ep[0], proc);
-	KUNIT_EXPECT_TRUE(test, sva_job_ends(visit));
-
-	sva_hold_release(hold);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(stuck), 0L);
-	KUNIT_EXPECT_EQ(test, sva_job_wait(visit), 0L);
+	visit_during(test, hold, stuck, fix->ep[0], proc);
 	iommu_sva_unbind_device(sva);
 }
 
