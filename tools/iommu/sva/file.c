@@ -68,11 +68,15 @@ static char *full_path(const char *format, va_list args)
 static char *read_all(int fd, size_t *len)
 {
 	char *bytes = NULL;
-	size_t have = 0;
+	size_t have = 0, room = 0;
 	ssize_t n;
 
 	for (;;) {
-		bytes = realloc(bytes, have + CHUNK + 1);
+		/* /proc/kallsyms has megabytes, and comes a page at a time. */
+		if (have + CHUNK + 1 > room) {
+			room = 2 * room + CHUNK + 1;
+			bytes = realloc(bytes, room);
+		}
 		if (!bytes)
 			give_up("no memory");
 		n = read(fd, bytes + have, CHUNK);
