@@ -178,10 +178,13 @@ EXPORT_SYMBOL_IF_KUNIT(amd_sva_clock);
 /* Delays in a loop, until @deadline. It counts the delays, because the clock may stand still. */
 static bool cmds_delay(unsigned int *us, u64 deadline)
 {
+	/* What a few microseconds were not enough for is asked for less often. */
+	unsigned int step = *us < 100 ? 1 : 10;
+
 	if (amd_sva_clock() > deadline || *us > CMDS_WAIT_NS / NSEC_PER_USEC)
 		return false;
-	udelay(1);
-	++*us;
+	udelay(step);
+	*us += step;
 	return true;
 }
 
