@@ -47,7 +47,7 @@
  * @pasid: the PASID; IOMMU_PASID_INVALID: any PASID, of an invalidation that fits no use
  * @attached: the PASID is attached to the device
  * @unconfirmed: an invalidation was not completed
- * @failures: how many invalidations were not completed
+ * @failures: how many invalidations were not completed, and are unconfirmed
  */
 struct atc_use {
 	struct hlist_node hash;
@@ -271,10 +271,13 @@ static void atc_settle(struct device *dev, bool all)
 	for_each_use(use, next) {
 		if (use->dev != dev)
 			continue;
-		if (all || !use->attached)
+		if (all || !use->attached) {
 			atc_remove(use);
-		else
+		} else {
 			atc_set_unconfirmed(use, false);
+			/* When the use goes, what iopf_atc_failures() counts must not shrink. */
+			use->failures = 0;
+		}
 	}
 }
 

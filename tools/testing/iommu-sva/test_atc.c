@@ -108,6 +108,24 @@ TEST(pasid_that_stays_attached_is_confirmed_with_the_rest)
 	SIM_CHECK(!is_given(dev, 3));
 }
 
+/* A use that goes while a reset looks for failures must not hide one. */
+TEST(confirmed_use_that_goes_hides_no_failure)
+{
+	unsigned int before;
+
+	set_up();
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), 0);
+	SIM_EQ(iopf_atc_use(dev_of(dev), 3), 0);
+	iopf_atc_unconfirmed(dev_of(dev), 2);
+	iopf_atc_confirmed(dev_of(dev));
+	before = iopf_atc_failures(dev_of(dev));
+	iopf_atc_leave(dev_of(dev), 2);
+	SIM_EQ(iopf_atc_failures(dev_of(dev)), before);
+	iopf_atc_unconfirmed(dev_of(dev), IOMMU_PASID_INVALID);
+	SIM_CHECK(iopf_atc_failures(dev_of(dev)) != before);
+	iopf_atc_leave(dev_of(dev), 3);
+}
+
 /* Else a device with few PASIDs would lose all of them to others that hang. */
 TEST(held_pasid_is_for_other_groups_if_there_is_no_other)
 {
