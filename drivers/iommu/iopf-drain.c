@@ -33,13 +33,14 @@ static bool iopf_is_in(const struct iopf_group *group, const struct iopf_whose *
 	       (!whose->handle || group->attach_handle == whose->handle);
 }
 
-bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose)
+/* Is the response to a group in @whose in flight, the group being no later than number @seq? */
+bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose, u64 seq)
 {
 	struct iopf_group *group;
 
 	guard(spinlock)(&idev->lock);
 	list_for_each_entry(group, &idev->answering, pending_node)
-		if (iopf_is_in(group, whose))
+		if (group_slot(group)->seq <= seq && iopf_is_in(group, whose))
 			return true;
 	return false;
 }
@@ -105,16 +106,21 @@ static unsigned int iopf_abort_pending(struct iopf_device *idev, const struct io
 	return nr;
 }
 
-/* Abort, then wait for responses in flight. */
+/*
+ * Abort, then wait for responses in flight: not for those to later groups, of which a device that
+ * goes on asking has always one.
+ */
 void iopf_abort(struct iopf_device *idev, const struct iopf_whose *whose, bool gone)
 {
-	u64 began = iopf_clock();
+	u64 began = iopf_clock(), seq;
 	unsigned int nr;
 
 	/* A reporter that has found the attachment has listed its group when it unlocks. */
-	scoped_guard(mutex, &idev->fp.lock)
+	scoped_guard(mutex, &idev->fp.lock) {
 		nr = iopf_abort_pending(idev, whose, gone);
-	wait_event(idev->wait, !iopf_is_answering(idev, whose));
+		seq = idev->seq;
+	}
+	wait_event(idev->wait, !iopf_is_answering(idev, whose, seq));
 	trace_iopf_drain(idev->fp.dev, whose->pasid, nr, began);
 }
 

@@ -355,7 +355,7 @@ struct iopf_whose {
 
 extern const struct iopf_whose iopf_all;
 
-bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose);
+bool iopf_is_answering(struct iopf_device *idev, const struct iopf_whose *whose, u64 seq);
 void iopf_abort(struct iopf_device *idev, const struct iopf_whose *whose, bool gone);
 void iopf_timeout_work(struct work_struct *work);
 

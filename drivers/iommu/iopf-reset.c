@@ -26,6 +26,7 @@
  * Lifetime: a pause lasts until all of its reasons are gone, or struct dev_iommu is.
  */
 #include <linux/iommu.h>
+#include <linux/limits.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/wait.h>
@@ -96,7 +97,7 @@ static void iopf_enter_reset(struct device *dev)
 	}
 	iopf_finish_forgotten(idev, &mine);
 	/* A handler that keeps its groups may be sending a response right now. */
-	wait_event(idev->wait, !iopf_is_answering(idev, &iopf_all));
+	wait_event(idev->wait, !iopf_is_answering(idev, &iopf_all, U64_MAX));
 }
 
 /* Returns false if @dev is paused already, or is neither attached to a PASID nor on a queue. */

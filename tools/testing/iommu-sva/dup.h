@@ -88,6 +88,7 @@ static inline void *ERR_CAST(const void *ptr)
 /* Numbers and bits */
 
 #define BIT(n)			(1UL << (n))
+#define U64_MAX			(~0ULL)
 #define BITS_PER_LONG		((int)(8 * sizeof(long)))
 #define BITS_PER_TYPE(t)	(8 * sizeof(t))
 #define GENMASK(high, low)	((~0UL >> (BITS_PER_LONG - 1 - (high))) & (~0UL << (low)))

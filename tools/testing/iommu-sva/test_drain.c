@@ -197,6 +197,50 @@ TEST(drain_waits_for_answers_on_their_way)
 	mmput(mm);
 }
 
+static struct sim_door doors[2];
+
+static void respond_through_own_door(struct vendor_request *r, u32 code)
+{
+	sim_pass(&doors[r->grpid]);
+}
+
+static void call_answer(void *arg)
+{
+	struct call *call = arg;
+
+	iopf_answer_unserved(dev_of(call->dev), call->pasid);
+}
+
+/* A device that goes on asking has a response in flight at any time. */
+TEST(drain_does_not_wait_for_answers_to_later_groups)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	struct call call = { .dev = dev, .pasid = 1 };
+	struct vendor_request *r;
+
+	doors[0].shut = true;
+	doors[1].shut = true;
+	vendor_hooks.responding = respond_through_own_door;
+	vendor_ask(dev, 1, 0, BASE);
+	sim_settle();
+	sim_spawn("drain", call_drain, &call);
+	sim_settle();
+	r = vendor_ask(dev, 1, 1, BASE);
+	sim_spawn("answer", call_answer, &call);
+	sim_settle();
+	SIM_EQ(doors[1].waiting, 1);
+	SIM_CHECK(!call.done);
+	doors[0].shut = false;
+	sim_settle();
+	SIM_CHECK(call.done);
+	doors[1].shut = false;
+	test_answered(r, SUCCESS);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 TEST(drain_does_not_wait_for_answers_of_others)
 {
 	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a);

@@ -450,6 +450,7 @@ inline drain(d, p)
 	!any_of(is_in_work, d, p);
 #endif
 #if MUTATE != 7
+	/* The code waits for groups up to the latest; no later one comes after the detach. */
 	!any_of(is_answering, d, p);
 #endif
 	atomic {
