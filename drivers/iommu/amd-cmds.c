@@ -10,9 +10,11 @@
  * on as if they had, and leaves an IOTLB_INV_TIMEOUT event (2.5). The event is in the log before
  * the COMPLETION_WAIT is done, and names the device; but the thread that reads the log may come too
  * late: the mm core frees pages when the flush returns. So a flush that has waited that long reads
- * the log itself. The driver sends the device no more invalidations until it has been reset; those
- * it drops are unconfirmed (iopf-atc.c). The end of a reset waits until the thread has read the
- * log, so that an event from before the reset does not count again.
+ * the log itself. A log that has stopped drops events: if it has, or was started again in between,
+ * it is not known which device has timed out, and it may be any. The driver sends a device that has
+ * timed out no more invalidations until it has been reset; those it drops are unconfirmed
+ * (iopf-atc.c). The end of a reset waits until the thread has read the log, so that an event from
+ * before the reset does not count again.
  *
  * Locks: amd_iommu.lock guards the command buffer; no thread holds it while it waits for hardware.
  * The caller's RCU read-side section keeps devices.
@@ -219,8 +221,25 @@ static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, u64 deadline)
 	return 0;
 }
 
-/* Looks for time-outs in the part of the event log that the thread has not read yet. */
-static int cmds_peek_time_outs(struct amd_iommu *iommu)
+/*
+ * May the log have dropped events? It does so while it is stopped. The base counts before it starts
+ * the log, and after: so the count is odd meanwhile, and is read after the status.
+ */
+static bool cmds_events_lost(struct amd_iommu *iommu, unsigned int restarts)
+{
+	u32 status = readl(iommu->mmio_base + MMIO_STATUS_OFFSET);
+
+	status &= MMIO_STATUS_EVT_RUN_MASK | MMIO_STATUS_EVT_OVERFLOW_MASK;
+	if (status != MMIO_STATUS_EVT_RUN_MASK)
+		return true;
+	return (restarts & 1) || READ_ONCE(iommu->evt_restarts) != restarts;
+}
+
+/*
+ * Looks for time-outs in the part of the event log that the thread has not read yet. @restarts is
+ * what &amd_iommu.evt_restarts was before the submission.
+ */
+static int cmds_peek_time_outs(struct amd_iommu *iommu, unsigned int restarts)
 {
 	u32 head = readl(iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
 	u32 tail = readl(iommu->mmio_base + MMIO_EVT_TAIL_OFFSET);
@@ -232,9 +251,7 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu)
 		if (type == EVENT_TYPE_IOTLB_INV_TO)
 			amd_sva_timed_out(iommu, READ_ONCE(event[0]) & EVENT_DEVID_MASK);
 	}
-	/* After an overflow of the log events may be missing. */
-	return readl(iommu->mmio_base + MMIO_STATUS_OFFSET) & MMIO_STATUS_EVT_OVERFLOW_MASK ?
-	       -EIO : -ETIMEDOUT;
+	return cmds_events_lost(iommu, restarts) ? -EIO : -ETIMEDOUT;
 }
 
 /**
@@ -254,6 +271,7 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu)
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
 		   bool wait)
 {
+	unsigned int restarts = READ_ONCE(iommu->evt_restarts);
 	u64 start = amd_sva_clock(), value = 0;
 	int ret;
 
@@ -265,7 +283,7 @@ int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsi
 	if (ret && (!iommu->sva || __ratelimit(&iommu->sva->stuck)))
 		pr_err("iommu%d: commands are not completed\n", iommu->index);
 	if (!ret && amd_sva_clock() - start > CMDS_SLOW_NS)
-		ret = wait ? cmds_peek_time_outs(iommu) : -ETIMEDOUT;
+		ret = wait ? cmds_peek_time_outs(iommu, restarts) : -ETIMEDOUT;
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_submit);
@@ -284,6 +302,7 @@ void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu)
 	list->iommu = iommu;
 	list->nr = 0;
 	list->error = 0;
+	list->restarts = READ_ONCE(iommu->evt_restarts);
 }
 
 static struct amd_sva_cmd *cmds_next(struct amd_sva_list *list)
@@ -314,7 +333,9 @@ int amd_sva_end_list(struct amd_sva_list *list)
 	if (list->error == -EIO)
 		return list->error;
 	ret = amd_sva_submit(list->iommu, list->cmds, list->nr, true);
-	return ret || !list->error ? ret : cmds_peek_time_outs(list->iommu);
+	if (ret == -EIO || !list->error)
+		return ret;
+	return cmds_peek_time_outs(list->iommu, list->restarts);
 }
 
 /**

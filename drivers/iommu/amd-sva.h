@@ -83,12 +83,14 @@ struct amd_sva_iommu {
  * @iommu: the IOMMU
  * @nr: how many are in @cmds
  * @error: of those that have been submitted already
+ * @restarts: &amd_iommu.evt_restarts before the first of them
  * @cmds: those that have not
  */
 struct amd_sva_list {
 	struct amd_iommu *iommu;
 	unsigned int nr;
 	int error;
+	unsigned int restarts;
 	struct amd_sva_cmd cmds[AMD_SVA_BATCH];
 };
 

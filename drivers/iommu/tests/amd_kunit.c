@@ -60,7 +60,8 @@ static u32 amdvi_status(struct amd_iommu *iommu)
 		vi->restarts++;
 		vi->losses = iommu->sva->losses;
 	}
-	*status = 0;
+	/* The event log runs, as before. */
+	*status = MMIO_STATUS_EVT_RUN_MASK;
 	return vi->stopped ? 0 : MMIO_STATUS_PPR_RUN_MASK;
 }
 
@@ -156,6 +157,7 @@ static void amdvi_make_iommu(struct kunit *test, struct amdvi *vi)
 	hw->pci_seg = vi->seg;
 	hw->mmio_base = (u8 __iomem __force *)vi->regs;
 	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = BIT(CONTROL_PPRLOG_EN);
+	*amdvi_reg(vi, MMIO_STATUS_OFFSET) = MMIO_STATUS_EVT_RUN_MASK;
 	hw->cmd_buf = amdvi_zalloc(test, CMD_BUFFER_SIZE);
 	hw->evt_buf = amdvi_zalloc(test, amd_iommu_evtlog_size);
 	hw->ppr_log = amdvi_zalloc(test, amd_iommu_pprlog_size);

@@ -493,13 +493,16 @@ static void domain_without_devices_is_not_flushed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vi->nr, 0);
 }
 
-/* What the IOMMU itself does with the command buffer, until @idle is set */
+/*
+ * What the IOMMU itself does with the command buffer, until @idle is set; @give_up comes before the
+ * next wait is done
+ */
 struct amdvi_engine {
 	struct amdvi *vi;
 	struct work_struct work;
 	bool idle;
 	bool deaf;
-	bool slow;
+	void (*give_up)(struct amdvi *vi);
 	unsigned int carried_out;
 };
 
@@ -514,10 +517,32 @@ static void amdvi_give_up(struct amdvi *vi)
 	WRITE_ONCE(*amdvi_reg(vi, MMIO_EVT_TAIL_OFFSET), EVTLOG_ENTRY_SIZE);
 }
 
+/* The same while the log is stopped: the thread has cleared the overflow bit, and reads the log. */
+static void amdvi_give_up_unsaid(struct amdvi *vi)
+{
+	msleep(1000);
+	WRITE_ONCE(*amdvi_reg(vi, MMIO_STATUS_OFFSET), 0);
+}
+
+/* The thread comes to the end of the log, and starts it, before the wait is done. */
+static void amdvi_give_up_and_start_log(struct amdvi *vi)
+{
+	amdvi_give_up_unsaid(vi);
+	amd_iommu_restart_event_logging(vi->hw);
+	WRITE_ONCE(*amdvi_reg(vi, MMIO_STATUS_OFFSET), MMIO_STATUS_EVT_RUN_MASK);
+}
+
+/* The thread is about to start the log when the flush begins, and takes its time. */
+static void amdvi_give_up_in_start_of_log(struct amdvi *vi)
+{
+	msleep(1000);
+}
+
 static void amdvi_run_engine(struct work_struct *work)
 {
 	struct amdvi_engine *engine = container_of(work, struct amdvi_engine, work);
 	struct amdvi *vi = engine->vi;
+	void (*give_up)(struct amdvi *vi);
 	struct amdvi_event event;
 	u32 head = 0;
 
@@ -527,11 +552,13 @@ static void amdvi_run_engine(struct work_struct *work)
 		for (; head != tail && !engine->deaf; head = (head + 16) % CMD_BUFFER_SIZE) {
 			amdvi_read_cmd((struct amd_sva_cmd *)(vi->hw->cmd_buf + head), &event);
 			engine->carried_out++;
-			if (amdvi_code(&event) == AMDVI_WAIT && xchg(&engine->slow, false))
-				amdvi_give_up(vi);
-			if (amdvi_code(&event) == AMDVI_WAIT)
-				WRITE_ONCE(*(u64 *)phys_to_virt(event.qw[0] & GENMASK_ULL(51, 3)),
-					   event.qw[1]);
+			if (amdvi_code(&event) != AMDVI_WAIT)
+				continue;
+			give_up = xchg(&engine->give_up, NULL);
+			if (give_up)
+				give_up(vi);
+			WRITE_ONCE(*(u64 *)phys_to_virt(event.qw[0] & GENMASK_ULL(51, 3)),
+				   event.qw[1]);
 		}
 		WRITE_ONCE(*amdvi_reg(vi, MMIO_CMD_HEAD_OFFSET), head);
 		cond_resched();
@@ -631,7 +658,7 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 /* The thread that reads the event log may come too late: pages are freed when the flush returns. */
 static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 {
-	struct amdvi_engine engine = { .slow = true };
+	struct amdvi_engine engine = { .give_up = amdvi_give_up };
 	struct amdvi *vi = test->priv;
 
 	amdvi_attach_both(vi);
@@ -641,6 +668,41 @@ static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
 	amdvi_detach_both(vi);
 	amdvi_stop_engine(&engine);
+}
+
+/* Any device of the flush may be the one whose event is missing. */
+static void amdvi_expect_both_suspect(struct amdvi *vi, void (*give_up)(struct amdvi *vi))
+{
+	struct amdvi_engine engine = { .give_up = give_up };
+
+	amdvi_attach_both(vi);
+	amdvi_start_engine(vi, &engine);
+	amdvi_invalidate(vi, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_TRUE(vi->test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
+	KUNIT_EXPECT_TRUE(vi->test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
+	amdvi_detach_both(vi);
+	amdvi_stop_engine(&engine);
+}
+
+static void time_out_lost_by_a_stopped_event_log_counts(struct kunit *test)
+{
+	amdvi_expect_both_suspect(test->priv, amdvi_give_up_unsaid);
+}
+
+static void time_out_lost_before_the_event_log_is_started_counts(struct kunit *test)
+{
+	/* scan-log: what the base says of it */
+	kunit_info(test, "SVA-ALLOW AMD-Vi: IOMMU Event log restarting\n");
+	amdvi_expect_both_suspect(test->priv, amdvi_give_up_and_start_log);
+	kunit_info(test, "SVA-ALLOW-END\n");
+}
+
+static void time_out_lost_while_the_event_log_is_started_counts(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	vi->hw->evt_restarts++;
+	amdvi_expect_both_suspect(vi, amdvi_give_up_in_start_of_log);
 }
 
 static struct kunit_case amd_sva_cases[] = {
@@ -678,6 +740,9 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(iommu_that_does_not_answer_is_given_up),
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
+	KUNIT_CASE(time_out_lost_by_a_stopped_event_log_counts),
+	KUNIT_CASE(time_out_lost_before_the_event_log_is_started_counts),
+	KUNIT_CASE(time_out_lost_while_the_event_log_is_started_counts),
 	{}
 };
 
