@@ -16,8 +16,8 @@
  * (iopf-atc.c). The end of a reset waits until the thread has read the log, so that an event from
  * before the reset does not count again.
  *
- * Locks: amd_iommu.lock guards the command buffer; no thread holds it while it waits for hardware.
- * The caller's RCU read-side section keeps devices.
+ * Locks: amd_iommu.lock guards the command buffer, and writers of the control register; no thread
+ * holds it while it waits for hardware. The caller's RCU read-side section keeps devices.
  */
 #define pr_fmt(fmt) "AMD-Vi: " fmt
 

@@ -204,10 +204,14 @@ static bool ppr_has_stopped(struct amd_iommu *iommu)
 static void ppr_await_run(struct amd_iommu *iommu, bool runs)
 {
 	u32 status;
+	int ret;
 
-	read_poll_timeout_atomic(amd_ppr_status, status,
-				 !!(status & MMIO_STATUS_PPR_RUN_MASK) == runs, 1,
-				 PPR_RUN_TIMEOUT_US, false, iommu);
+	ret = read_poll_timeout_atomic(amd_ppr_status, status,
+				       !!(status & MMIO_STATUS_PPR_RUN_MASK) == runs, 1,
+				       PPR_RUN_TIMEOUT_US, false, iommu);
+	if (ret)
+		pr_err_once("iommu%d: the PPR log does not %s\n", iommu->index,
+			    runs ? "start" : "stop");
 }
 
 static u32 ppr_tail(struct amd_iommu *iommu)
@@ -671,10 +675,12 @@ EXPORT_SYMBOL_IF_KUNIT(amd_iommu_iopf_remove_device);
 /* Stops the log and clears its status: another kernel may have left both set. */
 static void ppr_stop_log(struct amd_iommu *iommu)
 {
-	u64 control = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET);
+	scoped_guard(raw_spinlock_irqsave, &iommu->lock) {
+		u64 control = readq(iommu->mmio_base + MMIO_CONTROL_OFFSET);
 
-	control &= ~(BIT_ULL(CONTROL_PPRLOG_EN) | BIT_ULL(CONTROL_PPRINT_EN));
-	writeq(control, iommu->mmio_base + MMIO_CONTROL_OFFSET);
+		control &= ~(BIT_ULL(CONTROL_PPRLOG_EN) | BIT_ULL(CONTROL_PPRINT_EN));
+		writeq(control, iommu->mmio_base + MMIO_CONTROL_OFFSET);
+	}
 	ppr_await_run(iommu, false);
 	writel(MMIO_STATUS_PPR_INT_MASK | MMIO_STATUS_PPR_OVERFLOW_MASK,
 	       iommu->mmio_base + MMIO_STATUS_OFFSET);

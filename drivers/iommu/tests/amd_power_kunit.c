@@ -3,6 +3,7 @@
  * AMD's back-end of the SVA core: the PPR log when it is set up and over a sleep; devices that go
  */
 #include <kunit/static_stub.h>
+#include <linux/cpumask.h>
 #include <linux/io.h>
 #include <linux/rcupdate.h>
 
@@ -10,12 +11,20 @@
 
 /* The log */
 
+/* The log runs while it is enabled. */
+static u32 amdvi_status_of_log(struct amd_iommu *hw)
+{
+	return readl(hw->mmio_base + MMIO_CONTROL_OFFSET) & BIT(CONTROL_PPRLOG_EN) ?
+	       MMIO_STATUS_PPR_RUN_MASK : 0;
+}
+
 /* An IOMMU of the test's own, with the other's registers and log */
 static struct amd_iommu *amdvi_init_log(struct amdvi *vi)
 {
 	struct amd_iommu *hw = kunit_kzalloc(vi->test, sizeof(*hw), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(vi->test, hw);
+	kunit_activate_static_stub(vi->test, amd_ppr_status, amdvi_status_of_log);
 	hw->index = AMDVI_INDEX;
 	hw->pci_seg = vi->seg;
 	hw->mmio_base = vi->hw->mmio_base;
@@ -37,13 +46,6 @@ static const unsigned int amdvi_log_bits[] = {
 	CONTROL_PPR_EN, CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN,
 };
 
-/* The log runs while it is enabled. */
-static u32 amdvi_status_of_log(struct amd_iommu *hw)
-{
-	return readl(hw->mmio_base + MMIO_CONTROL_OFFSET) & BIT(CONTROL_PPRLOG_EN) ?
-	       MMIO_STATUS_PPR_RUN_MASK : 0;
-}
-
 static void amdvi_expect_log(struct amdvi *vi, bool on, unsigned int entries)
 {
 	u32 control = *amdvi_reg(vi, MMIO_CONTROL_OFFSET);
@@ -62,7 +64,6 @@ static void log_of_another_kernel_is_stopped_and_set_up_anew(struct kunit *test)
 	struct amd_iommu *hw;
 	u64 log;
 
-	kunit_activate_static_stub(test, amd_ppr_status, amdvi_status_of_log);
 	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = BIT(CONTROL_PPRINT_EN) | BIT(CONTROL_PPRLOG_EN);
 	*amdvi_reg(vi, MMIO_PPR_HEAD_OFFSET) = 3 * PPRLOG_ENTRY_SIZE;
 	*amdvi_reg(vi, MMIO_PPR_TAIL_OFFSET) = 7 * PPRLOG_ENTRY_SIZE;
@@ -75,6 +76,68 @@ static void log_of_another_kernel_is_stopped_and_set_up_anew(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PPRLOG_ENTRY_SIZE << FIELD_GET(GENMASK_ULL(59, 56), log),
 			amd_iommu_pprlog_size);
 	amd_iommu_iopf_uninit(hw);
+}
+
+/* Two logs, one control register */
+
+#define AMDVI_STARTS	10000
+
+/* A thread that starts the event log; @lost: how often a bit was clear that only it clears */
+struct amdvi_starter {
+	struct work_struct work;
+	struct amd_iommu *hw;
+	unsigned int lost;
+	bool done;
+};
+
+static bool amdvi_is_enabled(struct amd_iommu *hw, unsigned int intr, unsigned int log)
+{
+	u64 bits = BIT(intr) | BIT(log);
+
+	return (readq(hw->mmio_base + MMIO_CONTROL_OFFSET) & bits) == bits;
+}
+
+/* scan-log knows the name. */
+static void amdvi_start_event_log(struct work_struct *work)
+{
+	struct amdvi_starter *event = container_of(work, struct amdvi_starter, work);
+
+	for (unsigned int i = 0; i < AMDVI_STARTS; i++) {
+		amd_iommu_restart_log(event->hw, "amd-kunit", CONTROL_EVT_INT_EN,
+				      CONTROL_EVT_LOG_EN, MMIO_STATUS_EVT_RUN_MASK,
+				      MMIO_STATUS_EVT_OVERFLOW_MASK);
+		event->lost += !amdvi_is_enabled(event->hw, CONTROL_EVT_INT_EN, CONTROL_EVT_LOG_EN);
+		cond_resched();
+	}
+	WRITE_ONCE(event->done, true);
+}
+
+/* The interrupt thread starts the event log, a drain the PPR log: neither undoes the other. */
+static void logs_restarted_at_once_both_run(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct amdvi_starter event = { .hw = amdvi_enable_log(vi) };
+	struct amd_iommu *hw = event.hw;
+	unsigned int lost = 0;
+
+	INIT_WORK_ONSTACK(&event.work, amdvi_start_event_log);
+	queue_work(system_unbound_wq, &event.work);
+	do {
+		amd_iommu_restart_log(hw, "amd-kunit", CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN,
+				      MMIO_STATUS_PPR_RUN_MASK, MMIO_STATUS_PPR_OVERFLOW_MASK);
+		lost += !amdvi_is_enabled(hw, CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN);
+		/* Stops it as well. */
+		amd_iommu_enable_ppr_log(hw);
+		lost += !amdvi_is_enabled(hw, CONTROL_PPRINT_EN, CONTROL_PPRLOG_EN);
+		cond_resched();
+	} while (!READ_ONCE(event.done));
+	flush_work(&event.work);
+	destroy_work_on_stack(&event.work);
+	KUNIT_EXPECT_EQ(test, event.lost, 0);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	amd_iommu_iopf_uninit(hw);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
 }
 
 /* Sleep */
@@ -95,6 +158,8 @@ static void amdvi_sleep(struct amdvi *vi, struct amd_iommu *hw)
 	amd_ppr_suspend(hw);
 	memset(vi->regs, 0, AMDVI_REGS);
 	amd_iommu_enable_ppr_log(hw);
+	/* For the work item, in whose thread no stub is active. */
+	*amdvi_reg(vi, MMIO_STATUS_OFFSET) = MMIO_STATUS_PPR_RUN_MASK;
 	scheduled = work_busy(&hw->sva->work);
 	local_irq_enable();
 	KUNIT_EXPECT_FALSE(vi->test, scheduled);
@@ -228,6 +293,7 @@ static void device_that_goes_leaves_no_request(struct kunit *test)
 
 static struct kunit_case amd_power_cases[] = {
 	KUNIT_CASE(log_of_another_kernel_is_stopped_and_set_up_anew),
+	KUNIT_CASE(logs_restarted_at_once_both_run),
 	KUNIT_CASE(registers_of_the_log_are_as_before_a_sleep),
 	KUNIT_CASE(what_is_in_the_log_is_read_after_a_sleep),
 	KUNIT_CASE(partials_of_before_a_sleep_meet_nothing_of_after),
