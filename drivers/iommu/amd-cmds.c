@@ -53,7 +53,7 @@
 /* InvTimeOut is a second: a submission that has taken less has not timed out. */
 #define CMDS_SLOW_NS		(500 * NSEC_PER_MSEC)
 /* The longest wait for a submission: several devices may time out one after the other. */
-#define CMDS_WAIT_NS		(3 * NSEC_PER_SEC)
+#define CMDS_WAIT_US		(3 * USEC_PER_SEC)
 
 /* Commands: contents */
 
@@ -177,13 +177,17 @@ VISIBLE_IF_KUNIT u64 amd_sva_clock(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_clock);
 
-/* Delays in a loop, until @deadline. It counts the delays, because the clock may stand still. */
-static bool cmds_delay(unsigned int *us, u64 deadline)
+/*
+ * Delays in a loop, for CMDS_WAIT_US in all; @us is what it has delayed so far. Only that counts:
+ * the clock may stand still, or go on while a hypervisor does not run this CPU, which then has not
+ * looked whether hardware is done.
+ */
+static bool cmds_delay(unsigned int *us)
 {
 	/* What a few microseconds were not enough for is asked for less often. */
 	unsigned int step = *us < 100 ? 1 : 10;
 
-	if (amd_sva_clock() > deadline || *us > CMDS_WAIT_NS / NSEC_PER_USEC)
+	if (*us > CMDS_WAIT_US)
 		return false;
 	udelay(step);
 	*us += step;
@@ -191,9 +195,8 @@ static bool cmds_delay(unsigned int *us, u64 deadline)
 }
 
 static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds,
-			      unsigned int nr, u64 deadline, u64 *value)
+			      unsigned int nr, unsigned int *us, u64 *value)
 {
-	unsigned int us = 0;
 	bool done = false;
 
 	do {
@@ -207,16 +210,15 @@ static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd 
 		}
 		if (done)
 			return 0;
-	} while (cmds_delay(&us, deadline));
+	} while (cmds_delay(us));
 	return -EIO;
 }
 
-static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, u64 deadline)
+/* Looks once more after the last delay. */
+static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, unsigned int *us)
 {
-	unsigned int us = 0;
-
 	while ((s64)(READ_ONCE(*iommu->cmd_sem) - value) < 0)
-		if (!cmds_delay(&us, deadline))
+		if (!cmds_delay(us))
 			return -EIO;
 	return 0;
 }
@@ -261,7 +263,7 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu, unsigned int restarts)
  * @nr: how many
  * @wait: wait until hardware has carried out these, and all that other CPUs have submitted before
  *
- * Context: any; spins, for no longer than CMDS_WAIT_NS (3 s).
+ * Context: any; spins, with delays of CMDS_WAIT_US (3 s) in all.
  * Return: 0, or
  *
  * * -ETIMEDOUT: hardware has taken so long that it may have given up devices; with @wait the
@@ -273,13 +275,14 @@ int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsi
 {
 	unsigned int restarts = READ_ONCE(iommu->evt_restarts);
 	u64 start = amd_sva_clock(), value = 0;
+	unsigned int us = 0;
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(amd_sva_submit, iommu, cmds, nr, wait);
 
-	ret = cmd_buffer_put_all(iommu, cmds, nr, start + CMDS_WAIT_NS, wait ? &value : NULL);
+	ret = cmd_buffer_put_all(iommu, cmds, nr, &us, wait ? &value : NULL);
 	if (!ret && wait)
-		ret = cmd_buffer_await(iommu, value, start + CMDS_WAIT_NS);
+		ret = cmd_buffer_await(iommu, value, &us);
 	if (ret && (!iommu->sva || __ratelimit(&iommu->sva->stuck)))
 		pr_err("iommu%d: commands are not completed\n", iommu->index);
 	if (!ret && amd_sva_clock() - start > CMDS_SLOW_NS)

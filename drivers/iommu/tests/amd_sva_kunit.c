@@ -655,6 +655,39 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 	amdvi_stop_engine(&engine);
 }
 
+static unsigned int amdvi_clock_looks;
+
+/* At the second look 10 s have passed. */
+static u64 amdvi_clock_jumps(void)
+{
+	return (amdvi_clock_looks++ ? 11 : 1) * NSEC_PER_SEC;
+}
+
+/* The IOMMU takes its time, less than InvTimeOut: the flush has to wait. */
+static void amdvi_take_time(struct amdvi *vi)
+{
+	msleep(20);
+}
+
+/* A virtual machine may be stopped, and all of its time has passed when it goes on. */
+static void time_in_which_the_cpu_was_stopped_does_not_count(struct kunit *test)
+{
+	struct amdvi_engine engine = { .give_up = amdvi_take_time };
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	amdvi_clock_looks = 0;
+	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_jumps);
+	amdvi_start_engine(vi, &engine);
+	amdvi_invalidate(vi, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_GE(test, amdvi_clock_looks, 2);
+	KUNIT_EXPECT_EQ(test, *vi->hw->cmd_sem, vi->hw->cmd_sem_val);
+	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
+	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
+	amdvi_detach_both(vi);
+	amdvi_stop_engine(&engine);
+}
+
 /* The thread that reads the event log may come too late: pages are freed when the flush returns. */
 static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 {
@@ -739,6 +772,7 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(submission_that_waits_has_one_wait_behind_it),
 	KUNIT_CASE(iommu_that_does_not_answer_is_given_up),
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
+	KUNIT_CASE(time_in_which_the_cpu_was_stopped_does_not_count),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
 	KUNIT_CASE(time_out_lost_by_a_stopped_event_log_counts),
 	KUNIT_CASE(time_out_lost_before_the_event_log_is_started_counts),
