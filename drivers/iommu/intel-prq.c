@@ -97,6 +97,23 @@ bool intel_svm_has_atc(const struct device_domain_info *info)
 }
 
 /**
+ * intel_svm_drops_atc() - Must the base driver drop an ATC invalidation?
+ * @info: the device that it is for
+ *
+ * For the kernel's own DMA, and for entries that the base driver changes. At the end of the pause
+ * intel_svm_flush_atc() makes up for what is dropped. A device that an error has cut off, and that
+ * has no pause because it uses no PASIDs, comes back by a reset, which empties its ATC. The
+ * function does not look at ats_enabled: that is cleared before ATS is disabled.
+ *
+ * Context: any; one RCU read-side section with the submission, for which a reset waits.
+ * Return: true if the device can't answer, see iopf_pci_can_answer().
+ */
+bool intel_svm_drops_atc(const struct device_domain_info *info)
+{
+	return !iopf_pci_can_answer(to_pci_dev(info->dev));
+}
+
+/**
  * intel_svm_stop_atc() - Wait until no flush uses a device or its ATC any more
  * @info: a device whose ATS is about to be disabled, or that is about to go
  *

@@ -95,6 +95,13 @@ VISIBLE_IF_KUNIT void intel_svm_make_atc_all_desc(struct qi_desc *desc,
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_svm_make_atc_all_desc);
 
+/* Everything without a PASID: the kernel's DMA, which the one above does not cover */
+static void svm_make_atc_untagged_desc(struct qi_desc *desc, const struct device_domain_info *info)
+{
+	qi_desc_dev_iotlb(PCI_DEVID(info->bus, info->devfn), info->pfsid, info->ats_qdep, 0,
+			  MAX_AGAW_PFN_WIDTH, desc);
+}
+
 VISIBLE_IF_KUNIT void intel_svm_make_pasid_cache_desc(struct qi_desc *desc, ioasid_t pasid)
 {
 	*desc = (struct qi_desc){
@@ -227,7 +234,7 @@ static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned lon
 static void intel_svm_flush_atc(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct qi_desc desc;
+	struct qi_desc desc[2];
 
 	guard(rcu)();
 	if (!info->ats_enabled)
@@ -240,8 +247,9 @@ static void intel_svm_flush_atc(struct device *dev)
 	for (unsigned int n = 0; n <= info->dtlb_extra_inval; n++) {
 		if (!intel_svm_may_ask(info, IOMMU_PASID_INVALID))
 			return;
-		intel_svm_make_atc_all_desc(&desc, info);
-		intel_svm_submit(info->iommu, &desc, 1, 0);
+		intel_svm_make_atc_all_desc(&desc[0], info);
+		svm_make_atc_untagged_desc(&desc[1], info);
+		intel_svm_submit(info->iommu, desc, ARRAY_SIZE(desc), 0);
 	}
 }
 

@@ -200,6 +200,108 @@ static void request_from_before_the_reset_is_dropped(struct kunit *test)
 	vtd_detach_plain(vtd);
 }
 
+/* The base driver's own flushes */
+
+/* Configuration space has a function there. */
+static int vtd_read_config(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *val)
+{
+	*val = PCI_VENDOR_ID_INTEL;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops vtd_config_ops = { .read = vtd_read_config };
+
+/* A domain of the kernel's DMA that both functions use, the first one also with a PASID */
+static struct dmar_domain *vtd_attach_kernel(struct vtd *vtd)
+{
+	struct kunit *test = vtd->test;
+	struct iommu_domain_info *on = kunit_kzalloc(test, sizeof(*on), GFP_KERNEL);
+	struct dmar_domain *domain = kunit_kzalloc(test, sizeof(*domain), GFP_KERNEL);
+	struct device *dev[] = { &vtd->dev[0]->pdev.dev, &vtd->dev[1]->pdev.dev };
+
+	KUNIT_ASSERT_TRUE(test, on && domain);
+	domain->qi_batch = kunit_kzalloc(test, sizeof(*domain->qi_batch), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, domain->qi_batch);
+	domain->use_first_level = true;
+	spin_lock_init(&domain->cache_lock);
+	INIT_LIST_HEAD(&domain->cache_tags);
+	xa_init(&domain->iommu_array);
+	on->did = 7;
+	KUNIT_ASSERT_NULL(test, xa_store(&domain->iommu_array, vtd->hw->seq_id, on, GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, cache_tag_assign_domain(domain, dev[0], IOMMU_NO_PASID), 0);
+	KUNIT_ASSERT_EQ(test, cache_tag_assign_domain(domain, dev[0], VTD_PASID + 1), 0);
+	KUNIT_ASSERT_EQ(test, cache_tag_assign_domain(domain, dev[1], IOMMU_NO_PASID), 0);
+	return domain;
+}
+
+static void vtd_detach_kernel(struct vtd *vtd, struct dmar_domain *domain)
+{
+	cache_tag_unassign_domain(domain, &vtd->dev[1]->pdev.dev, IOMMU_NO_PASID);
+	cache_tag_unassign_domain(domain, &vtd->dev[0]->pdev.dev, VTD_PASID + 1);
+	cache_tag_unassign_domain(domain, &vtd->dev[0]->pdev.dev, IOMMU_NO_PASID);
+	KUNIT_EXPECT_TRUE(vtd->test, list_empty(&domain->cache_tags));
+	xa_destroy(&domain->iommu_array);
+}
+
+/* Each of the flushes once: how many ATC invalidations is each function sent? */
+static void vtd_expect_flushed(struct vtd *vtd, struct dmar_domain *domain, unsigned int first,
+			       unsigned int second)
+{
+	vtd->nr = 0;
+	cache_tag_flush_range(domain, SZ_4K, SZ_8K - 1, 0);
+	cache_tag_flush_all(domain);
+	KUNIT_EXPECT_GE(vtd->test, vtd_count(vtd, VTD_IOTLB), 2);
+	KUNIT_EXPECT_EQ(vtd->test, vtd_count_atc(vtd, VTD_RID), first);
+	KUNIT_EXPECT_EQ(vtd->test, vtd_count_atc(vtd, VTD_RID_1), second);
+	KUNIT_EXPECT_EQ(vtd->test, vtd->events[vtd->nr - 1].kind, VTD_SUBMITTED);
+}
+
+static void kernels_own_flush_leaves_a_device_in_reset_alone(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct dmar_domain *domain = vtd_attach_kernel(vtd);
+
+	vtd_add_queue(vtd);
+	vtd_expect_flushed(vtd, domain, 4, 2);
+	iopf_quiesce_device(&vtd->dev[0]->pdev.dev);
+	vtd_expect_flushed(vtd, domain, 0, 2);
+	vtd->nr = 0;
+	iopf_resume_device(&vtd->dev[0]->pdev.dev);
+	/* What it has missed, with PASIDs and without */
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	KUNIT_ASSERT_EQ(test, vtd_count(vtd, VTD_ATC_UNTAGGED), 1);
+	KUNIT_EXPECT_EQ(test, vtd_count_atc(vtd, VTD_RID), 2);
+	KUNIT_EXPECT_EQ(test, vtd_find(vtd, VTD_ATC_UNTAGGED, 0)->desc.qw1,
+			GENMASK_ULL(62, 12) | BIT_ULL(0));
+	KUNIT_EXPECT_FALSE(test, vtd->dev[0]->info.atc_hangs);
+	vtd_expect_flushed(vtd, domain, 4, 2);
+	vtd_detach_kernel(vtd, domain);
+}
+
+static void change_of_an_entry_leaves_a_device_in_reset_alone(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct pci_dev *pdev = &vtd->dev[0]->pdev;
+	struct pci_bus *bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	bus->ops = &vtd_config_ops;
+	pdev->bus = bus;
+	vtd_add_queue(vtd);
+	vtd_attach_both(vtd);
+	intel_pasid_setup_page_snoop_control(vtd->hw, &pdev->dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count_atc(vtd, VTD_RID), 1);
+	iopf_quiesce_device(&pdev->dev);
+	vtd->nr = 0;
+	intel_pasid_setup_page_snoop_control(vtd->hw, &pdev->dev, VTD_PASID);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_PASID_CACHE), 1);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_IOTLB), 1);
+	KUNIT_EXPECT_EQ(test, vtd_count_atc(vtd, VTD_RID), 0);
+	iopf_resume_device(&pdev->dev);
+	pdev->bus = NULL;
+	vtd_detach_both(vtd);
+}
+
 /* A device that goes */
 
 static void vtd_note_grace_period(struct vtd *vtd, unsigned long options)
@@ -236,6 +338,8 @@ static struct kunit_case intel_reset_cases[] = {
 	KUNIT_CASE(device_that_is_not_there_is_not_asked_by_a_drain),
 	KUNIT_CASE(device_that_hangs_is_not_attached),
 	KUNIT_CASE(request_from_before_the_reset_is_dropped),
+	KUNIT_CASE(kernels_own_flush_leaves_a_device_in_reset_alone),
+	KUNIT_CASE(change_of_an_entry_leaves_a_device_in_reset_alone),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
 	{}
 };

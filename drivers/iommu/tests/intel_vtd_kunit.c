@@ -32,6 +32,42 @@ static int vtd_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned 
 	return 0;
 }
 
+/* Hardware reads the queue whenever the submitter looks at the clock, which stands still. */
+static u64 vtd_run_queue(void)
+{
+	struct vtd *vtd = kunit_get_current_test()->priv;
+	u32 *head = vtd_reg(vtd, DMAR_IQH_REG), tail = *vtd_reg(vtd, DMAR_IQT_REG);
+	const struct qi_desc *ring = vtd->hw->qi->desc, *desc;
+
+	for (; *head != tail; *head = (*head + sizeof(*ring)) % (QI_LENGTH * sizeof(*ring))) {
+		desc = &ring[*head / sizeof(*ring)];
+		if ((desc->qw0 & 0xf) == VTD_WAIT && (desc->qw0 & QI_IWD_STATUS_WRITE)) {
+			WRITE_ONCE(*(int *)phys_to_virt(desc->qw1), desc->qw0 >> 32);
+			vtd_add_event(vtd, VTD_SUBMITTED);
+		} else {
+			vtd_add_event(vtd, VTD_DESC)->desc = *desc;
+		}
+	}
+	return 0;
+}
+
+/* For what the base driver submits */
+void vtd_add_queue(struct vtd *vtd)
+{
+	struct kunit *test = vtd->test;
+	struct q_inval *qi = kunit_kzalloc(test, sizeof(*qi), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, qi);
+	raw_spin_lock_init(&qi->q_lock);
+	qi->desc = kunit_kcalloc(test, QI_LENGTH, sizeof(struct qi_desc), GFP_KERNEL);
+	qi->desc_status = kunit_kcalloc(test, QI_LENGTH, sizeof(*qi->desc_status), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, qi->desc && qi->desc_status);
+	qi->free_cnt = QI_LENGTH;
+	vtd->hw->qi = qi;
+	vtd->hw->gcmd = DMA_GCMD_TE;
+	kunit_activate_static_stub(test, intel_qi_clock, vtd_run_queue);
+}
+
 /* What configuration space says */
 static bool vtd_is_present(struct pci_dev *pdev)
 {
@@ -170,6 +206,7 @@ static struct vtd *vtd_make_iommu(struct kunit *test)
 	vtd->hw->flags = VTD_FLAG_SVM_CAPABLE;
 	vtd->hw->device_rbtree = RB_ROOT;
 	spin_lock_init(&vtd->hw->device_rbtree_lock);
+	spin_lock_init(&vtd->hw->lock);
 	raw_spin_lock_init(&vtd->hw->register_lock);
 	mutex_init(&vtd->hw->iopf_lock);
 	ratelimit_default_init(&vtd->hw->prq_unknown);

@@ -37,6 +37,7 @@
 #define VTD_CAP			(BIT_ULL(56) | BIT_ULL(60) | (u64)VTD_MAMV << 48)
 
 /* Descriptor types */
+#define VTD_ATC_UNTAGGED	3	/* without a PASID */
 #define VTD_IOTLB		6
 #define VTD_PASID_CACHE		7
 #define VTD_ATC			8
@@ -110,6 +111,7 @@ struct vtd {
 int vtd_test_init(struct kunit *test);
 void vtd_test_exit(struct kunit *test);
 void vtd_add_dev(struct vtd *vtd, unsigned int n);
+void vtd_add_queue(struct vtd *vtd);
 
 static inline u32 *vtd_reg(struct vtd *vtd, unsigned int reg)
 {
@@ -171,6 +173,21 @@ static inline unsigned int vtd_count(struct vtd *vtd, unsigned int type)
 
 	while (vtd_find(vtd, type, n))
 		n++;
+	return n;
+}
+
+/* ATC invalidations that name a device, with or without a PASID */
+static inline unsigned int vtd_count_atc(struct vtd *vtd, u16 rid)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < vtd->nr; i++) {
+		u64 qw0 = vtd->events[i].desc.qw0;
+		unsigned int type = vtd_type(&vtd->events[i]);
+
+		n += type == VTD_ATC && FIELD_GET(GENMASK_ULL(31, 16), qw0) == rid;
+		n += type == VTD_ATC_UNTAGGED && FIELD_GET(GENMASK_ULL(47, 32), qw0) == rid;
+	}
 	return n;
 }
 
