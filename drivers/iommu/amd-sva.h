@@ -4,8 +4,9 @@
  *
  * Functions named make_* and decode_* only fill memory of their caller. All that hardware sees
  * passes through functions that a test may redirect: amd_sva_store() for a GCR3 entry,
- * amd_sva_submit() for commands, amd_ppr_status() for the status register. Other registers are at
- * &amd_iommu.mmio_base, which a test may let point to memory.
+ * amd_sva_submit() for commands, amd_ppr_status() for the status register, amd_ppr_pause() for the
+ * time that an entry of the PPR log may take. Other registers are at &amd_iommu.mmio_base, which a
+ * test may let point to memory.
  *
  * Sections are those of AMD's I/O Virtualization Technology (IOMMU) Specification, publication
  * 48882, revision 3.
@@ -138,6 +139,7 @@ void amd_ppr_make_response(struct amd_sva_cmd *cmd, u16 devid,
 			   const struct iommu_fault_page_request *prm,
 			   enum iommu_page_response_code code);
 u32 amd_ppr_status(struct amd_iommu *iommu);
+void amd_ppr_pause(const u64 *entry);
 #endif
 
 #endif /* _DRIVERS_IOMMU_AMD_SVA_H */

@@ -79,6 +79,7 @@ struct amdvi_dev {
  * @fail: what the next submission that is waited for returns; once
  * @fail_early: the same of one that is not waited for
  * @irq: a thread beside the test
+ * @pauses: of the reader of the PPR log, which waits for an entry
  * @stopped: the PPR log has overflowed, and not been started again
  * @restarts: how often it was
  * @losses: amd_sva_iommu.losses when it was last
@@ -99,6 +100,7 @@ struct amdvi {
 	int fail;
 	int fail_early;
 	struct work_struct irq;
+	unsigned int pauses;
 	bool stopped;
 	unsigned int restarts;
 	unsigned long losses;
