@@ -177,6 +177,19 @@ VISIBLE_IF_KUNIT u64 amd_sva_clock(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_clock);
 
+/**
+ * amd_sva_delay() - Give hardware time
+ * @us: how much, in us
+ *
+ * Context: any; spins.
+ */
+void amd_sva_delay(unsigned int us)
+{
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_delay, us);
+	udelay(us);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_delay);
+
 /*
  * Delays in a loop, for CMDS_WAIT_US in all; @us is what it has delayed so far. Only that counts:
  * the clock may stand still, or go on while a hypervisor does not run this CPU, which then has not
@@ -189,7 +202,7 @@ static bool cmds_delay(unsigned int *us)
 
 	if (*us > CMDS_WAIT_US)
 		return false;
-	udelay(step);
+	amd_sva_delay(step);
 	*us += step;
 	return true;
 }

@@ -43,7 +43,6 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
-#include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/iopoll.h>
@@ -220,21 +219,13 @@ static u32 ppr_tail(struct amd_iommu *iommu)
 	       amd_iommu_pprlog_size;
 }
 
-/* Gives hardware a moment to write @entry. */
-VISIBLE_IF_KUNIT void amd_ppr_pause(const u64 *entry)
-{
-	KUNIT_STATIC_STUB_REDIRECT(amd_ppr_pause, entry);
-	udelay(1);
-}
-EXPORT_SYMBOL_IF_KUNIT(amd_ppr_pause);
-
 /* Waits for an entry that is not in memory yet; LOOP_TIMEOUT is for one that never comes. */
 static void ppr_read_entry(struct amd_iommu *iommu, u32 at, u64 req[2])
 {
 	u64 *raw = (u64 *)(iommu->ppr_log + at);
 
 	for (unsigned int i = 0; i < LOOP_TIMEOUT && !PPR_REQ_TYPE(READ_ONCE(raw[0])); i++)
-		amd_ppr_pause(raw);
+		amd_sva_delay(1);
 	req[0] = READ_ONCE(raw[0]);
 	req[1] = READ_ONCE(raw[1]);
 	if (!amd_iommu_snp_en) {

@@ -246,14 +246,21 @@ static void sva_add_all_atc(struct amd_sva_list *list, struct iommu_dev_data *de
 	}
 }
 
+VISIBLE_IF_KUNIT u32 amd_sva_event_head(struct amd_iommu *iommu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_event_head, iommu);
+	return readl(iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_event_head);
+
 /* Waits until the event log is empty; not for ever, since other devices may keep filling it. */
 static void sva_await_events(struct amd_iommu *iommu)
 {
-	void __iomem *regs = iommu->mmio_base;
 	u32 head;
 
-	read_poll_timeout(readl, head, head == readl(regs + MMIO_EVT_TAIL_OFFSET), EVENTS_POLL_US,
-			  EVENTS_TIMEOUT_US, false, regs + MMIO_EVT_HEAD_OFFSET);
+	read_poll_timeout(amd_sva_event_head, head,
+			  head == readl(iommu->mmio_base + MMIO_EVT_TAIL_OFFSET), EVENTS_POLL_US,
+			  EVENTS_TIMEOUT_US, false, iommu);
 }
 
 static void amd_sva_await_errors(struct device *dev)

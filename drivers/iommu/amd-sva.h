@@ -4,9 +4,10 @@
  *
  * Functions named make_* and decode_* only fill memory of their caller. All that hardware sees
  * passes through functions that a test may redirect: amd_sva_store() for a GCR3 entry,
- * amd_sva_submit() for commands, amd_ppr_status() for the status register, amd_ppr_pause() for the
- * time that an entry of the PPR log may take. Other registers are at &amd_iommu.mmio_base, which a
- * test may let point to memory.
+ * amd_sva_submit() for commands, amd_ppr_status() for the status register, amd_sva_event_head() for
+ * the head of the event log. The time that hardware gets passes in amd_sva_delay(), and is that of
+ * amd_sva_clock(). Other registers are at &amd_iommu.mmio_base, which a test may let point to
+ * memory.
  *
  * Sections are those of AMD's I/O Virtualization Technology (IOMMU) Specification, publication
  * 48882, revision 3.
@@ -96,6 +97,7 @@ struct amd_sva_list {
 };
 
 /* In amd-cmds.c */
+void amd_sva_delay(unsigned int us);
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
 		   bool wait);
 void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu);
@@ -132,6 +134,7 @@ u64 *amd_sva_get_entry(struct iommu_dev_data *dev_data, ioasid_t pasid);
 int amd_sva_attach(struct amd_sva_domain *sdom, struct device *dev, ioasid_t pasid,
 		   phys_addr_t root);
 bool amd_sva_is_present(struct pci_dev *pdev);
+u32 amd_sva_event_head(struct amd_iommu *iommu);
 
 bool amd_ppr_is_stop_marker(const u64 *req);
 void amd_ppr_decode(const u64 *req, bool answer_needs_pasid, struct iopf_fault *evt);
@@ -139,7 +142,6 @@ void amd_ppr_make_response(struct amd_sva_cmd *cmd, u16 devid,
 			   const struct iommu_fault_page_request *prm,
 			   enum iommu_page_response_code code);
 u32 amd_ppr_status(struct amd_iommu *iommu);
-void amd_ppr_pause(const u64 *entry);
 #endif
 
 #endif /* _DRIVERS_IOMMU_AMD_SVA_H */

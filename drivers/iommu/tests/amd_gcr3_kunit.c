@@ -2,7 +2,7 @@
 /*
  * AMD's back-end of the SVA core: GCR3 entries, the exit of a process, devices that do not answer
  */
-#include <linux/delay.h>
+#include <kunit/static_stub.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 
@@ -444,16 +444,18 @@ static void device_out_of_reset_is_asked_though_it_has_hung(struct kunit *test)
 	amdvi_detach(vi, 0);
 }
 
-static void amdvi_read_time_out(struct work_struct *work)
+/* The thread that reads the log is late: it has read it when the driver looks a second time. */
+static u32 amdvi_read_event_late(struct amd_iommu *iommu)
 {
-	struct amdvi *vi = container_of(work, struct amdvi, irq);
+	struct amdvi *vi = kunit_get_current_test()->priv;
 
-	msleep(20);
-	amd_sva_event(vi->hw, (u32 *)vi->hw->evt_buf);
-	WRITE_ONCE(*amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET), EVTLOG_ENTRY_SIZE);
+	if (++vi->looks == 2) {
+		amd_sva_event(iommu, (u32 *)iommu->evt_buf);
+		*amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET) = EVTLOG_ENTRY_SIZE;
+	}
+	return *amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET);
 }
 
-/* The thread that reads the log is late. */
 static void time_out_from_before_a_reset_does_not_outlast_it(struct kunit *test)
 {
 	struct amdvi *vi = test->priv;
@@ -463,10 +465,9 @@ static void time_out_from_before_a_reset_does_not_outlast_it(struct kunit *test)
 	event[1] = EVENT_TYPE_IOTLB_INV_TO << EVENT_TYPE_SHIFT;
 	*amdvi_reg(vi, MMIO_EVT_TAIL_OFFSET) = EVTLOG_ENTRY_SIZE;
 	iopf_quiesce_device(&vi->dev[0]->pdev.dev);
-	INIT_WORK(&vi->irq, amdvi_read_time_out);
-	queue_work(system_unbound_wq, &vi->irq);
+	kunit_activate_static_stub(test, amd_sva_event_head, amdvi_read_event_late);
 	iopf_resume_device(&vi->dev[0]->pdev.dev);
-	flush_work(&vi->irq);
+	KUNIT_EXPECT_EQ(test, vi->looks, 2);
 	KUNIT_EXPECT_FALSE(test, amdvi_is_unconfirmed(vi, 0));
 	KUNIT_EXPECT_EQ(test, amdvi_attach(vi, 0), 0);
 	amdvi_detach(vi, 0);
@@ -562,14 +563,6 @@ static void device_without_page_requests_is_bound_as_it_is(struct kunit *test)
 
 /* Events of a process that has exited (2.5) */
 
-static void amdvi_read_events(struct work_struct *work)
-{
-	struct amdvi *vi = container_of(work, struct amdvi, irq);
-
-	msleep(20);
-	WRITE_ONCE(*amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET), EVTLOG_ENTRY_SIZE);
-}
-
 /* After the detach the driver no longer knows of the exit, and would log the events. */
 static void detach_after_exit_waits_for_the_event_log(struct kunit *test)
 {
@@ -578,11 +571,9 @@ static void detach_after_exit_waits_for_the_event_log(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, amdvi_attach(vi, 0), 0);
 	amd_sva_ops.release(&vi->sdom.domain);
 	*amdvi_reg(vi, MMIO_EVT_TAIL_OFFSET) = EVTLOG_ENTRY_SIZE;
-	INIT_WORK(&vi->irq, amdvi_read_events);
-	queue_work(system_unbound_wq, &vi->irq);
+	kunit_activate_static_stub(test, amd_sva_event_head, amdvi_read_event_late);
 	amdvi_detach(vi, 0);
 	KUNIT_EXPECT_EQ(test, *amdvi_reg(vi, MMIO_EVT_HEAD_OFFSET), EVTLOG_ENTRY_SIZE);
-	flush_work(&vi->irq);
 }
 
 /* Other devices may fill it as fast as it is read. */

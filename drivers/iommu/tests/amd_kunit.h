@@ -15,7 +15,6 @@
 #include <linux/bitfield.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
-#include <linux/workqueue.h>
 
 #include "../amd-sva.h"
 #include "../iopf.h"
@@ -78,8 +77,7 @@ struct amdvi_dev {
  * @on_submit: called with each submission, before it completes
  * @fail: what the next submission that is waited for returns; once
  * @fail_early: the same of one that is not waited for
- * @irq: a thread beside the test
- * @pauses: of the reader of the PPR log, which waits for an entry
+ * @looks: how often a thread has looked for what has not happened yet
  * @stopped: the PPR log has overflowed, and not been started again
  * @restarts: how often it was
  * @losses: amd_sva_iommu.losses when it was last
@@ -99,8 +97,7 @@ struct amdvi {
 	void (*on_submit)(struct amdvi *vi, bool wait);
 	int fail;
 	int fail_early;
-	struct work_struct irq;
-	unsigned int pauses;
+	unsigned int looks;
 	bool stopped;
 	unsigned int restarts;
 	unsigned long losses;

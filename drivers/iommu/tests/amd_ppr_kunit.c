@@ -254,13 +254,12 @@ static void spurious_interrupt_does_nothing(struct kunit *test)
 /* An entry may come later than the interrupt: what is of type 0 is not there yet (erratum 733). */
 #define AMDVI_LATE	3
 
-/* Hardware takes so many moments, whatever the time. */
-static void amdvi_write_late(const u64 *entry)
+/* Hardware takes so many delays, whatever the time. */
+static void amdvi_write_late(unsigned int us)
 {
 	struct amdvi *vi = kunit_get_current_test()->priv;
 
-	KUNIT_EXPECT_PTR_EQ(vi->test, (void *)entry, (void *)vi->hw->ppr_log);
-	if (++vi->pauses == AMDVI_LATE)
+	if (++vi->looks == AMDVI_LATE)
 		*(u64 *)vi->hw->ppr_log = amdvi_ppr_0(amdvi_devid(0), AMDVI_PASID, 3 | AMDVI_LAST,
 						      AMDVI_R | AMDVI_US | AMDVI_GN);
 }
@@ -269,11 +268,11 @@ static void late_entry_is_waited_for(struct kunit *test)
 {
 	struct amdvi *vi = test->priv;
 
-	kunit_activate_static_stub(test, amd_ppr_pause, amdvi_write_late);
+	kunit_activate_static_stub(test, amd_sva_delay, amdvi_write_late);
 	amdvi_attach_plain(vi);
 	amdvi_push(vi, 0, 0x1000);
 	amdvi_interrupt(vi);
-	KUNIT_EXPECT_EQ(test, vi->pauses, AMDVI_LATE);
+	KUNIT_EXPECT_EQ(test, vi->looks, AMDVI_LATE);
 	KUNIT_EXPECT_EQ(test, vi->plain.groups, 1);
 	amdvi_expect_response(vi, 0, 3, 0);
 	amdvi_detach_plain(vi);

@@ -3,9 +3,9 @@
  * AMD's back-end of the SVA core: which IOMMUs it takes, its commands, and its flushes of ranges
  */
 #include <kunit/static_stub.h>
-#include <linux/delay.h>
 #include <linux/prandom.h>
 #include <linux/sizes.h>
+#include <linux/time64.h>
 
 #include "amd_kunit.h"
 #include "map_touched.h"
@@ -493,35 +493,47 @@ static void domain_without_devices_is_not_flushed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vi->nr, 0);
 }
 
-/*
- * What the IOMMU itself does with the command buffer, until @idle is set; @give_up comes before the
- * next wait is done
+/**
+ * struct amdvi_engine - the IOMMU itself, and its time
+ * @now: what the clock says, in ns
+ * @us: how long the driver has waited
+ * @late_us: for so long the IOMMU does nothing
+ * @give_up: called before the next wait is done; once
+ * @head: of the command buffer
+ * @carried_out: commands
+ *
+ * Both go on only in the driver's delays, and in its thread: each carries out a command.
  */
 struct amdvi_engine {
-	struct amdvi *vi;
-	struct work_struct work;
-	bool idle;
-	bool deaf;
+	u64 now;
+	unsigned int us;
+	unsigned int late_us;
 	void (*give_up)(struct amdvi *vi);
+	u32 head;
 	unsigned int carried_out;
 };
+
+/* Longer than any wait is to last; a driver that waits all the same finds its commands done. */
+#define AMDVI_DEAF_US	(10 * USEC_PER_SEC)
+
+static struct amdvi_engine amdvi_engine;
 
 /* InvTimeOut is over: hardware gives the second device up, and says so before the wait is done. */
 static void amdvi_give_up(struct amdvi *vi)
 {
 	u32 *event = (u32 *)vi->hw->evt_buf;
 
-	msleep(1000);
+	amdvi_engine.now += NSEC_PER_SEC;
 	event[0] = amdvi_devid(1);
 	event[1] = EVENT_TYPE_IOTLB_INV_TO << EVENT_TYPE_SHIFT;
-	WRITE_ONCE(*amdvi_reg(vi, MMIO_EVT_TAIL_OFFSET), EVTLOG_ENTRY_SIZE);
+	*amdvi_reg(vi, MMIO_EVT_TAIL_OFFSET) = EVTLOG_ENTRY_SIZE;
 }
 
 /* The same while the log is stopped: the thread has cleared the overflow bit, and reads the log. */
 static void amdvi_give_up_unsaid(struct amdvi *vi)
 {
-	msleep(1000);
-	WRITE_ONCE(*amdvi_reg(vi, MMIO_STATUS_OFFSET), 0);
+	amdvi_engine.now += NSEC_PER_SEC;
+	*amdvi_reg(vi, MMIO_STATUS_OFFSET) = 0;
 }
 
 /* The thread comes to the end of the log, and starts it, before the wait is done. */
@@ -529,89 +541,82 @@ static void amdvi_give_up_and_start_log(struct amdvi *vi)
 {
 	amdvi_give_up_unsaid(vi);
 	amd_iommu_restart_event_logging(vi->hw);
-	WRITE_ONCE(*amdvi_reg(vi, MMIO_STATUS_OFFSET), MMIO_STATUS_EVT_RUN_MASK);
+	*amdvi_reg(vi, MMIO_STATUS_OFFSET) = MMIO_STATUS_EVT_RUN_MASK;
 }
 
 /* The thread is about to start the log when the flush begins, and takes its time. */
 static void amdvi_give_up_in_start_of_log(struct amdvi *vi)
 {
-	msleep(1000);
+	amdvi_engine.now += NSEC_PER_SEC;
 }
 
-static void amdvi_run_engine(struct work_struct *work)
+static void amdvi_run_engine(unsigned int us)
 {
-	struct amdvi_engine *engine = container_of(work, struct amdvi_engine, work);
-	struct amdvi *vi = engine->vi;
+	struct amdvi *vi = kunit_get_current_test()->priv;
+	struct amdvi_engine *engine = &amdvi_engine;
 	void (*give_up)(struct amdvi *vi);
 	struct amdvi_event event;
-	u32 head = 0;
 
-	while (!READ_ONCE(engine->idle)) {
-		u32 tail = READ_ONCE(*amdvi_reg(vi, MMIO_CMD_TAIL_OFFSET));
-
-		for (; head != tail && !engine->deaf; head = (head + 16) % CMD_BUFFER_SIZE) {
-			amdvi_read_cmd((struct amd_sva_cmd *)(vi->hw->cmd_buf + head), &event);
-			engine->carried_out++;
-			if (amdvi_code(&event) != AMDVI_WAIT)
-				continue;
-			give_up = xchg(&engine->give_up, NULL);
-			if (give_up)
-				give_up(vi);
-			WRITE_ONCE(*(u64 *)phys_to_virt(event.qw[0] & GENMASK_ULL(51, 3)),
-				   event.qw[1]);
-		}
-		WRITE_ONCE(*amdvi_reg(vi, MMIO_CMD_HEAD_OFFSET), head);
-		cond_resched();
+	engine->us += us;
+	engine->now += us * NSEC_PER_USEC;
+	if (engine->us < engine->late_us || engine->head == *amdvi_reg(vi, MMIO_CMD_TAIL_OFFSET))
+		return;
+	amdvi_read_cmd((struct amd_sva_cmd *)(vi->hw->cmd_buf + engine->head), &event);
+	if (amdvi_code(&event) == AMDVI_WAIT) {
+		give_up = xchg(&engine->give_up, NULL);
+		if (give_up)
+			give_up(vi);
+		*(u64 *)phys_to_virt(event.qw[0] & GENMASK_ULL(51, 3)) = event.qw[1];
 	}
+	engine->carried_out++;
+	engine->head = (engine->head + 16) % CMD_BUFFER_SIZE;
+	*amdvi_reg(vi, MMIO_CMD_HEAD_OFFSET) = engine->head;
 }
 
-static void amdvi_start_engine(struct amdvi *vi, struct amdvi_engine *engine)
+static u64 amdvi_clock(void)
 {
-	kunit_deactivate_static_stub(vi->test, amd_sva_submit);
-	engine->vi = vi;
-	INIT_WORK_ONSTACK(&engine->work, amdvi_run_engine);
-	queue_work(system_unbound_wq, &engine->work);
+	return amdvi_engine.now;
 }
 
-static void amdvi_stop_engine(struct amdvi_engine *engine)
+static void amdvi_start_engine(struct kunit *test, unsigned int late_us,
+			       void (*give_up)(struct amdvi *vi))
 {
-	WRITE_ONCE(engine->idle, true);
-	flush_work(&engine->work);
-	destroy_work_on_stack(&engine->work);
+	amdvi_engine = (struct amdvi_engine){
+		.now = NSEC_PER_SEC, .late_us = late_us, .give_up = give_up,
+	};
+	kunit_activate_static_stub(test, amd_sva_delay, amdvi_run_engine);
+	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock);
+	kunit_deactivate_static_stub(test, amd_sva_submit);
 }
 
 /* More commands than there is room for, several times around */
 static void command_buffer_is_filled_no_faster_than_emptied(struct kunit *test)
 {
 	struct amd_sva_cmd cmds[AMD_SVA_BATCH];
-	struct amdvi_engine engine = {};
 	struct amdvi *vi = test->priv;
 	unsigned int nr = 0;
 
 	for (unsigned int i = 0; i < AMD_SVA_BATCH; i++)
 		amd_sva_make_inv_pages(&cmds[i], i, 1, i, 0);
-	amdvi_start_engine(vi, &engine);
+	amdvi_start_engine(test, 0, NULL);
 	for (unsigned int i = 0; i < 100; i++, nr += AMD_SVA_BATCH)
 		KUNIT_ASSERT_EQ(test, amd_sva_submit(vi->hw, cmds, AMD_SVA_BATCH, false), 0);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, NULL, 0, true), 0);
-	amdvi_stop_engine(&engine);
 	KUNIT_EXPECT_GT(test, nr, 2 * CMD_BUFFER_ENTRIES);
-	KUNIT_EXPECT_EQ(test, engine.carried_out, nr + 1);
+	KUNIT_EXPECT_EQ(test, amdvi_engine.carried_out, nr + 1);
 }
 
 /* The wait is one command, and is over when that has been carried out. */
 static void submission_that_waits_has_one_wait_behind_it(struct kunit *test)
 {
-	struct amdvi_engine engine = {};
 	struct amdvi *vi = test->priv;
 	struct amdvi_event event;
 	struct amd_sva_cmd cmd;
 
 	amd_sva_make_inv_pages(&cmd, 7, 1, 0, 0);
-	amdvi_start_engine(vi, &engine);
+	amdvi_start_engine(test, 0, NULL);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), 0);
-	amdvi_stop_engine(&engine);
-	KUNIT_EXPECT_EQ(test, engine.carried_out, 2);
+	KUNIT_EXPECT_EQ(test, amdvi_engine.carried_out, 2);
 	amdvi_read_cmd((struct amd_sva_cmd *)vi->hw->cmd_buf, &event);
 	KUNIT_EXPECT_EQ(test, amdvi_code(&event), AMDVI_PAGES);
 	amdvi_read_cmd((struct amd_sva_cmd *)vi->hw->cmd_buf + 1, &event);
@@ -624,17 +629,15 @@ static void submission_that_waits_has_one_wait_behind_it(struct kunit *test)
 /* Neither a wait nor a want of room lasts for ever. */
 static void iommu_that_does_not_answer_is_given_up(struct kunit *test)
 {
-	struct amdvi_engine engine = { .deaf = true };
 	struct amd_sva_cmd cmds[AMD_SVA_BATCH] = {};
 	struct amdvi *vi = test->priv;
 	int ret = 0;
 
-	amdvi_start_engine(vi, &engine);
+	amdvi_start_engine(test, AMDVI_DEAF_US, NULL);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, cmds, 1, true), -EIO);
 	for (unsigned int i = 0; !ret && i < CMD_BUFFER_ENTRIES; i++)
 		ret = amd_sva_submit(vi->hw, cmds, AMD_SVA_BATCH, false);
 	KUNIT_EXPECT_EQ(test, ret, -EIO);
-	amdvi_stop_engine(&engine);
 }
 
 static u64 amdvi_clock_stands_still(void)
@@ -645,14 +648,12 @@ static u64 amdvi_clock_stands_still(void)
 /* While timekeeping is suspended, or where it counts the ticks of a CPU whose interrupts are off */
 static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 {
-	struct amdvi_engine engine = { .deaf = true };
 	struct amd_sva_cmd cmd = {};
 	struct amdvi *vi = test->priv;
 
+	amdvi_start_engine(test, AMDVI_DEAF_US, NULL);
 	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_stands_still);
-	amdvi_start_engine(vi, &engine);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), -EIO);
-	amdvi_stop_engine(&engine);
 }
 
 static unsigned int amdvi_clock_looks;
@@ -663,58 +664,48 @@ static u64 amdvi_clock_jumps(void)
 	return (amdvi_clock_looks++ ? 11 : 1) * NSEC_PER_SEC;
 }
 
-/* The IOMMU takes its time, less than InvTimeOut: the flush has to wait. */
-static void amdvi_take_time(struct amdvi *vi)
-{
-	msleep(20);
-}
-
-/* A virtual machine may be stopped, and all of its time has passed when it goes on. */
+/*
+ * A virtual machine may be stopped, and all of its time has passed when it goes on. The IOMMU takes
+ * its time, less than InvTimeOut: the flush has to wait.
+ */
 static void time_in_which_the_cpu_was_stopped_does_not_count(struct kunit *test)
 {
-	struct amdvi_engine engine = { .give_up = amdvi_take_time };
 	struct amdvi *vi = test->priv;
 
 	amdvi_attach_both(vi);
 	amdvi_clock_looks = 0;
+	amdvi_start_engine(test, 20 * USEC_PER_MSEC, NULL);
 	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_jumps);
-	amdvi_start_engine(vi, &engine);
 	amdvi_invalidate(vi, SZ_1M, SZ_2M);
 	KUNIT_EXPECT_GE(test, amdvi_clock_looks, 2);
 	KUNIT_EXPECT_EQ(test, *vi->hw->cmd_sem, vi->hw->cmd_sem_val);
 	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
 	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
 	amdvi_detach_both(vi);
-	amdvi_stop_engine(&engine);
 }
 
 /* The thread that reads the event log may come too late: pages are freed when the flush returns. */
 static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 {
-	struct amdvi_engine engine = { .give_up = amdvi_give_up };
 	struct amdvi *vi = test->priv;
 
 	amdvi_attach_both(vi);
-	amdvi_start_engine(vi, &engine);
+	amdvi_start_engine(test, 0, amdvi_give_up);
 	amdvi_invalidate(vi, SZ_1M, SZ_2M);
 	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
 	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
 	amdvi_detach_both(vi);
-	amdvi_stop_engine(&engine);
 }
 
 /* Any device of the flush may be the one whose event is missing. */
 static void amdvi_expect_both_suspect(struct amdvi *vi, void (*give_up)(struct amdvi *vi))
 {
-	struct amdvi_engine engine = { .give_up = give_up };
-
 	amdvi_attach_both(vi);
-	amdvi_start_engine(vi, &engine);
+	amdvi_start_engine(vi->test, 0, give_up);
 	amdvi_invalidate(vi, SZ_1M, SZ_2M);
 	KUNIT_EXPECT_TRUE(vi->test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
 	KUNIT_EXPECT_TRUE(vi->test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
 	amdvi_detach_both(vi);
-	amdvi_stop_engine(&engine);
 }
 
 static void time_out_lost_by_a_stopped_event_log_counts(struct kunit *test)
