@@ -126,33 +126,38 @@ static void smmu_priq_work(struct work_struct *work)
 	arm_smmu_sva_priq_thread(t->smmu);
 }
 
-static void smmu_drain_work(struct work_struct *work)
+/* Holds the streams from the time that the test is told to the time that the test sleeps. */
+static void smmu_hold_streams(struct work_struct *work)
 {
-	struct smmu_test *t = container_of(work, struct smmu_test, drain);
+	struct smmu_test *t = container_of(work, struct smmu_test, holder);
 
-	arm_smmu_sva_drain(&t->fn[0]->pdev.dev, SVA_SSID);
-	complete(&t->drained);
+	guard(mutex)(&t->smmu->streams_mutex);
+	complete(&t->held);
+	wait_for_completion(&t->drains);
+	backend_wait_until_asleep(t->task);
 }
 
-/* The entry has left the queue, and can't be reported while the test has the streams. */
+/* The entry has left the queue, and can't be reported while another thread has the streams. */
 static void drain_waits_for_the_pri_queue(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
 
 	attach_plain(t);
 	INIT_WORK(&t->irq, smmu_priq_work);
-	INIT_WORK(&t->drain, smmu_drain_work);
-	init_completion(&t->drained);
+	INIT_WORK(&t->holder, smmu_hold_streams);
+	init_completion(&t->held);
+	init_completion(&t->drains);
 	push_last(t, 0x12);
-	mutex_lock(&t->smmu->streams_mutex);
+	schedule_work(&t->holder);
+	wait_for_completion(&t->held);
 	schedule_work(&t->irq);
 	KUNIT_EXPECT_TRUE(test, sva_becomes(priq_is_empty(t)));
-	schedule_work(&t->drain);
-	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&t->drained, HZ / 5), 0);
-	mutex_unlock(&t->smmu->streams_mutex);
-	flush_work(&t->drain);
-	KUNIT_EXPECT_EQ(test, t->plain.groups, 1);
-	KUNIT_EXPECT_EQ(test, t->smmu->priq.q.handled, 1);
+	complete(&t->drains);
+	/* A drain that does not sleep comes back before the entry is reported. */
+	arm_smmu_sva_drain(&t->fn[0]->pdev.dev, SVA_SSID);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(t->plain.groups), 1);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(t->smmu->priq.q.handled), 1);
+	flush_work(&t->holder);
 	flush_work(&t->irq);
 	detach_plain(t);
 }
@@ -203,7 +208,7 @@ static void drain_of_a_stalling_device_waits_for_the_event_queue(struct kunit *t
 
 static void smmu_disable_work(struct work_struct *work)
 {
-	struct smmu_test *t = container_of(work, struct smmu_test, drain);
+	struct smmu_test *t = container_of(work, struct smmu_test, disable);
 
 	arm_smmu_master_disable_iopf(&t->fn[0]->master);
 }
@@ -216,19 +221,19 @@ static void attach_does_not_enable_page_requests_that_are_being_disabled(struct 
 
 	t->fn[0]->pdev.pri_cap = 0x240;
 	INIT_WORK(&t->irq, smmu_priq_work);
-	INIT_WORK(&t->drain, smmu_disable_work);
+	INIT_WORK(&t->disable, smmu_disable_work);
 	push_last(t, 0x12);
 	mutex_lock(&t->smmu->streams_mutex);
 	schedule_work(&t->irq);
 	KUNIT_EXPECT_TRUE(test, sva_becomes(priq_is_empty(t)));
-	schedule_work(&t->drain);
+	schedule_work(&t->disable);
 	KUNIT_EXPECT_TRUE(test, sva_becomes(!READ_ONCE(master->pri_enabled)));
 	scoped_guard(mutex, &master->lock)
 		arm_smmu_sva_start_ats(master, 0);
 	KUNIT_EXPECT_FALSE(test, master->pri_enabled);
 	KUNIT_EXPECT_FALSE(test, t->fn[0]->pdev.pri_enabled);
 	mutex_unlock(&t->smmu->streams_mutex);
-	flush_work(&t->drain);
+	flush_work(&t->disable);
 	flush_work(&t->irq);
 	KUNIT_EXPECT_FALSE(test, master->iopf_enabled);
 	KUNIT_EXPECT_NULL(test, rcu_access_pointer(t->fn[0]->pdev.dev.iommu->fault_param));

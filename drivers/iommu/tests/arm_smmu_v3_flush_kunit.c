@@ -421,11 +421,15 @@ static void reset_begins_without_the_help_of_the_device(struct kunit *test)
  * @work: where it does it
  * @t: whose command queue
  * @cons: its consumer index
+ * @looks: it looks for commands
+ * @stop: nothing more will come
  */
 struct smmu_hardware {
 	struct work_struct work;
 	struct smmu_test *t;
 	u32 cons;
+	struct completion looks;
+	bool stop;
 };
 
 /* It stops at the CMD_SYNC, has the error handled, and executes it again. */
@@ -433,10 +437,13 @@ static void smmu_fail_sync(struct work_struct *work)
 {
 	struct smmu_hardware *hw = container_of(work, struct smmu_hardware, work);
 	u32 *prod = hw->t->reg, begin = READ_ONCE(hw->cons);
-	unsigned long end = jiffies + HZ / 2;
 
-	while (READ_ONCE(*prod) == begin && time_before(jiffies, end))
+	complete(&hw->looks);
+	while (READ_ONCE(*prod) == begin) {
+		if (READ_ONCE(hw->stop))
+			return;
 		cpu_relax();
+	}
 	WRITE_ONCE(hw->cons, (*prod - 1) |
 		   FIELD_PREP(CMDQ_CONS_ERR, CMDQ_ERR_CERROR_ATC_INV_IDX));
 	__arm_smmu_cmdq_skip_err(hw->t->smmu, &hw->t->smmu->cmdq);
@@ -454,28 +461,46 @@ static int submit_atc(struct smmu_test *t)
 	return arm_smmu_sva_end_atc(&list);
 }
 
+/* How often the SMMU may be so slow that the driver gives it up */
+#define SMMU_SLOW_TIMES		60
+
+/* What a submission returns if @cpu, which is another one, is the hardware */
+static int submit_to_failing(struct smmu_test *t, struct smmu_hardware *hw, unsigned int cpu)
+{
+	int ret;
+
+	reinit_completion(&hw->looks);
+	hw->cons = t->reg[0];
+	hw->stop = false;
+	schedule_work_on(cpu, &hw->work);
+	wait_for_completion(&hw->looks);
+	ret = submit_atc(t);
+	WRITE_ONCE(hw->stop, true);
+	flush_work(&hw->work);
+	return ret;
+}
+
 static void sync_behind_a_failed_invalidation_says_so(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
 	struct arm_smmu_queue *q = &t->smmu->cmdq.q;
-	struct smmu_hardware hw = { .t = t, .cons = t->reg[0] };
+	struct smmu_hardware hw = { .t = t };
+	int ret = -ETIMEDOUT;
 	unsigned int cpu;
-	int ret;
 
 	KUNIT_EXPECT_EQ(test, submit_atc(t), 0);
-	/* It spins with interrupts off: the other CPU is the hardware. */
-	hw.cons = t->reg[0];
+	/* It spins with interrupts off: the other CPU is the hardware, and may not run in time. */
 	q->cons_reg = (u32 __iomem __force *)&hw.cons;
 	INIT_WORK_ONSTACK(&hw.work, smmu_fail_sync);
+	init_completion(&hw.looks);
 	migrate_disable();
 	cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 	if (cpu < nr_cpu_ids) {
-		schedule_work_on(cpu, &hw.work);
-		ret = submit_atc(t);
+		for (unsigned int n = 0; n < SMMU_SLOW_TIMES && ret == -ETIMEDOUT; n++)
+			ret = submit_to_failing(t, &hw, cpu);
 		KUNIT_EXPECT_EQ(test, ret, -EIO);
 	}
 	migrate_enable();
-	flush_work(&hw.work);
 	destroy_work_on_stack(&hw.work);
 	q->cons_reg = q->prod_reg;
 	if (cpu >= nr_cpu_ids)

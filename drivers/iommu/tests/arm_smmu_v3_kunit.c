@@ -3,6 +3,7 @@
  * Fixture of the suites of the SMMUv3 back-end: an SMMU in memory, and the functions behind it
  */
 #include <kunit/device.h>
+#include <kunit/static_stub.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 
@@ -221,6 +222,7 @@ int smmu_test_init(struct kunit *test)
 	t->bus->ops = &smmu_pci_ops;
 	t->bus->sysdata = t;
 
+	kunit_activate_static_stub(test, arm_smmu_sva_step, backend_long_step);
 	t->unit.ops = &smmu_test_ops;
 	backend_init_domain(&t->plain, &smmu_test_ops);
 	smmu_init_sdom(t);

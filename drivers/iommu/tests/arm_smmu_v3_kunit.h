@@ -77,8 +77,10 @@ struct smmu_fn {
  * @sdom: an SVA domain for tests that do without an mm
  * @plain: for tests of queues
  * @irq: stands for an interrupt thread, where the test must wait for it
- * @drain: stands for a thread that drains the faults of the first function
- * @drained: @drain has done so
+ * @disable: stands for a thread that disables the faults of the first function
+ * @holder: holds a lock while the test drains
+ * @held: @holder has it
+ * @drains: the test is about to drain
  * @task: the test's
  */
 struct smmu_test {
@@ -96,8 +98,10 @@ struct smmu_test {
 	struct smmu_sva_domain sdom;
 	struct backend_domain plain;
 	struct work_struct irq;
-	struct work_struct drain;
-	struct completion drained;
+	struct work_struct disable;
+	struct work_struct holder;
+	struct completion held;
+	struct completion drains;
 	struct task_struct *task;
 };
 

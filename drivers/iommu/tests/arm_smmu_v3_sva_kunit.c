@@ -6,6 +6,7 @@
 
 #include "arm_smmu_v3_kunit.h"
 #include "map_touched.h"
+#include "sva_stage.h"
 
 /* Attaching, releasing, detaching */
 
@@ -398,7 +399,7 @@ static void bind_and_unbind_wait_for_no_other_device(struct kunit *test)
 	mutex_lock(&arm_smmu_asid_lock);
 	mutex_lock(&t->fn[1]->master.lock);
 	schedule_work(&job.work);
-	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&job.done, 5 * HZ), 0);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&job.done, SVA_PATIENCE), 0);
 	mutex_unlock(&t->fn[1]->master.lock);
 	mutex_unlock(&arm_smmu_asid_lock);
 	flush_work(&job.work);

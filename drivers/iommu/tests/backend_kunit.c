@@ -219,6 +219,11 @@ void backend_expect_to_stay(struct kunit *test, struct backend_domain *plain,
 	KUNIT_EXPECT_TRUE(test, backend_can_leave(release_lock));
 }
 
+unsigned long backend_long_step(void)
+{
+	return 10 * HZ;
+}
+
 u64 backend_strays(struct kunit *test, struct device *dev)
 {
 	u64 counts[IOPF_NR_COUNTS];

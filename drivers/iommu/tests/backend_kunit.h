@@ -115,11 +115,15 @@ static inline struct sva_costs backend_costs(unsigned int max_order)
 void backend_expect_cheapest(struct kunit *test, u64 pfn, u64 pages,
 			     const struct sva_costs *costs);
 
+/* Of a drain that waits for a thread of the test: that may be late, but not by so many steps. */
+unsigned long backend_long_step(void);
+
 /* For work that stands for an interrupt, which comes when @task, the test's, sleeps */
 static inline void backend_wait_until_asleep(struct task_struct *task)
 {
+	/* Sleeps: others may spin for a lock that the caller holds while that is on a CPU. */
 	while (READ_ONCE(task->__state) != TASK_UNINTERRUPTIBLE)
-		cond_resched();
+		schedule_timeout_idle(1);
 }
 
 #endif /* _DRIVERS_IOMMU_TESTS_BACKEND_KUNIT_H */

@@ -2,9 +2,8 @@
 /*
  * VT-d back-end of the SVA core: set-up, sleep and tear-down of the page request queue
  */
-#include <linux/delay.h>
-
 #include "intel_vtd_kunit.h"
+#include "sva_stage.h"
 
 /* Its registers are memory, and its interrupt never comes by itself. */
 static struct intel_iommu *vtd_enable_prq(struct vtd *vtd)
@@ -71,13 +70,15 @@ static void queue_starts_empty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(hw), 0);
 }
 
+/* Holds the lock from the time that the test is told to the time that the test sleeps. */
 static void vtd_hold_iopf_lock(struct work_struct *work)
 {
 	struct vtd *vtd = container_of(work, struct vtd, irq);
 
 	guard(mutex)(&vtd->late->iopf_lock);
 	complete(&vtd->locked);
-	msleep(300);
+	wait_for_completion(&vtd->ends);
+	backend_wait_until_asleep(vtd->task);
 }
 
 /* It is in the middle of a request when the queue is taken down. */
@@ -87,12 +88,16 @@ static void late_thread_finds_no_stale_entries(struct kunit *test)
 
 	vtd->late = vtd_enable_prq(vtd);
 	init_completion(&vtd->locked);
+	init_completion(&vtd->ends);
 	INIT_WORK(&vtd->irq, vtd_hold_iopf_lock);
 	schedule_work(&vtd->irq);
 	wait_for_completion(&vtd->locked);
 	vtd_push_marker(vtd->late);
+	*vtd_reg(vtd, DMAR_PRS_REG) = 0;
 	irq_wake_thread(vtd->late->pr_irq, vtd->late);
-	msleep(50);
+	/* It has written PPR, to what is memory here. */
+	KUNIT_EXPECT_TRUE(test, sva_becomes(READ_ONCE(*vtd_reg(vtd, DMAR_PRS_REG))));
+	complete(&vtd->ends);
 	KUNIT_EXPECT_EQ(test, intel_iommu_finish_prq(vtd->late), 0);
 	KUNIT_EXPECT_EQ(test, vtd->late->prq_seq_number, 1);
 	flush_work(&vtd->irq);

@@ -237,6 +237,7 @@ int vtd_test_init(struct kunit *test)
 	kunit_activate_static_stub(test, intel_svm_store, vtd_store);
 	kunit_activate_static_stub(test, intel_prq_clear_status, vtd_clear_status);
 	kunit_activate_static_stub(test, intel_prq_status, vtd_status);
+	kunit_activate_static_stub(test, intel_prq_step, backend_long_step);
 	kunit_activate_static_stub(test, intel_svm_is_present, vtd_is_present);
 	return 0;
 }

@@ -86,6 +86,7 @@ struct vtd_dev {
  * @posted: page request status bits that are being cleared: a read of the register pushes the write
  * @late: an IOMMU with a queue and an interrupt of its own
  * @locked: its lock is held
+ * @ends: the test is about to take the queue down
  * @grace: an RCU grace period after this one is over
  */
 struct vtd {
@@ -104,6 +105,7 @@ struct vtd {
 	u32 posted;
 	struct intel_iommu *late;
 	struct completion locked;
+	struct completion ends;
 	struct rcu_gp_oldstate grace;
 };
 
