@@ -323,7 +323,7 @@ static int soft_storm_thread(void *data)
 		/* A storm goes on after a reset. */
 		dma.epoch = soft_epoch(dma.ep);
 		ret = soft_dma_run(&dma, soft_transact_pri);
-		storm->done += !ret;
+		WRITE_ONCE(storm->done, storm->done + !ret);
 		word++;
 		offset += PAGE_SIZE;
 		if (offset >= storm->dma.len)
@@ -357,6 +357,11 @@ int soft_storm_start(struct soft_endpoint *ep, ioasid_t pasid, unsigned long add
 	}
 	ep->storm = storm;
 	return 0;
+}
+
+u64 soft_storm_done(struct soft_endpoint *ep)
+{
+	return READ_ONCE(ep->storm->done);
 }
 
 u64 soft_storm_stop(struct soft_endpoint *ep)

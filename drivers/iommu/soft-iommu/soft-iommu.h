@@ -250,6 +250,8 @@ void soft_endpoint_patience(struct soft_endpoint *ep, unsigned int ms);
 /* DMA in the background, until stopped: pages of [addr, addr + len) in turn, read or written. */
 int soft_storm_start(struct soft_endpoint *ep, ioasid_t pasid, unsigned long addr, size_t len,
 		     bool write);
+/* How many accesses have ended well so far */
+u64 soft_storm_done(struct soft_endpoint *ep);
 /* Returns how many accesses ended well; waits for the last one. */
 u64 soft_storm_stop(struct soft_endpoint *ep);
 

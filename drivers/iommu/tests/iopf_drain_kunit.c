@@ -109,8 +109,10 @@ static void idle_pasid_is_unbound_while_31_devices_storm(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sva_becomes(iopf_responses(fixture(test)->iommu) >= DEVICES));
 	unbind = iopf_unbind_job(idle);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(unbind));
-	for (i = 0; i < DEVICES; i++)
-		KUNIT_EXPECT_GT(test, soft_storm_stop(crowd->bonds[i]->ep), 0);
+	for (i = 0; i < DEVICES; i++) {
+		KUNIT_EXPECT_TRUE(test, sva_becomes(soft_storm_done(crowd->bonds[i]->ep)));
+		soft_storm_stop(crowd->bonds[i]->ep);
+	}
 }
 
 #if SVA_CORE

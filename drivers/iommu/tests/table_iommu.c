@@ -32,6 +32,8 @@
 #include "table_iommu.h"
 
 #define TABLE_PASIDS	1024U
+/* A step of a drain that waits for the reader, which on a busy emulator takes its time */
+#define TABLE_STEP	(10 * HZ)
 
 /**
  * struct table_request - a place of the ring
@@ -305,7 +307,7 @@ static bool table_await_reader(struct table_iommu *iommu)
 
 	scoped_guard(spinlock, &iommu->lock)
 		end = iommu->tail;
-	return iopf_await_reader(&iommu->head, READ_ONCE(iommu->head) >= end, HZ);
+	return iopf_await_reader(&iommu->head, READ_ONCE(iommu->head) >= end, TABLE_STEP);
 }
 
 static void table_drain(struct device *dev, ioasid_t pasid)
