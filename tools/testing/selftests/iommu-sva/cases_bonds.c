@@ -428,11 +428,17 @@ TEST_F(bonds, time_limit_answers_a_fault_that_nobody_serves)
 	struct sva_job job = sva_fill(stuck, 8, 1);
 	long timed_out = iopf_count(device, "timed-out"), late = iopf_count(device, "late");
 	int fd = uffd_register(_metadata, stuck, PAGE);
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
 
 	memset(page, 0x4c, PAGE);
 	self->env.noisy = true;
+	pci_write(device->bdf, LIMIT, LONG_MS);
+	sva_submit(&self->q, &job);
+	/* Before it is being served its time must not be over: nothing would be late. */
+	ASSERT_EQ(1, poll(&ready, 1, SVA_TIMEOUT_MS));
 	pci_write(device->bdf, LIMIT, "200");
-	EXPECT_EQ(env_refusal(&self->env), sva_run(&self->q, &job).status);
+	EXPECT_EQ(env_refusal(&self->env), sva_wait(&self->q).status);
+	pci_write(device->bdf, LIMIT, LONG_MS);
 	fault_is(&self->q, self->eventfd, stuck, SVA_DMA_FAULT_WRITE, SVA_DMA_FAULT_TIMEOUT);
 	EXPECT_EQ(timed_out + 1, iopf_count(device, "timed-out"));
 	EXPECT_EQ(late, iopf_count(device, "late"));

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Channels that are slow to stop, or do not. The fixture is that of cases_device.c. */
 
-/* Milliseconds: how long the driver waits for a channel, and what one that stops may take */
-#define STOP_MS		5000
-#define STOP_SOON_MS	2500
+#define STOP_MS		5000	/* so long the driver waits for a channel, then it resets */
 
 /* Selects what STOP does, until the function is reset. Returns what it was. */
 static __u32 stop_mode(struct __test_metadata *_metadata, const char *bdf, __u32 mode)
@@ -46,7 +44,6 @@ TEST_F(device, channel_that_waits_for_answers_stops_before_its_fault_ends)
 	__u64 resets, asked;
 	struct sva_queue q;
 	__u32 mode;
-	__s64 took;
 	int fd;
 
 	if (self->env.sva[0].stall)
@@ -61,11 +58,9 @@ TEST_F(device, channel_that_waits_for_answers_stops_before_its_fault_ends)
 	wait_for_a_page(_metadata, &self->q, stuck + PAGE, fd);
 
 	asked = counter(_metadata, &q, SVA_DMA_CNT_PRI_GROUPS);
-	took = sva_now_ms();
 	ASSERT_EQ(0, sva_stop(&q));
-	took = sva_now_ms() - took;
-	EXPECT_GT(STOP_SOON_MS, took);
 	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_peek(&q).status);
+	/* The driver has not lost its patience. */
 	EXPECT_EQ(resets, counter(_metadata, &q, SVA_DMA_CNT_RESETS));
 
 	/* The other one has had to ask again, and gets its page. */
@@ -101,7 +96,6 @@ TEST_F(device, channel_that_ignores_stop_is_reset_and_writes_no_more)
 	sva_close(&q);
 	took = sva_now_ms() - took;
 	EXPECT_LE(STOP_MS, took);
-	EXPECT_GT(2 * STOP_MS, took);
 	memset(memory, 0x54, DEV_LEN);
 
 	/* The access to the job page waits until the reset is over. */
