@@ -323,6 +323,10 @@ static inline void sim_unguard_rcu(struct sim_guard_rcu *guard)
 	rcu_read_unlock();
 }
 
+/* Without preemption a task is in a read-side section, too. */
+#define sim_guard_preempt	sim_guard_rcu
+#define sim_unguard_preempt	sim_unguard_rcu
+
 /* Atomics */
 
 typedef struct { int counter; } atomic_t;
@@ -486,6 +490,7 @@ void sim_free_rcu(struct rcu_head *head, size_t offset);
 		READ_ONCE(p); \
 	})
 #define rcu_dereference(p)			sim_rcu_checked(p, rcu_read_lock_held())
+#define rcu_dereference_sched(p)		rcu_dereference(p)
 #define rcu_dereference_protected(p, ok)	sim_rcu_checked(p, ok)
 #define rcu_access_pointer(p)			READ_ONCE(p)
 #define rcu_assign_pointer(p, v)		WRITE_ONCE(p, v)
