@@ -327,8 +327,7 @@ struct iopf_refs {
 	unsigned int nr;
 };
 
-void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool orphan,
-		struct list_head *mine);
+void iopf_put_other_pages(struct iopf_device *idev, struct iopf_slot *slot);
 void iopf_refuse_last(struct device *dev, struct iopf_fault *last, enum iopf_count why);
 void iopf_put_all(struct iopf_device *idev, const struct iopf_refs *refs);
 void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot, struct iopf_refs *refs);
@@ -337,6 +336,23 @@ void iopf_wait_in_flight(struct iopf_device *idev);
 void iopf_respond(struct iopf_device *idev, struct list_head *mine);
 void iopf_answer_group(struct iopf_group *group, enum iommu_page_response_code code,
 		       enum iopf_count why);
+
+/*
+ * Claims a group: puts it on the caller's list @mine, by &iopf_slot.node. The caller sends the
+ * response. Inline: most groups have one page, and a worker claims each of a batch.
+ * @orphan: the group's handler no longer has it, and the claimer frees it after the answer
+ */
+static inline void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool orphan,
+			      struct list_head *mine)
+{
+	lockdep_assert_held(&idev->lock);
+	slot->state = IOPF_RESPONDING;
+	slot->orphan = orphan;
+	if (orphan && slot->group.fault_count > 1)
+		iopf_put_other_pages(idev, slot);
+	list_move_tail(&slot->group.pending_node, &idev->answering);
+	list_add_tail(&slot->node, mine);
+}
 
 /* iopf-service.c */
 void iopf_count_queues(int nr);

@@ -24,7 +24,7 @@
 #include "iopf-priv.h"
 
 /* Frees the slots of all pages of a group but the last, which holds the response. */
-static void iopf_put_other_pages(struct iopf_device *idev, struct iopf_slot *slot)
+void iopf_put_other_pages(struct iopf_device *idev, struct iopf_slot *slot)
 {
 	struct iopf_fault *iopf, *next;
 
@@ -57,23 +57,6 @@ static void iopf_put_refs(struct iopf_device *idev, struct iopf_service *svc)
 	if (svc)
 		iopf_service_put(svc);
 	iopf_device_put(idev);
-}
-
-/*
- * Claims a group: puts it on the caller's list @mine, by &iopf_slot.node. The caller sends the
- * response.
- * @orphan: the group's handler no longer has it, and the claimer frees it after the answer
- */
-void iopf_claim(struct iopf_device *idev, struct iopf_slot *slot, bool orphan,
-		struct list_head *mine)
-{
-	lockdep_assert_held(&idev->lock);
-	slot->state = IOPF_RESPONDING;
-	slot->orphan = orphan;
-	if (orphan)
-		iopf_put_other_pages(idev, slot);
-	list_move_tail(&slot->group.pending_node, &idev->answering);
-	list_add_tail(&slot->node, mine);
 }
 
 /* Answers a last page that is in no group. Other pages want no response. */

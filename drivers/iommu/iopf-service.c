@@ -421,11 +421,12 @@ static unsigned int iopf_worker_claim(struct iopf_worker *worker, struct iopf_de
 				break;
 			list_del_init(&group->node);
 			iopf_claim(idev, slot, true, mine);
-			/* All are of one device and one process, so of one bond */
-			if (!nr++)
-				slot->stats->batches++;
 			iopf_count_answer(idev, slot, now);
+			nr++;
 		}
+		/* All are of one device and one process, so of one bond */
+		if (nr)
+			list_first_entry(mine, struct iopf_slot, node)->stats->batches++;
 		WRITE_ONCE(idev->in_flight, idev->in_flight + nr);
 	}
 	return nr;

@@ -19,7 +19,8 @@
  *	drivers/iommu/iopf-service.c: iopf_service_enqueue iopf_service_dequeue iopf_service_merge
  *		iopf_service_promote iopf_worker_complete iopf_worker_start iopf_worker_claim
  *		iopf_worker_answer iopf_service_add iopf_revoke
- *	drivers/iommu/iopf-response.c: iopf_put_other_pages iopf_put_slots iopf_claim iopf_finish_slot
+ *	drivers/iommu/iopf-priv.h: iopf_claim
+ *	drivers/iommu/iopf-response.c: iopf_put_other_pages iopf_put_slots iopf_finish_slot
  *		iopf_respond_batch iopf_reserve_in_flight iopf_wait_in_flight iopf_respond
  *		iopf_free_group
  *	drivers/iommu/iopf-drain.c: iopf_is_answering iopf_abort_group iopf_abort_pending iopf_abort
