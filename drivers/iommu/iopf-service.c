@@ -594,6 +594,17 @@ void iopf_serve_inline(struct iopf_worker *worker)
 }
 EXPORT_SYMBOL_GPL(iopf_serve_inline);
 
+/* Goes on to the next request of the group in work. False if a drain has taken the group. */
+static noinline bool iopf_worker_go_on(struct iopf_worker *worker)
+{
+	guard(spinlock)(&worker->svc->lock);
+	if (!worker->group)
+		return false;
+	worker->pos = list_next_entry(worker->pos, list);
+	iopf_worker_copy(worker);
+	return true;
+}
+
 /**
  * iopf_job_next - Go on to the next request of the group that a worker works on
  * @job: as passed to &iopf_service_ops.serve
@@ -606,15 +617,8 @@ const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job)
 {
 	struct iopf_worker *worker = to_worker(job);
 
-	if (!worker->is_new) {
-		if (!worker->has_next)
-			return NULL;
-		guard(spinlock)(&worker->svc->lock);
-		if (!worker->group)
-			return NULL;
-		worker->pos = list_next_entry(worker->pos, list);
-		iopf_worker_copy(worker);
-	}
+	if (!worker->is_new && (!worker->has_next || !iopf_worker_go_on(worker)))
+		return NULL;
 	worker->is_new = false;
 	return iopf_job_group_pending(job) ? &worker->prm : NULL;
 }
