@@ -126,8 +126,9 @@ void iopf_respond_batch(struct iopf_device *idev, struct list_head *mine, unsign
 			.resp.grpid = last->fault.prm.grpid,
 			.resp.code = slot->code,
 		};
-		trace_iopf_response(idev->fp.dev, &batch[nr].resp, slot->why,
-				    iopf_slot_pid(idev, slot), slot->reported);
+		if (trace_iopf_response_enabled())
+			trace_iopf_response(idev->fp.dev, &batch[nr].resp, slot->why,
+					    iopf_slot_pid(idev, slot), slot->reported);
 		if (++nr == todo)
 			break;
 	}
