@@ -161,26 +161,27 @@ static struct iommu_attach_handle *iopf_find_handle(struct device *dev, ioasid_t
 }
 
 /* Counts a request of @found and takes a slot for it. NULL: there is none. */
-static struct iopf_slot *iopf_get_slot_for(struct iopf_device *idev, const struct iopf_found *found,
-					   struct iopf_stats **stats)
+static __always_inline struct iopf_slot *iopf_get_slot_for(struct iopf_device *idev,
+							   const struct iopf_found *found)
 {
+	struct iopf_stats *stats = iopf_stats_of(idev, found->pasid, found->handle);
 	struct iopf_slot *slot = iopf_get_slot(idev);
 
-	*stats = iopf_stats_of(idev, found->pasid, found->handle);
-	(*stats)->counts[IOPF_REQUESTS]++;
-	if (!slot)
-		(*stats)->counts[IOPF_OVERRUN]++;
+	stats->counts[IOPF_REQUESTS]++;
+	if (slot)
+		slot->stats = stats;
+	else
+		stats->counts[IOPF_OVERRUN]++;
 	return slot;
 }
 
 static int iopf_add_partial(struct iopf_device *idev, const struct iopf_fault *evt,
 			    const struct iopf_found *found)
 {
-	struct iopf_stats *stats;
 	struct iopf_slot *slot;
 
 	guard(spinlock)(&idev->lock);
-	slot = iopf_get_slot_for(idev, found, &stats);
+	slot = iopf_get_slot_for(idev, found);
 	if (!slot)
 		return -EBUSY;
 	slot->group.last_fault.fault = evt->fault;
@@ -213,16 +214,14 @@ static void iopf_take_partials(struct iopf_device *idev, struct iopf_group *grou
 static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struct iopf_fault *evt,
 					   const struct iopf_found *found)
 {
-	struct iopf_stats *stats;
 	struct iopf_group *group;
 	struct iopf_slot *slot;
 
 	guard(spinlock)(&idev->lock);
-	slot = iopf_get_slot_for(idev, found, &stats);
+	slot = iopf_get_slot_for(idev, found);
 	if (!slot)
 		return NULL;
 
-	slot->stats = stats;
 	slot->reported = found->now;
 	slot->seq = ++idev->seq;
 	slot->since = jiffies;

@@ -87,7 +87,8 @@ enum iopf_state {
  * @why: how that answer is counted
  * @reason: with IOPF_FAILED: what listeners are told; 0: nothing
  * @reported: of a group: when its last page was reported, by iopf_clock()
- * @stats: of a group that is not ANSWERED: the bond's or the device's statistics that count it
+ * @stats: of a partial, or a group that is not ANSWERED: the bond's or the device's statistics that
+ *	count it
  * @svc: the service that serves the group, with a reference; NULL for other handlers
  * @worker: the worker that works on the group; guarded by the service's lock
  * @waits: the group is in &iopf_service.waiting; same guard
