@@ -199,6 +199,8 @@ static void iopf_take_partials(struct iopf_device *idev, struct iopf_group *grou
 
 	lockdep_assert_held(&idev->lock);
 
+	if (list_empty(&idev->partials))
+		return;
 	hlist_for_each_entry_safe(slot, next, iopf_bucket(idev, last), hash) {
 		const struct iommu_fault_page_request *prm = &slot->group.last_fault.fault.prm;
 
