@@ -257,9 +257,10 @@ static int sva_serve_page(struct sva_server *server, const struct iommu_fault_pa
 	return sva_fault_error(fault);
 }
 
-static void sva_notify_unserved(struct sva_server *server,
-				const struct iommu_fault_page_request *prm,
-				int error)
+/* Not inline: what is told to listeners would need room on the stack of each request. */
+static noinline void sva_notify_unserved(struct sva_server *server,
+					 const struct iommu_fault_page_request *prm,
+					 int error)
 {
 	enum iommu_sva_fault_reason reason = sva_fault_reason(error);
 	struct iommu_attach_handle *handle;
