@@ -330,6 +330,8 @@ static void iopf_worker_complete(struct iopf_worker *worker)
 	if (list_empty(&worker->done))
 		worker->since = jiffies;
 	iopf_worker_add_done(worker, group);
+	if (list_empty(&slot->coalesced))
+		return;
 	first = svc->waiting.next;
 	list_for_each_entry_safe(same, next, &slot->coalesced, node) {
 		list_del(&same->node);
