@@ -15,7 +15,6 @@
 #include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
-#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/resource.h>
 #include <linux/sched/mm.h>
@@ -24,41 +23,6 @@
 #include <linux/workqueue.h>
 
 #include "iommu-sva-priv.h"
-
-/* Does the right to execute imply that to read? Not if the CPU's page tables tell them apart. */
-static bool sva_exec_implies_read(void)
-{
-#ifdef CONFIG_ARM64
-	return !alternative_has_cap_unlikely(ARM64_HAS_EPAN);
-#else
-	return true;
-#endif
-}
-
-/**
- * sva_vma_allows() - May a device access a VMA?
- * @vma: the VMA
- * @perm: the access, IOMMU_FAULT_PERM_*
- *
- * Context: the VMA or its mm is locked.
- * Return: true if the process may, with instructions that are not for shadow stacks only. It must
- * not be true for what the IOMMU then refuses: the device would ask again for ever.
- */
-bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
-{
-	vm_flags_t readable = VM_READ | VM_WRITE;
-
-	if (sva_exec_implies_read())
-		readable |= VM_EXEC;
-	if ((perm & IOMMU_FAULT_PERM_READ) && !(vma->vm_flags & readable))
-		return false;
-	if ((perm & IOMMU_FAULT_PERM_WRITE) &&
-	    (!(vma->vm_flags & VM_WRITE) || (vma->vm_flags & VM_SHADOW_STACK)))
-		return false;
-	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
-		return false;
-	return vma_is_accessible(vma);
-}
 
 /**
  * struct sva_limits - what a stack may grow to
@@ -280,45 +244,6 @@ void sva_unlock_vma(struct sva_server *server)
 		vma_end_read(server->vma);
 	server->vma = NULL;
 }
-
-/*
- * Has every thread of the process exited, or been killed? mm_users does not tell: workers hold
- * references, and so do readers of /proc and tracers.
- */
-#ifdef CONFIG_MEMCG
-void io_mm_count_worker(struct io_mm *io_mm, int nr)
-{
-}
-
-bool io_mm_is_dead(struct io_mm *io_mm)
-{
-	struct mm_struct *mm = io_mm->notifier.mm;
-	struct task_struct *owner;
-
-	/* Keeps the owner as guard(rcu)() does, without calls: each request comes here twice. */
-	guard(preempt)();
-	/*
-	 * A thread that lets go of the mm makes another one its owner, of any process that has the
-	 * mm.
-	 */
-	owner = rcu_dereference_sched(mm->owner);
-	if (!owner)
-		return true;
-	/* Other processes that share the mm may be alive (not vfork(), which is over soon). */
-	return READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT &&
-	       !test_bit(MMF_MULTIPROCESS, &mm->flags);
-}
-#else
-void io_mm_count_worker(struct io_mm *io_mm, int nr)
-{
-	atomic_add(nr, &io_mm->serving);
-}
-
-bool io_mm_is_dead(struct io_mm *io_mm)
-{
-	return atomic_read(&io_mm->notifier.mm->mm_users) <= atomic_read(&io_mm->serving);
-}
-#endif
 
 /**
  * sva_fault_is_wanted() - Does the caller or the device still want the result?

@@ -5,7 +5,7 @@
  *	iommu-sva.c		bind and unbind, domains, MMU notifier, PASID of an mm
  *	iommu-sva-fault.c	serves page requests
  *	iommu-sva-around.c	maps ahead of sequential accesses (and iommu-sva-seq.c)
- *	iommu-sva-mm.c		what a device may do in an mm, whether its process is alive
+ *	iommu-sva-mm.c		what a device may do in an mm
  *	iommu-sva-listen.c	tells listeners of faults and of the exit
  *	iommu-sva-root.c	the page-table root that the IOMMU walks
  *
@@ -20,11 +20,14 @@
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/mempolicy.h>
+#include <linux/mm.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/pgtable.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 
 #include "iommu-sva-around.h"
@@ -218,6 +221,82 @@ static inline struct sva_mm_data *sva_mm_data(struct mm_struct *mm)
 	return data ? container_of(data, struct sva_mm_data, data) : NULL;
 }
 
+/* Inline, since each page request asks: may a device access a VMA, and is its process alive? */
+
+/* Does the right to execute imply that to read? Not if the CPU's page tables tell them apart. */
+static inline bool sva_exec_implies_read(void)
+{
+#ifdef CONFIG_ARM64
+	return !alternative_has_cap_unlikely(ARM64_HAS_EPAN);
+#else
+	return true;
+#endif
+}
+
+/**
+ * sva_vma_allows() - May a device access a VMA?
+ * @vma: the VMA
+ * @perm: the access, IOMMU_FAULT_PERM_*
+ *
+ * Context: the VMA or its mm is locked.
+ * Return: true if the process may, with instructions that are not for shadow stacks only. It must
+ * not be true for what the IOMMU then refuses: the device would ask again for ever.
+ */
+static inline bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
+{
+	vm_flags_t readable = VM_READ | VM_WRITE;
+
+	if (sva_exec_implies_read())
+		readable |= VM_EXEC;
+	if ((perm & IOMMU_FAULT_PERM_READ) && !(vma->vm_flags & readable))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_WRITE) &&
+	    (!(vma->vm_flags & VM_WRITE) || (vma->vm_flags & VM_SHADOW_STACK)))
+		return false;
+	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
+		return false;
+	return vma_is_accessible(vma);
+}
+
+/*
+ * Has every thread of the process exited, or been killed? mm_users does not tell: workers hold
+ * references, and so do readers of /proc and tracers.
+ */
+#ifdef CONFIG_MEMCG
+static inline void io_mm_count_worker(struct io_mm *io_mm, int nr)
+{
+}
+
+static inline bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	struct mm_struct *mm = io_mm->notifier.mm;
+	struct task_struct *owner;
+
+	/* Keeps the owner as guard(rcu)() does, without calls: each request comes here twice. */
+	guard(preempt)();
+	/*
+	 * A thread that lets go of the mm makes another one its owner, of any process that has the
+	 * mm.
+	 */
+	owner = rcu_dereference_sched(mm->owner);
+	if (!owner)
+		return true;
+	/* Other processes that share the mm may be alive (not vfork(), which is over soon). */
+	return READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT &&
+	       !test_bit(MMF_MULTIPROCESS, &mm->flags);
+}
+#else
+static inline void io_mm_count_worker(struct io_mm *io_mm, int nr)
+{
+	atomic_add(nr, &io_mm->serving);
+}
+
+static inline bool io_mm_is_dead(struct io_mm *io_mm)
+{
+	return atomic_read(&io_mm->notifier.mm->mm_users) <= atomic_read(&io_mm->serving);
+}
+#endif
+
 /* iommu-sva-root.c */
 int io_mm_alloc_root(struct io_mm *io_mm);
 void io_mm_free_root(struct io_mm *io_mm);
@@ -231,9 +310,6 @@ void bond_notify_fault(struct sva_bond *bond, const struct iommu_sva_fault *faul
 void bond_tell_exit(struct sva_bond *bond);
 
 /* iommu-sva-mm.c */
-void io_mm_count_worker(struct io_mm *io_mm, int nr);
-bool io_mm_is_dead(struct io_mm *io_mm);
-bool sva_vma_allows(struct vm_area_struct *vma, u32 perm);
 struct vm_area_struct *sva_find_vma(struct mm_struct *mm, unsigned long addr);
 void sva_unlock_vma(struct sva_server *server);
 #if defined(CONFIG_NUMA) && defined(CONFIG_MEMCG)
