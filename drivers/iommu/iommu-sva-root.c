@@ -86,14 +86,17 @@ static void io_mm_copy_slot(struct io_mm *io_mm, unsigned long i)
 	__assign_bit(i, io_mm->filled, slot);
 }
 
-/* Brings all slots up to date, for a bind. */
+/* Brings all slots up to date, for a bind. Most are empty in both roots. */
 void io_mm_mirror_all(struct io_mm *io_mm)
 {
+	const pgd_t *theirs = io_mm->notifier.mm->pgd, *ours = io_mm->root;
+
 	guard(spinlock)(&io_mm->root_lock);
 	if (io_mm->exited)
 		return;
 	for (unsigned long i = 0; i < SVA_ROOT_SLOTS; i++)
-		if (!io_mm_slot_in_sync(io_mm, i))
+		if ((pgd_val(READ_ONCE(theirs[i])) | pgd_val(READ_ONCE(ours[i]))) &&
+		    !io_mm_slot_in_sync(io_mm, i))
 			io_mm_copy_slot(io_mm, i);
 }
 
