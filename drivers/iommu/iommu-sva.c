@@ -488,12 +488,11 @@ static void bond_detach(struct sva_bond *bond)
 
 /* Bonds */
 
-/* The bond of the device's group, with one more user */
+/* The bond of the device's group, with one more user. Inside an RCU read-side section */
 static struct sva_bond *io_mm_share_bond(struct io_mm *io_mm, struct device *dev)
 {
 	struct sva_bond *bond;
 
-	guard(rcu)();
 	list_for_each_entry_rcu(bond, &io_mm->bonds, node)
 		if (bond->group == dev->iommu_group && refcount_inc_not_zero(&bond->sva.users))
 			return bond;
@@ -591,7 +590,8 @@ static struct iommu_sva *io_mm_bind(struct mm_struct *mm, struct device *dev)
 	io_mm = to_io_mm(mn);
 
 	scoped_guard(mutex, &io_mm->lock) {
-		bond = io_mm_share_bond(io_mm, dev);
+		scoped_guard(rcu)
+			bond = io_mm_share_bond(io_mm, dev);
 		if (!bond) {
 			/*
 			 * Before the device can ask for anything. When the service gets its first
