@@ -101,9 +101,8 @@ bool intel_svm_has_atc(const struct device_domain_info *info)
  * @info: the device that it is for
  *
  * For the kernel's own DMA, and for entries that the base driver changes. At the end of the pause
- * intel_svm_flush_atc() makes up for what is dropped. A device that an error has cut off, and that
- * has no pause because it uses no PASIDs, comes back by a reset, which empties its ATC. The
- * function does not look at ats_enabled: that is cleared before ATS is disabled.
+ * intel_svm_flush_atc() makes up for what is dropped. The function does not look at ats_enabled:
+ * that is cleared before ATS is disabled.
  *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
  * Return: true if the device can't answer, see iopf_pci_can_answer().

@@ -235,6 +235,7 @@ static void intel_svm_flush_atc(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct qi_desc desc[2];
+	unsigned int count;
 
 	guard(rcu)();
 	if (!info->ats_enabled)
@@ -247,9 +248,12 @@ static void intel_svm_flush_atc(struct device *dev)
 	for (unsigned int n = 0; n <= info->dtlb_extra_inval; n++) {
 		if (!intel_svm_may_ask(info, IOMMU_PASID_INVALID))
 			return;
-		intel_svm_make_atc_all_desc(&desc[0], info);
-		svm_make_atc_untagged_desc(&desc[1], info);
-		intel_svm_submit(info->iommu, desc, ARRAY_SIZE(desc), 0);
+		count = 0;
+		/* Others would not understand it. */
+		if (info->pasid_enabled)
+			intel_svm_make_atc_all_desc(&desc[count++], info);
+		svm_make_atc_untagged_desc(&desc[count++], info);
+		intel_svm_submit(info->iommu, desc, count, 0);
 	}
 }
 

@@ -21,7 +21,8 @@
  * Vendor drivers send no invalidations to a device that is paused, in a reset or asleep;
  * iopf-reset.c has it flushed afterwards. struct dev_iommu of the device has that state, so it
  * outlasts binds, drivers and fault queues. Most functions that sleep are neither in use nor on a
- * fault queue: their pause takes effect when they are.
+ * fault queue, and have no ATS, with which they would cache the kernel's own translations: their
+ * pause takes effect when they are in use.
  *
  * Locks: uses_lock, innermost, with interrupts off: an invalidation may fail in any context. MMU
  * notifiers look at nr_unconfirmed and dev_iommu.flow without it.
@@ -33,6 +34,7 @@
 #include <linux/hash.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -359,6 +361,12 @@ static bool atc_is_used(struct device *dev)
 	return false;
 }
 
+/* The IOMMU driver's own flushes for the kernel's DMA reach it. */
+static bool atc_is_enabled(struct device *dev)
+{
+	return dev_is_pci(dev) && to_pci_dev(dev)->ats_enabled;
+}
+
 /**
  * iopf_atc_pause() - Note one more reason why a device is paused
  * @dev: the device
@@ -375,7 +383,7 @@ bool iopf_atc_pause(struct device *dev, enum iopf_pause_reason reason, bool on_q
 	guard(spinlock_irqsave)(&uses_lock);
 	if (!iopf_pauses_add(&param->pauses, reason))
 		return false;
-	if (!on_queue && !atc_is_used(dev))
+	if (!on_queue && !atc_is_used(dev) && !atc_is_enabled(dev))
 		return false;
 	WRITE_ONCE(param->flow, IOPF_STOPPING);
 	return true;

@@ -38,8 +38,8 @@ EXPORT_SYMBOL_IF_KUNIT(iopf_pci_next);
  * @pdev: the function, whose driver has stopped its DMA as far as it can
  *
  * Answers all page requests of the function and of its VFs, without the function's help. Does
- * nothing if the function is paused for that reason already; only notes it if the function is
- * neither in use nor on a fault queue.
+ * nothing if the function is paused for that reason already; only notes it if the function has no
+ * ATS, and is neither in use nor on a fault queue.
  *
  * Context: process, sleeps, for no longer than the IOMMU waits for a device.
  */

@@ -17,9 +17,9 @@
  * cut off with its PF.
  *
  * Whether a function is in a reset only its own state says, not the PF's. A reset of the PF pauses
- * each VF until that has been restored and its ATC flushed (iopf-pci.c). A PF that uses no PASIDs
- * has no such state; and no flush makes up for an invalidation that was withheld from a VF which is
- * not paused itself.
+ * each VF until that has been restored and its ATC flushed (iopf-pci.c). A PF without ATS has no
+ * such state; and no flush makes up for an invalidation that was withheld from a VF which is not
+ * paused itself.
  *
  * Context: any; one RCU read-side section with the submission, for which a reset waits.
  * Return: false if @pdev is in a reset, asleep, cut off by an error, or gone.

@@ -18,8 +18,8 @@
  * struct dev_iommu of the device has the reasons of the pause (pauses) and what becomes of requests
  * (flow): a driver may give up in the middle and take its device from the fault queue, and the next
  * driver bring it back, and all that time the device answers nothing. A pause of a device that is
- * neither attached to a PASID nor on a queue is only noted; it takes effect when it is
- * (iopf-atc.c).
+ * neither attached to a PASID nor on a queue, and has no ATS, is only noted; it takes effect when
+ * the device is (iopf-atc.c).
  *
  * Locks: see iopf-priv.h.
  *
@@ -100,7 +100,7 @@ static void iopf_enter_reset(struct device *dev)
 	wait_event(idev->wait, !iopf_is_answering(idev, &iopf_all, U64_MAX));
 }
 
-/* Returns false if @dev is paused already, or is neither attached to a PASID nor on a queue. */
+/* Returns false if @dev is paused already, or has nothing to pause: see iopf_atc_pause(). */
 static bool iopf_note_pause(struct device *dev, enum iopf_pause_reason reason, bool *on_queue)
 {
 	guard(mutex)(&dev->iommu->lock);
@@ -258,8 +258,8 @@ void iopf_unpause(struct device *dev, enum iopf_pause_reason reason)
  * all its users. The reset makes the device forget its translations, or iopf_resume_device() does.
  *
  * Context: any; the call and the submission are in one RCU read-side section.
- * Return: true between iopf_quiesce_device() and iopf_resume_device(), if @dev is or was on
- * a fault queue or attached to a PASID in that time.
+ * Return: true between iopf_quiesce_device() and iopf_resume_device(), if @dev had ATS enabled at
+ * the first, or is or was on a fault queue or attached to a PASID in that time.
  */
 bool iopf_device_in_reset(struct device *dev)
 {

@@ -278,6 +278,30 @@ static void kernels_own_flush_leaves_a_device_in_reset_alone(struct kunit *test)
 	vtd_detach_kernel(vtd, domain);
 }
 
+/* Neither on a fault queue nor attached to a PASID: an NVMe drive, say */
+static void kernels_own_flush_leaves_a_device_without_pasids_alone(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct dmar_domain *domain = vtd_attach_kernel(vtd);
+	struct pci_dev *pdev = &vtd->dev[1]->pdev;
+
+	vtd_add_queue(vtd);
+	iopf_queue_remove_device(vtd->hw->iopf_queue, &pdev->dev);
+	vtd->dev[1]->info.pasid_enabled = 0;
+	pdev->dev.bus = &pci_bus_type;
+	pdev->ats_enabled = 1;
+	iopf_pci_reset_begins(pdev);
+	vtd_expect_flushed(vtd, domain, 4, 0);
+	vtd->nr = 0;
+	iopf_pci_restored(pdev);
+	/* With a PASID it would not know what to do. */
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 0);
+	KUNIT_EXPECT_EQ(test, vtd_count_atc(vtd, VTD_RID_1), 1);
+	vtd_expect_flushed(vtd, domain, 4, 2);
+	pdev->dev.bus = NULL;
+	vtd_detach_kernel(vtd, domain);
+}
+
 static void change_of_an_entry_leaves_a_device_in_reset_alone(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
@@ -339,6 +363,7 @@ static struct kunit_case intel_reset_cases[] = {
 	KUNIT_CASE(device_that_hangs_is_not_attached),
 	KUNIT_CASE(request_from_before_the_reset_is_dropped),
 	KUNIT_CASE(kernels_own_flush_leaves_a_device_in_reset_alone),
+	KUNIT_CASE(kernels_own_flush_leaves_a_device_without_pasids_alone),
 	KUNIT_CASE(change_of_an_entry_leaves_a_device_in_reset_alone),
 	KUNIT_CASE(device_is_kept_for_the_flushes_that_know_it),
 	{}

@@ -149,6 +149,7 @@ void vtd_add_dev(struct vtd *vtd, unsigned int n)
 		.pfsid = 0x3a10 + n,
 		.ats_qdep = 9 + n,
 		.ats_enabled = 1,
+		.pasid_enabled = 1,
 		.pri_enabled = 1,
 		.dev = dev,
 		.iommu = vtd->hw,

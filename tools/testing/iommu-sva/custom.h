@@ -658,6 +658,7 @@ struct pci_dev {
 	struct device dev;
 	u16 pri_cap;
 	u32 pri_max_req;
+	bool ats_enabled;
 	struct pci_dev *physfn;
 };
 

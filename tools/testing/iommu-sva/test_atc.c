@@ -417,6 +417,21 @@ TEST(device_on_no_queue_is_paused_for_each_reason)
 	mmput(mm);
 }
 
+/* The IOMMU driver's own flushes for the kernel's DMA reach an NVMe drive, say. */
+TEST(device_with_ats_is_paused_though_nothing_is_bound)
+{
+	struct vendor_dev *drive = vendor_dev_new(vendor_iommu_new(0), LAST + 1, 0);
+	struct device *d = dev_of(drive);
+
+	drive->pdev.ats_enabled = true;
+	iopf_pause(d, IOPF_PAUSE_RESET);
+	SIM_CHECK(iopf_device_in_reset(d));
+	SIM_EQ(drive->flushes, 0);
+	iopf_unpause(d, IOPF_PAUSE_RESET);
+	SIM_CHECK(!iopf_device_in_reset(d));
+	SIM_EQ(drive->flushes, 1);
+}
+
 /* The kernel's own invalidation, sent just before, times out when the device is in its reset. */
 TEST(failure_during_a_reset_on_no_queue_does_not_end_it)
 {

@@ -12,7 +12,8 @@
  * done: a driver stops DMA as far as it can. A reset makes it forget what it has asked; its ATC, or not.
  * A sleep begins with nothing outstanding, nor in the hardware queue. Who is in one RCU section, or holds a
  * lock, is waited for. An invalidation that is not completed is reported before its sender goes on. A PASID
- * that is detached in a pause may be given out in it: the flush at its end is what clears the ATC.
+ * that is detached in a pause may be given out in it: the flush at its end is what clears the ATC. The
+ * kernel's own translations are not in the model: for them a device with ATS is paused like one in use.
  *
  * Stands for:
  *	drivers/iommu/iopf-reset.c: iopf_forget_pending iopf_finish_forgotten iopf_enter_reset
