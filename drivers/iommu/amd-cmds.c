@@ -16,6 +16,12 @@
  * (iopf-atc.c). The end of a reset waits until the thread has read the log, so that an event from
  * before the reset does not count again.
  *
+ * Hardware waits for several devices one after the other, and goes on. If it does not fetch another
+ * command for as long as that may take, it carries none out, and its own TLB leads to pages that
+ * the callers are about to free. No queue is left to have it forget them, and an IOMMU that is off
+ * lets all DMA through: the machine panics. An IOMMU that the base driver has turned off, in a
+ * shutdown, is left alone.
+ *
  * Locks: amd_iommu.lock guards the command buffer, and writers of the control register; no thread
  * holds it while it waits for hardware. The caller's RCU read-side section keeps devices.
  */
@@ -27,6 +33,9 @@
 #include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
+#include <linux/minmax.h>
+#include <linux/nmi.h>
+#include <linux/panic.h>
 #include <linux/pci.h>
 #include <linux/ratelimit.h>
 #include <linux/timekeeping.h>
@@ -52,8 +61,12 @@
 
 /* InvTimeOut is a second: a submission that has taken less has not timed out. */
 #define CMDS_SLOW_NS		(500 * NSEC_PER_MSEC)
-/* The longest wait for a submission: several devices may time out one after the other. */
-#define CMDS_WAIT_US		(3 * USEC_PER_SEC)
+/* After so long a submitter looks where hardware is; it gives up if that is the same twice. */
+#define CMDS_WAIT_US		(5 * USEC_PER_SEC)
+/* Delays, in us: a part of the wait so far, within these limits */
+#define CMDS_DELAY_PART		16U
+#define CMDS_MIN_DELAY		1U
+#define CMDS_MAX_DELAY		1000U
 
 /* Commands: contents */
 
@@ -190,25 +203,51 @@ void amd_sva_delay(unsigned int us)
 }
 EXPORT_SYMBOL_IF_KUNIT(amd_sva_delay);
 
-/*
- * Delays in a loop, for CMDS_WAIT_US in all; @us is what it has delayed so far. Only that counts:
- * the clock may stand still, or go on while a hypervisor does not run this CPU, which then has not
- * looked whether hardware is done.
+/**
+ * struct cmds_wait - a wait for hardware
+ * @iommu: the IOMMU
+ * @us: delays since the last look at @head
+ * @looked: there was one
+ * @head: where hardware was
  */
-static bool cmds_delay(unsigned int *us)
-{
-	/* What a few microseconds were not enough for is asked for less often. */
-	unsigned int step = *us < 100 ? 1 : 10;
+struct cmds_wait {
+	struct amd_iommu *iommu;
+	unsigned int us;
+	bool looked;
+	u32 head;
+};
 
-	if (*us > CMDS_WAIT_US)
+/* Has hardware fetched no command since the last look? */
+static bool cmds_stand_still(struct cmds_wait *wait)
+{
+	u32 head = readl(wait->iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
+	bool still = wait->looked && head == wait->head;
+
+	/* It is known why this CPU does nothing else. */
+	touch_nmi_watchdog();
+	wait->looked = true;
+	wait->head = head;
+	wait->us = 0;
+	return still;
+}
+
+/*
+ * Delays in a loop. Only the delays count: the clock may stand still, or go on while a hypervisor
+ * does not run this CPU, which then has not looked whether hardware is done.
+ */
+static bool cmds_delay(struct cmds_wait *wait)
+{
+	unsigned int step = clamp(wait->us / CMDS_DELAY_PART, CMDS_MIN_DELAY, CMDS_MAX_DELAY);
+
+	if (wait->us > CMDS_WAIT_US && cmds_stand_still(wait))
 		return false;
 	amd_sva_delay(step);
-	*us += step;
+	wait->us += step;
 	return true;
 }
 
 static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds,
-			      unsigned int nr, unsigned int *us, u64 *value)
+			      unsigned int nr, struct cmds_wait *wait, u64 *value)
 {
 	bool done = false;
 
@@ -223,17 +262,32 @@ static int cmd_buffer_put_all(struct amd_iommu *iommu, const struct amd_sva_cmd 
 		}
 		if (done)
 			return 0;
-	} while (cmds_delay(us));
+	} while (cmds_delay(wait));
 	return -EIO;
 }
 
 /* Looks once more after the last delay. */
-static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, unsigned int *us)
+static int cmd_buffer_await(struct amd_iommu *iommu, u64 value, struct cmds_wait *wait)
 {
 	while ((s64)(READ_ONCE(*iommu->cmd_sem) - value) < 0)
-		if (!cmds_delay(us))
+		if (!cmds_delay(wait))
 			return -EIO;
 	return 0;
+}
+
+VISIBLE_IF_KUNIT void amd_sva_malfunction(struct amd_iommu *iommu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(amd_sva_malfunction, iommu);
+	panic("AMD-Vi: iommu%d: hardware carries out no commands\n", iommu->index);
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_malfunction);
+
+static void cmds_give_up(struct amd_iommu *iommu)
+{
+	if (!iommu->sva || __ratelimit(&iommu->sva->stuck))
+		pr_err("iommu%d: commands are not completed\n", iommu->index);
+	if (readl(iommu->mmio_base + MMIO_CONTROL_OFFSET) & BIT(CONTROL_CMDBUF_EN))
+		amd_sva_malfunction(iommu);
 }
 
 /*
@@ -276,28 +330,29 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu, unsigned int restarts)
  * @nr: how many
  * @wait: wait until hardware has carried out these, and all that other CPUs have submitted before
  *
- * Context: any; spins, with delays of CMDS_WAIT_US (3 s) in all.
+ * Context: any; spins, for as long as hardware goes on. If it stands still for twice CMDS_WAIT_US
+ * (10 s) while it is enabled, the function does not return.
  * Return: 0, or
  *
  * * -ETIMEDOUT: hardware has taken so long that it may have given up devices; with @wait the
  *   function has marked those
- * * -EIO: hardware does not answer, or it is not known which devices it has given up
+ * * -EIO: hardware has been turned off, or it is not known which devices it has given up
  */
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
 		   bool wait)
 {
 	unsigned int restarts = READ_ONCE(iommu->evt_restarts);
+	struct cmds_wait waited = { .iommu = iommu };
 	u64 start = amd_sva_clock(), value = 0;
-	unsigned int us = 0;
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(amd_sva_submit, iommu, cmds, nr, wait);
 
-	ret = cmd_buffer_put_all(iommu, cmds, nr, &us, wait ? &value : NULL);
+	ret = cmd_buffer_put_all(iommu, cmds, nr, &waited, wait ? &value : NULL);
 	if (!ret && wait)
-		ret = cmd_buffer_await(iommu, value, &us);
-	if (ret && (!iommu->sva || __ratelimit(&iommu->sva->stuck)))
-		pr_err("iommu%d: commands are not completed\n", iommu->index);
+		ret = cmd_buffer_await(iommu, value, &waited);
+	if (ret)
+		cmds_give_up(iommu);
 	if (!ret && amd_sva_clock() - start > CMDS_SLOW_NS)
 		ret = wait ? cmds_peek_time_outs(iommu, restarts) : -ETIMEDOUT;
 	return ret;

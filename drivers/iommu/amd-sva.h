@@ -127,6 +127,7 @@ void amd_sva_make_inv_iotlb(struct amd_sva_cmd *cmd, u16 devid, u8 qdep, ioasid_
 			    unsigned long pfn, unsigned int order);
 void amd_sva_make_wait(struct amd_sva_cmd *cmd, u64 addr, u64 value);
 u64 amd_sva_clock(void);
+void amd_sva_malfunction(struct amd_iommu *iommu);
 
 u64 amd_sva_make_entry(phys_addr_t root);
 void amd_sva_store(u64 *entry, u64 val);

@@ -498,6 +498,7 @@ static void domain_without_devices_is_not_flushed(struct kunit *test)
  * @now: what the clock says, in ns
  * @us: how long the driver has waited
  * @late_us: for so long the IOMMU does nothing
+ * @pace_us: from one command to the next
  * @give_up: called before the next wait is done; once
  * @head: of the command buffer
  * @carried_out: commands
@@ -508,13 +509,14 @@ struct amdvi_engine {
 	u64 now;
 	unsigned int us;
 	unsigned int late_us;
+	unsigned int pace_us;
 	void (*give_up)(struct amdvi *vi);
 	u32 head;
 	unsigned int carried_out;
 };
 
 /* Longer than any wait is to last; a driver that waits all the same finds its commands done. */
-#define AMDVI_DEAF_US	(10 * USEC_PER_SEC)
+#define AMDVI_DEAF_US	(20 * USEC_PER_SEC)
 
 static struct amdvi_engine amdvi_engine;
 
@@ -570,7 +572,15 @@ static void amdvi_run_engine(unsigned int us)
 	}
 	engine->carried_out++;
 	engine->head = (engine->head + 16) % CMD_BUFFER_SIZE;
+	engine->late_us = engine->us + engine->pace_us;
 	*amdvi_reg(vi, MMIO_CMD_HEAD_OFFSET) = engine->head;
+}
+
+static unsigned int amdvi_malfunctions;
+
+static void amdvi_note_malfunction(struct amd_iommu *iommu)
+{
+	amdvi_malfunctions++;
 }
 
 static u64 amdvi_clock(void)
@@ -584,6 +594,8 @@ static void amdvi_start_engine(struct kunit *test, unsigned int late_us,
 	amdvi_engine = (struct amdvi_engine){
 		.now = NSEC_PER_SEC, .late_us = late_us, .give_up = give_up,
 	};
+	amdvi_malfunctions = 0;
+	kunit_activate_static_stub(test, amd_sva_malfunction, amdvi_note_malfunction);
 	kunit_activate_static_stub(test, amd_sva_delay, amdvi_run_engine);
 	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock);
 	kunit_deactivate_static_stub(test, amd_sva_submit);
@@ -626,7 +638,7 @@ static void submission_that_waits_has_one_wait_behind_it(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *vi->hw->cmd_sem, event.qw[1]);
 }
 
-/* Neither a wait nor a want of room lasts for ever. */
+/* Neither a wait nor a want of room lasts for ever. Hardware is off, as in a shutdown. */
 static void iommu_that_does_not_answer_is_given_up(struct kunit *test)
 {
 	struct amd_sva_cmd cmds[AMD_SVA_BATCH] = {};
@@ -635,9 +647,24 @@ static void iommu_that_does_not_answer_is_given_up(struct kunit *test)
 
 	amdvi_start_engine(test, AMDVI_DEAF_US, NULL);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, cmds, 1, true), -EIO);
-	for (unsigned int i = 0; !ret && i < CMD_BUFFER_ENTRIES; i++)
+	for (unsigned int i = 0; !ret && i < CMD_BUFFER_ENTRIES; i++) {
+		amdvi_engine.us = 0;
 		ret = amd_sva_submit(vi->hw, cmds, AMD_SVA_BATCH, false);
+	}
 	KUNIT_EXPECT_EQ(test, ret, -EIO);
+	KUNIT_EXPECT_EQ(test, amdvi_malfunctions, 0);
+}
+
+/* Its TLB leads to pages that the kernel is about to free, and nothing else ends that. */
+static void iommu_that_carries_out_nothing_is_fatal(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct amd_sva_cmd cmd = {};
+
+	amdvi_start_engine(test, AMDVI_DEAF_US, NULL);
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) |= BIT(CONTROL_CMDBUF_EN);
+	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), -EIO);
+	KUNIT_EXPECT_EQ(test, amdvi_malfunctions, 1);
 }
 
 static u64 amdvi_clock_stands_still(void)
@@ -654,6 +681,21 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 	amdvi_start_engine(test, AMDVI_DEAF_US, NULL);
 	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_stands_still);
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), -EIO);
+}
+
+/* One device after the other may time out. */
+static void iommu_that_goes_on_is_waited_for(struct kunit *test)
+{
+	struct amd_sva_cmd cmds[AMD_SVA_BATCH] = {};
+	struct amdvi *vi = test->priv;
+
+	amdvi_start_engine(test, 0, NULL);
+	amdvi_engine.pace_us = 4 * USEC_PER_SEC;
+	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_stands_still);
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) |= BIT(CONTROL_CMDBUF_EN);
+	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, cmds, AMD_SVA_BATCH, true), 0);
+	KUNIT_EXPECT_EQ(test, *vi->hw->cmd_sem, vi->hw->cmd_sem_val);
+	KUNIT_EXPECT_EQ(test, amdvi_malfunctions, 0);
 }
 
 static unsigned int amdvi_clock_looks;
@@ -729,6 +771,26 @@ static void time_out_lost_while_the_event_log_is_started_counts(struct kunit *te
 	amdvi_expect_both_suspect(vi, amdvi_give_up_in_start_of_log);
 }
 
+/* Neither on a fault queue nor attached to a PASID: an NVMe drive, say */
+static void kernels_own_flush_leaves_a_device_without_pasids_alone(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct pci_dev *pdev = &vi->dev[0]->pdev;
+	struct iommu_dev_data *dev_data = &vi->dev[0]->data;
+
+	iopf_queue_remove_device(vi->hw->iopf_queue, &pdev->dev);
+	pdev->dev.bus = &pci_bus_type;
+	pdev->ats_enabled = 1;
+	KUNIT_EXPECT_FALSE(test, amd_sva_drops_atc(dev_data, IOMMU_NO_PASID));
+	iopf_pci_reset_begins(pdev);
+	KUNIT_EXPECT_TRUE(test, amd_sva_drops_atc(dev_data, IOMMU_NO_PASID));
+	vi->nr = 0;
+	iopf_pci_restored(pdev);
+	KUNIT_EXPECT_FALSE(test, amd_sva_drops_atc(dev_data, IOMMU_NO_PASID));
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 1);
+	pdev->dev.bus = NULL;
+}
+
 static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE_PARAM(each_missing_capability_is_named, amdvi_lack_gen_params),
 	KUNIT_CASE(nothing_else_is_asked_for),
@@ -762,12 +824,15 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(command_buffer_is_filled_no_faster_than_emptied),
 	KUNIT_CASE(submission_that_waits_has_one_wait_behind_it),
 	KUNIT_CASE(iommu_that_does_not_answer_is_given_up),
+	KUNIT_CASE(iommu_that_carries_out_nothing_is_fatal),
+	KUNIT_CASE(iommu_that_goes_on_is_waited_for),
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
 	KUNIT_CASE(time_in_which_the_cpu_was_stopped_does_not_count),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
 	KUNIT_CASE(time_out_lost_by_a_stopped_event_log_counts),
 	KUNIT_CASE(time_out_lost_before_the_event_log_is_started_counts),
 	KUNIT_CASE(time_out_lost_while_the_event_log_is_started_counts),
+	KUNIT_CASE(kernels_own_flush_leaves_a_device_without_pasids_alone),
 	{}
 };
 
