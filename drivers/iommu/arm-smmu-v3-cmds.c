@@ -5,24 +5,35 @@
  * Submits the commands of flushes and of the drain of page requests: invalidations of devices'
  * ATCs, and synchronisations.
  *
- * Devices that do not complete an ATC invalidation. The CMD_SYNC behind it fails with
- * CERROR_ATC_INV_SYNC (IHI 0070, section 7.1), or never ends, and the base driver gives up waiting.
- * Each list of ATC invalidations has a CMD_SYNC of its own, so an error is about a device of the
- * list; a CMD_SYNC that never ends may be about a device that another CPU has asked. The flush asks
- * each device of the list once more by itself: those that answer are done. The one that does not
+ * Devices that do not complete an ATC invalidation. The queue stands still at the CMD_SYNC behind
+ * it until hardware gives the device up, after 60 to 90 s (PCIe 6.0, section 10.3). Then the
+ * CMD_SYNC fails with CERROR_ATC_INV_SYNC (IHI 0070, section 7.1). What other CPUs have submitted
+ * behind it, the invalidation of a TLB, say, has not been carried out before; so they wait as long,
+ * since their callers free memory. Each list of ATC invalidations has a CMD_SYNC of its own, and an
+ * error is about a device of the list. If there are several, the flush asks each once more by
+ * itself: those that answer are done. The one that does not
  *
  *	is cut off: its stream table entry refuses requests that it sends as translated (EATS), so
  *	that translations which it has failed to forget are of no use
  *	gets no more invalidations; those that the driver drops are unconfirmed
  *
- * until it has been reset and completes one. A flush waits three times at most for each such
- * device, twice for the device and once for its entry; other CPUs that submit commands, once.
+ * until it has been reset and completes one. A flush waits twice at most for each such device, and
+ * for those that other CPUs have asked before.
  *
- * Locks: arm_smmu_master.ste_lock guards atc_lost and EATS, also while their CFGI_STE is submitted.
- * The caller's RCU read-side section keeps devices.
+ * An SMMU whose queue stands still for longer than any device explains carries out no commands.
+ * arm_smmu_sva_wait_on() turns it off after SMMU_WAIT_POLLS: an SMMU that is off uses nothing of
+ * what it has cached, and with GBPA.ABORT it refuses all that devices send. The devices behind it
+ * are lost, memory is not. If it does not even do that the machine panics.
+ *
+ * Locks: arm_smmu_master.ste_lock guards atc_lost and EATS, also while their CFGI_STE is carried
+ * out; the base driver's devices_lock is outside of it. The caller's RCU read-side section keeps
+ * devices.
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
+#include <linux/iopoll.h>
+#include <linux/nmi.h>
+#include <linux/panic.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
@@ -34,6 +45,14 @@
 /* How many commands the base driver's batch takes before it submits some by itself */
 #define SMMU_ATC_BATCH		(CMDQ_BATCH_ENTRIES - 1)
 
+/*
+ * How often in a row the base driver may find a queue in the same place: it polls for a second each
+ * time (ARM_SMMU_POLL_TIMEOUT_US). That is more than the 90 s in which each device has answered or
+ * has been given up.
+ */
+#define SMMU_WAIT_POLLS		120
+
+static_assert(ARM_SMMU_POLL_TIMEOUT_US == USEC_PER_SEC);
 static_assert(ATC_INV_SIZE_ALL == SVA_ORDER_ALL);
 
 VISIBLE_IF_KUNIT int arm_smmu_sva_submit(struct arm_smmu_device *smmu,
@@ -43,6 +62,80 @@ VISIBLE_IF_KUNIT int arm_smmu_sva_submit(struct arm_smmu_device *smmu,
 	return arm_smmu_cmdq_batch_submit(smmu, cmds);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_submit);
+
+/* Commands that take long */
+
+/* Serialises those who find that an SMMU carries out no commands. */
+static DEFINE_RAW_SPINLOCK(smmu_off_lock);
+
+static bool smmu_is_off(struct arm_smmu_device *smmu)
+{
+	return !(readl_relaxed(smmu->base + ARM_SMMU_CR0ACK) & CR0_SMMUEN);
+}
+
+/* Writes a register, and waits until @bits of register @ack are clear. */
+VISIBLE_IF_KUNIT int arm_smmu_sva_write(struct arm_smmu_device *smmu, unsigned int reg, u32 val,
+					unsigned int ack, u32 bits)
+{
+	u32 now;
+
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_sva_write, smmu, reg, val, ack, bits);
+	writel(val, smmu->base + reg);
+	return readl_poll_timeout_atomic(smmu->base + ack, now, !(now & bits), 1,
+					 ARM_SMMU_POLL_TIMEOUT_US);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_write);
+
+static void smmu_turn_off(struct arm_smmu_device *smmu)
+{
+	u32 gbpa = readl_relaxed(smmu->base + ARM_SMMU_GBPA) | GBPA_ABORT | GBPA_UPDATE;
+
+	guard(raw_spinlock_irqsave)(&smmu_off_lock);
+	if (smmu_is_off(smmu))
+		return;
+	dev_emerg(smmu->dev, "carries out no commands: turned off, and its devices with it\n");
+	if (arm_smmu_sva_write(smmu, ARM_SMMU_GBPA, gbpa, ARM_SMMU_GBPA, GBPA_UPDATE) ||
+	    arm_smmu_sva_write(smmu, ARM_SMMU_CR0, 0, ARM_SMMU_CR0ACK, CR0_SMMUEN))
+		panic("%s: SMMU can't be turned off\n", dev_name(smmu->dev));
+	WRITE_ONCE(smmu->shut_down, true);
+}
+
+/**
+ * arm_smmu_sva_wait_on() - Must a CPU wait on for a CMD_SYNC?
+ * @smmu: the SMMU
+ * @cmdq: the queue, in which the CMD_SYNC was not carried out while the base driver polled
+ * @wait: the state of the wait; the caller zeroes it when the wait begins
+ *
+ * Handles errors of the SMMU's own queue: they may be what the queue waits for, and their interrupt
+ * for a CPU that waits. Turns the SMMU off when the queue has stood still for too long: then what
+ * it has cached does not count.
+ *
+ * Context: any, with interrupts off; for the base driver, before it polls again.
+ * Return: false if the SMMU is off.
+ */
+bool arm_smmu_sva_wait_on(struct arm_smmu_device *smmu, const struct arm_smmu_cmdq *cmdq,
+			  struct arm_smmu_sva_wait *wait)
+{
+	u32 cons;
+
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_sva_wait_on, smmu, cmdq, wait);
+	/* It is known why this CPU does nothing else. */
+	touch_nmi_watchdog();
+	if (smmu_is_off(smmu))
+		return false;
+	cons = readl_relaxed(cmdq->q.cons_reg) & ~CMDQ_CONS_ERR;
+	if (cons != wait->cons)
+		wait->polls = 0;
+	wait->cons = cons;
+	if (!wait->polls++)
+		dev_warn_ratelimited(smmu->dev, "commands take long, at %#x\n", cons);
+	arm_smmu_gerror_handler(0, smmu);
+	if (wait->polls < SMMU_WAIT_POLLS)
+		return true;
+	smmu_turn_off(smmu);
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_wait_on);
 
 static void smmu_start_batch(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds,
 			     u8 opcode)
@@ -215,10 +308,9 @@ static void smmu_note_unconfirmed(struct arm_smmu_master *master, ioasid_t ssid)
 	iopf_atc_unconfirmed(master->dev, ssid == IOMMU_NO_PASID ? IOMMU_PASID_INVALID : ssid);
 }
 
-/* Not in an interrupt: ste_lock does not turn interrupts off. */
 static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
 {
-	scoped_guard(spinlock, &master->ste_lock) {
+	scoped_guard(spinlock_irqsave, &master->ste_lock) {
 		if (!master->atc_lost) {
 			WRITE_ONCE(master->atc_lost, true);
 			smmu_set_eats(master, false);
@@ -238,9 +330,16 @@ static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
  */
 bool arm_smmu_sva_ask(struct arm_smmu_master *master, ioasid_t ssid)
 {
+	bool lost;
+
 	if (!arm_smmu_sva_has_atc(master))
 		return false;
 	if (likely(!READ_ONCE(master->atc_lost)))
+		return true;
+	/* The caller goes on without the invalidation: the device must have been cut off. */
+	scoped_guard(spinlock_irqsave, &master->ste_lock)
+		lost = master->atc_lost;
+	if (!lost)
 		return true;
 	smmu_note_unconfirmed(master, ssid);
 	return false;
@@ -256,32 +355,44 @@ static int smmu_flush_one(struct arm_smmu_master *master, ioasid_t ssid, unsigne
 	return arm_smmu_sva_end_atc(&list);
 }
 
-/**
- * arm_smmu_sva_flush_again() - Make a device forget a range, or give it up
- * @master: the device, which may be the reason why the SMMU has not completed a list
- * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
- * @start: first byte
- * @end: the byte after the last, or ~0UL for everything
- *
- * Context: process or atomic, but no interrupt; spins.
- * Return: 0, or the error for which the function has given the device up.
- */
-int arm_smmu_sva_flush_again(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
-			     unsigned long end)
+/* Asks a device alone. It is not to blame for an SMMU that has been turned off (-ETIMEDOUT). */
+static int smmu_flush_or_give_up(struct arm_smmu_master *master, ioasid_t ssid,
+				 unsigned long start, unsigned long end)
 {
 	int ret = smmu_flush_one(master, ssid, start, end);
 
-	if (ret)
+	if (ret == -EIO)
 		smmu_give_up(master, ssid);
 	return ret;
 }
 
-/* The first error may come from a device that another CPU waits for. */
+/**
+ * arm_smmu_sva_blame() - Handle a list of ATC invalidations that was not completed
+ * @master: a device that the list may have asked
+ * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
+ * @start: first byte
+ * @end: the byte after the last, or ~0UL for everything
+ * @ret: what arm_smmu_sva_end_atc() has returned
+ * @alone: the list has asked this device, and no other one
+ *
+ * The device forgets the range, or the function gives it up.
+ *
+ * Context: any; spins.
+ */
+void arm_smmu_sva_blame(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
+			unsigned long end, int ret, bool alone)
+{
+	if (!arm_smmu_sva_ask(master, ssid))
+		return;
+	if (ret == -EIO && alone)
+		smmu_give_up(master, ssid);
+	else
+		smmu_flush_or_give_up(master, ssid, start, end);
+}
+
 static int smmu_flush_all(struct arm_smmu_master *master, ioasid_t ssid)
 {
-	if (!smmu_flush_one(master, ssid, 0, ULONG_MAX))
-		return 0;
-	return arm_smmu_sva_flush_again(master, ssid, 0, ULONG_MAX);
+	return smmu_flush_or_give_up(master, ssid, 0, ULONG_MAX);
 }
 
 /**
@@ -321,6 +432,48 @@ int arm_smmu_sva_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 }
 
 /**
+ * arm_smmu_sva_inv_domain() - Make the devices of a domain of the base driver forget a range
+ * @dom: the domain
+ * @iova: first byte
+ * @size: how many bytes; 0: everything
+ *
+ * Context: any; for the base driver's arm_smmu_atc_inv_domain(), which has invalidated the TLB.
+ * Return: 0, or an error if a device has not completed that. Then it has been given up.
+ */
+int arm_smmu_sva_inv_domain(struct arm_smmu_domain *dom, unsigned long iova, size_t size)
+{
+	unsigned long end = size ? iova + size : ULONG_MAX;
+	struct arm_smmu_master *first = NULL;
+	struct arm_smmu_master_domain *use;
+	struct smmu_atc_list list;
+	unsigned int nr = 0;
+	int ret;
+
+	/* A reset waits for readers that have not seen it. */
+	guard(rcu)();
+	arm_smmu_sva_start_atc(&list, dom->smmu);
+	scoped_guard(spinlock_irqsave, &dom->devices_lock) {
+		list_for_each_entry(use, &dom->devices, devices_elm) {
+			if (!use->master->ats_enabled ||
+			    !arm_smmu_sva_ask(use->master, use->ssid))
+				continue;
+			arm_smmu_sva_add_atc(&list, use->master, use->ssid, iova, end);
+			first = first ?: use->master;
+			nr++;
+		}
+	}
+	ret = nr ? arm_smmu_sva_end_atc(&list) : 0;
+	if (likely(!ret))
+		return 0;
+	guard(spinlock_irqsave)(&dom->devices_lock);
+	list_for_each_entry(use, &dom->devices, devices_elm)
+		if (use->master->ats_enabled)
+			arm_smmu_sva_blame(use->master, use->ssid, iova, end, ret,
+					   nr == 1 && use->master == first);
+	return ret;
+}
+
+/**
  * arm_smmu_sva_trust() - Give a device another chance
  * @master: the device, which has been reset, or whose ATS has been disabled and enabled again
  *
@@ -336,7 +489,7 @@ void arm_smmu_sva_trust(struct arm_smmu_master *master)
 	guard(rcu)();
 	if (!READ_ONCE(master->atc_live))
 		return;
-	scoped_guard(spinlock, &master->ste_lock) {
+	scoped_guard(spinlock_irqsave, &master->ste_lock) {
 		was_lost = master->atc_lost;
 		WRITE_ONCE(master->atc_lost, false);
 	}
@@ -345,7 +498,7 @@ void arm_smmu_sva_trust(struct arm_smmu_master *master)
 	else
 		smmu_give_up(master, IOMMU_PASID_INVALID);
 
-	guard(spinlock)(&master->ste_lock);
+	guard(spinlock_irqsave)(&master->ste_lock);
 	if (was_lost && !master->atc_lost && master->ste_ats_enabled)
 		smmu_set_eats(master, true);
 }

@@ -122,9 +122,11 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 				unsigned long end)
 {
 	struct arm_smmu_device *smmu = sdom->smmu_domain.smmu;
+	struct arm_smmu_master *first = NULL;
 	struct smmu_atc_list list;
 	struct smmu_sva_dev *sdev;
 	unsigned int nr = 0;
+	int ret;
 
 	if (!(smmu->features & ARM_SMMU_FEAT_ATS))
 		return;
@@ -140,14 +142,16 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 		if (!arm_smmu_sva_ask(sdev->master, sdev->ssid))
 			continue;
 		arm_smmu_sva_add_atc(&list, sdev->master, sdev->ssid, start, end);
+		first = first ?: sdev->master;
 		nr++;
 	}
-	if (!nr || !arm_smmu_sva_end_atc(&list))
+	ret = nr ? arm_smmu_sva_end_atc(&list) : 0;
+	if (likely(!ret))
 		return;
 	/* Find the devices that did not complete. Nor may the wait have covered the others. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		if (arm_smmu_sva_ask(sdev->master, sdev->ssid))
-			arm_smmu_sva_flush_again(sdev->master, sdev->ssid, start, end);
+		arm_smmu_sva_blame(sdev->master, sdev->ssid, start, end, ret,
+				   nr == 1 && sdev->master == first);
 }
 
 static void arm_smmu_sva_flush_dev_atc(struct device *dev)
@@ -242,6 +246,8 @@ static int arm_smmu_sva_set_dev_pasid(struct iommu_domain *domain, struct device
 	/* The device needs a reset first. */
 	if (READ_ONCE(master->atc_lost))
 		return -EBUSY;
+	if (READ_ONCE(master->smmu->shut_down))
+		return -EIO;
 
 	ret = arm_smmu_sva_add_dev(sdom, master, pasid);
 	if (ret)

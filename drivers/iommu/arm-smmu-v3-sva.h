@@ -87,8 +87,9 @@ void arm_smmu_sva_start_atc(struct smmu_atc_list *list, struct arm_smmu_device *
 void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long start, unsigned long end);
 int arm_smmu_sva_end_atc(struct smmu_atc_list *list);
-int arm_smmu_sva_flush_again(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
-			     unsigned long end);
+bool arm_smmu_sva_ask(struct arm_smmu_master *master, ioasid_t ssid);
+void arm_smmu_sva_blame(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
+			unsigned long end, int ret, bool alone);
 void arm_smmu_sva_trust(struct arm_smmu_master *master);
 void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid);
 
@@ -103,6 +104,8 @@ int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *m
 			 ioasid_t ssid);
 
 int arm_smmu_sva_submit(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds);
+int arm_smmu_sva_write(struct arm_smmu_device *smmu, unsigned int reg, u32 val, unsigned int ack,
+		       u32 bits);
 
 bool arm_smmu_is_stop_marker(const u64 *req);
 void arm_smmu_decode_ppr(const u64 *req, bool answer_needs_pasid, struct iopf_fault *evt);

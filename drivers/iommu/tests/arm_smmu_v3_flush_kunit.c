@@ -510,6 +510,223 @@ static void sync_behind_a_failed_invalidation_says_so(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, submit_atc(t), 0);
 }
 
+/* Commands that take long */
+
+/**
+ * struct smmu_slow - an SMMU that does not go on while the base driver polls
+ * @t: whose command queue
+ * @cons: its consumer index
+ * @waits: how often the driver has asked whether to wait on
+ * @written: registers that it has written to turn the SMMU off
+ * @nr: how many
+ */
+static struct smmu_slow {
+	struct smmu_test *t;
+	u32 cons;
+	unsigned int waits;
+	unsigned int written[4];
+	unsigned int nr;
+} smmu_slow;
+
+static void smmu_slow_down(struct smmu_test *t)
+{
+	smmu_slow = (struct smmu_slow){ .t = t, .cons = t->reg[0] };
+	t->smmu->cmdq.q.cons_reg = (u32 __iomem __force *)&smmu_slow.cons;
+}
+
+static void smmu_speed_up(struct smmu_test *t)
+{
+	t->smmu->cmdq.q.cons_reg = t->smmu->cmdq.q.prod_reg;
+}
+
+/* The device has been given up: hardware goes on. */
+static bool smmu_goes_on_later(struct arm_smmu_device *smmu, const struct arm_smmu_cmdq *cmdq,
+			       struct arm_smmu_sva_wait *wait)
+{
+	smmu_slow.waits++;
+	smmu_slow.cons = smmu_slow.t->reg[0];
+	return true;
+}
+
+/* Behind an ATC invalidation that a device does not complete, for longer than the base polls */
+static void flush_is_over_when_it_has_been_carried_out(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+
+	attach_both(t);
+	kunit_activate_static_stub(test, arm_smmu_sva_wait_on, smmu_goes_on_later);
+	smmu_slow_down(t);
+	t->smmu->features &= ~ARM_SMMU_FEAT_ATS;
+	invalidate(t, SZ_1M, SZ_2M);
+	KUNIT_EXPECT_EQ(test, smmu_slow.cons, t->reg[0]);
+	KUNIT_EXPECT_EQ(test, smmu_slow.waits, 1);
+	/* An ATC invalidation, too: the device has answered. */
+	KUNIT_EXPECT_EQ(test, submit_atc(t), 0);
+	KUNIT_EXPECT_EQ(test, smmu_slow.waits, 2);
+	kunit_deactivate_static_stub(test, arm_smmu_sva_wait_on);
+	smmu_speed_up(t);
+	skip_cmds(t);
+	detach_both(t);
+}
+
+static int smmu_note_write(struct arm_smmu_device *smmu, unsigned int reg, u32 val,
+			   unsigned int ack, u32 bits)
+{
+	smmu_slow.written[smmu_slow.nr++ % ARRAY_SIZE(smmu_slow.written)] = reg;
+	if (reg == ARM_SMMU_GBPA)
+		KUNIT_EXPECT_EQ(smmu_slow.t->test, val, BIT(31) | BIT(20));
+	else
+		KUNIT_EXPECT_EQ(smmu_slow.t->test, val, 0);
+	writel_relaxed(readl_relaxed(smmu->base + ack) & ~bits, smmu->base + ack);
+	return 0;
+}
+
+static bool smmu_waits_on(struct smmu_test *t, struct arm_smmu_sva_wait *wait)
+{
+	guard(irqsave)();
+	return arm_smmu_sva_wait_on(t->smmu, &t->smmu->cmdq, wait);
+}
+
+/* Longer than any device takes. Others' translations may be in use for as long as it is on. */
+static void smmu_that_carries_out_nothing_is_turned_off(struct kunit *test)
+{
+	struct arm_smmu_sva_wait wait = {}, other = {};
+	struct smmu_test *t = test->priv;
+	unsigned int polls = 1;
+
+	smmu_slow_down(t);
+	kunit_activate_static_stub(test, arm_smmu_sva_write, smmu_note_write);
+	while (smmu_waits_on(t, &wait) && polls < 1000)
+		polls++;
+	/* PCIe: 90 s */
+	KUNIT_EXPECT_GT(test, polls, 90);
+	KUNIT_EXPECT_LE(test, polls, 180);
+	KUNIT_ASSERT_EQ(test, smmu_slow.nr, 2);
+	KUNIT_EXPECT_EQ(test, smmu_slow.written[0], ARM_SMMU_GBPA);
+	KUNIT_EXPECT_EQ(test, smmu_slow.written[1], ARM_SMMU_CR0);
+	/* Nor does another CPU wait, or the next flush. */
+	KUNIT_EXPECT_FALSE(test, smmu_waits_on(t, &other));
+	KUNIT_EXPECT_EQ(test, smmu_slow.nr, 2);
+	KUNIT_EXPECT_EQ(test, submit_atc(t), 0);
+	expect_no_cmd(t);
+	t->smmu->shut_down = false;
+	smmu_speed_up(t);
+}
+
+/* Several devices may have to be given up, one after the other. */
+static void smmu_that_goes_on_stays_on(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct arm_smmu_sva_wait wait = {};
+
+	smmu_slow_down(t);
+	kunit_activate_static_stub(test, arm_smmu_sva_write, smmu_note_write);
+	for (unsigned int polls = 0; polls < 1000; polls++) {
+		if (polls % 60 == 0)
+			smmu_slow.cons++;
+		KUNIT_ASSERT_TRUE(test, smmu_waits_on(t, &wait));
+	}
+	KUNIT_EXPECT_EQ(test, smmu_slow.nr, 0);
+	smmu_speed_up(t);
+}
+
+/* The interrupt may be for the CPU that waits. */
+static void who_waits_handles_errors(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct arm_smmu_queue *q = &t->smmu->cmdq.q;
+	struct arm_smmu_sva_wait wait = {};
+
+	smmu_slow_down(t);
+	smmu_slow.cons |= FIELD_PREP(CMDQ_CONS_ERR, CMDQ_ERR_CERROR_ATC_INV_IDX);
+	writel_relaxed(GERROR_CMDQ_ERR, t->smmu->base + ARM_SMMU_GERROR);
+	KUNIT_EXPECT_TRUE(test, smmu_waits_on(t, &wait));
+	KUNIT_EXPECT_EQ(test, readl_relaxed(t->smmu->base + ARM_SMMU_GERRORN), GERROR_CMDQ_ERR);
+	KUNIT_EXPECT_TRUE(test, test_and_clear_bit(Q_IDX(&q->llq, smmu_slow.cons),
+						   t->smmu->cmdq.atc_errors));
+	smmu_speed_up(t);
+}
+
+/* The base driver's own flushes */
+
+struct smmu_kernel_domain {
+	struct arm_smmu_domain dom;
+	struct arm_smmu_master_domain use[2];
+};
+
+/* A domain of the kernel's DMA that the first @nr functions use */
+static struct smmu_kernel_domain *attach_kernel(struct smmu_test *t, unsigned int nr)
+{
+	struct smmu_kernel_domain *k = kunit_kzalloc(t->test, sizeof(*k), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(t->test, k);
+	k->dom.smmu = t->smmu;
+	spin_lock_init(&k->dom.devices_lock);
+	INIT_LIST_HEAD(&k->dom.devices);
+	for (unsigned int n = 0; n < nr; n++) {
+		k->use[n].master = &t->fn[n]->master;
+		k->use[n].ssid = IOMMU_NO_PASID;
+		list_add_tail(&k->use[n].devices_elm, &k->dom.devices);
+		atomic_inc(&k->dom.nr_ats_masters);
+	}
+	return k;
+}
+
+static unsigned int kernel_flushes(struct smmu_test *t, struct smmu_kernel_domain *k, u32 sid)
+{
+	skip_cmds(t);
+	arm_smmu_atc_inv_domain(&k->dom, SZ_1M, SZ_4K);
+	return atc_commands_of(t, sid);
+}
+
+/* Else each flush would wait for it, as long as the SMMU does. */
+static void kernels_own_flush_cuts_off_who_does_not_complete(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct smmu_kernel_domain *k = attach_kernel(t, 2);
+
+	believe_both(t);
+	make_deaf(t, SVA_SID);
+	KUNIT_EXPECT_EQ(test, arm_smmu_atc_inv_domain(&k->dom, SZ_1M, SZ_4K), -EIO);
+	cure(t);
+	KUNIT_EXPECT_TRUE(test, t->fn[0]->master.atc_lost);
+	KUNIT_EXPECT_EQ(test, eats(t, 0), 0);
+	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(&t->fn[0]->pdev.dev));
+	KUNIT_EXPECT_FALSE(test, t->fn[1]->master.atc_lost);
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID), 0);
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID + 1), 1);
+}
+
+/* Each time takes the SMMU a minute. */
+static void device_that_is_asked_alone_is_asked_once(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct smmu_kernel_domain *k = attach_kernel(t, 1);
+
+	make_deaf(t, SVA_SID);
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID), 1);
+	cure(t);
+	KUNIT_EXPECT_TRUE(test, t->fn[0]->master.atc_lost);
+}
+
+/* Neither on a fault queue nor attached to a PASID: an NVMe drive, say */
+static void kernels_own_flush_leaves_a_device_without_pasids_alone(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct smmu_kernel_domain *k = attach_kernel(t, 1);
+	struct pci_dev *pdev = &t->fn[0]->pdev;
+
+	arm_smmu_master_disable_iopf(&t->fn[0]->master);
+	pdev->ats_enabled = 1;
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID), 1);
+	iopf_pci_reset_begins(pdev);
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID), 0);
+	skip_cmds(t);
+	iopf_pci_restored(pdev);
+	KUNIT_EXPECT_EQ(test, atc_commands_of(t, SVA_SID), 1);
+	KUNIT_EXPECT_EQ(test, kernel_flushes(t, k, SVA_SID), 1);
+}
+
 /* A flush that takes its time */
 struct smmu_reader {
 	struct work_struct work;
@@ -655,6 +872,13 @@ static struct kunit_case arm_smmu_v3_flush_cases[] = {
 	KUNIT_CASE(reset_gives_a_device_another_chance),
 	KUNIT_CASE(reset_begins_without_the_help_of_the_device),
 	KUNIT_CASE(sync_behind_a_failed_invalidation_says_so),
+	KUNIT_CASE(flush_is_over_when_it_has_been_carried_out),
+	KUNIT_CASE(smmu_that_carries_out_nothing_is_turned_off),
+	KUNIT_CASE(smmu_that_goes_on_stays_on),
+	KUNIT_CASE(who_waits_handles_errors),
+	KUNIT_CASE(kernels_own_flush_cuts_off_who_does_not_complete),
+	KUNIT_CASE(device_that_is_asked_alone_is_asked_once),
+	KUNIT_CASE(kernels_own_flush_leaves_a_device_without_pasids_alone),
 	KUNIT_CASE(ats_ends_after_the_invalidations_on_their_way),
 	KUNIT_CASE(device_goes_after_the_flushes_that_look_at_it),
 	KUNIT_CASE(domain_without_devices_is_not_flushed),

@@ -190,6 +190,7 @@ static struct smmu_test *smmu_make_smmu(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t->page);
 	smmu->base = (void __iomem __force *)t->page;
 	smmu_enable(t, CR0_EVTQEN | CR0_PRIQEN);
+	writel_relaxed(CR0_SMMUEN, smmu->base + ARM_SMMU_CR0ACK);
 	smmu->dev = dev;
 	smmu->features = ARM_SMMU_FEAT_RANGE_INV | ARM_SMMU_FEAT_ATS | ARM_SMMU_FEAT_PRI |
 			 ARM_SMMU_FEAT_STALLS | ARM_SMMU_FEAT_SVA;
