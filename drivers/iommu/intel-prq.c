@@ -93,7 +93,7 @@ EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
  */
 bool intel_svm_has_atc(const struct device_domain_info *info)
 {
-	return info->ats_enabled && iopf_pci_can_answer(to_pci_dev(info->dev));
+	return info->ats_enabled && !intel_svm_drops_atc(info);
 }
 
 /**

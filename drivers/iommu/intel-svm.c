@@ -240,7 +240,7 @@ static void intel_svm_flush_atc(struct device *dev)
 	guard(rcu)();
 	if (!info->ats_enabled)
 		return;
-	if (!intel_svm_has_atc(info)) {
+	if (intel_svm_drops_atc(info)) {
 		iopf_atc_unconfirmed(dev, IOMMU_PASID_INVALID);
 		return;
 	}

@@ -20,7 +20,7 @@
  *	drivers/iommu/intel-svm.c: svm_add_entry svm_flush_entry svm_flush_atcs
  *		intel_svm_invalidate_range intel_svm_flush_atc svm_exit_entry intel_svm_release
  *		svm_clear_entry intel_svm_attach intel_svm_remove_dev_pasid
- *	drivers/iommu/intel-prq.c: intel_svm_has_atc intel_svm_may_ask
+ *	drivers/iommu/intel-prq.c: intel_svm_drops_atc intel_svm_has_atc intel_svm_may_ask
  *	drivers/iommu/iopf-reset.c: iopf_begin_reset iopf_flush_atc iopf_end_reset iopf_device_in_reset
  *	drivers/iommu/iommu-pasid.c: iommu_alloc_global_pasid iommu_free_global_pasid
  */
