@@ -301,7 +301,7 @@ static int iopf_take(struct iopf_device *idev, const struct iopf_fault *evt,
 	group = iopf_build_group(idev, evt, found);
 	if (!group) {
 		iopf_count(idev, IOPF_OVERRUN);
-		iopf_warn(idev, OVERRUN, "more page requests outstanding than granted\n");
+		iopf_warn(idev, OVERRUN, "more page requests outstanding than there are slots\n");
 		return -EBUSY;
 	}
 

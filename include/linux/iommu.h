@@ -232,7 +232,8 @@ struct iommu_sva_listener {
  * @IOPF_TIMED_OUT: groups answered by the time limit
  * @IOPF_STRAY: requests with a PASID that is not bound, and DMA that a vendor driver reported as
  *	such
- * @IOPF_OVERRUN: requests beyond what the device was granted
+ * @IOPF_OVERRUN: requests that found no slot: the device has more outstanding than it can have, by
+ *	&iommu_sva_ops.max_requests or its PRI capability; iopf_grant_credits() may allow it fewer
  * @IOPF_LOST: partials thrown away to make room
  * @IOPF_LATE: results of workers that came after a drain or the time limit had answered the group
  * @IOPF_STALE: requests and answers dropped because a reset made the device forget them

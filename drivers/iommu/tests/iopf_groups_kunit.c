@@ -188,7 +188,7 @@ static void partials_alone_are_not_answered(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_there(bond, mem, IOPF_READ));
 }
 
-/* A device that never sends a last page costs no more memory than it was granted requests. */
+/* A device that never sends a last page costs no more memory than its slots. */
 static void endless_partials_are_bounded(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
