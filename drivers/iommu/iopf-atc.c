@@ -226,6 +226,37 @@ static bool atc_mark(struct device *dev, ioasid_t pasid)
 }
 
 /**
+ * iopf_atc_hold() - Keep a device from binds, and a PASID that it may still use from others
+ * @dev: the device
+ * @pasid: the PASID; IOMMU_PASID_INVALID: all of its PASIDs
+ *
+ * Until iopf_atc_confirmed(). For callers that know another reason than iopf_atc_unconfirmed(),
+ * and log it.
+ *
+ * Context: any; the caller keeps @dev.
+ * Return: true if nothing was held for @dev before.
+ */
+bool iopf_atc_hold(struct device *dev, ioasid_t pasid)
+{
+	struct atc_use *use;
+	bool is_first;
+
+	iopf_device_count(dev, IOPF_UNCONFIRMED, 1);
+	guard(spinlock_irqsave)(&uses_lock);
+	is_first = !atc_is_unconfirmed(dev);
+	/* Not a use of the core's: the kernel's DMA, perhaps. It keeps binds out, too. */
+	if (!atc_mark(dev, pasid)) {
+		use = atc_add(dev, pasid, GFP_ATOMIC);
+		if (use) {
+			atc_insert(use);
+			atc_set_unconfirmed(use, true);
+			use->failures++;
+		}
+	}
+	return is_first;
+}
+
+/**
  * iopf_atc_unconfirmed() - Report an ATC invalidation that a device has not completed
  * @dev: the device
  * @pasid: the PASID that it was for; IOMMU_PASID_INVALID: all of its PASIDs
@@ -241,23 +272,7 @@ static bool atc_mark(struct device *dev, ioasid_t pasid)
  */
 void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid)
 {
-	struct atc_use *use;
-	bool is_first;
-
-	iopf_device_count(dev, IOPF_UNCONFIRMED, 1);
-	scoped_guard(spinlock_irqsave, &uses_lock) {
-		is_first = !atc_is_unconfirmed(dev);
-		/* Not a use of the core's: the kernel's DMA, perhaps. It keeps binds out, too. */
-		if (!atc_mark(dev, pasid)) {
-			use = atc_add(dev, pasid, GFP_ATOMIC);
-			if (use) {
-				atc_insert(use);
-				atc_set_unconfirmed(use, true);
-				use->failures++;
-			}
-		}
-	}
-	if (is_first)
+	if (iopf_atc_hold(dev, pasid))
 		dev_warn(dev,
 			 "has not completed an ATC invalidation: no binds until it is reset\n");
 }

@@ -191,15 +191,18 @@ void iopf_drain_hw_pasid(struct device *dev, ioasid_t pasid)
  * For drains of vendor drivers, which go on with what the fault queue knows. A request that the
  * thread reads later finds no attachment, and is refused. It must not find another process's: so,
  * as after an invalidation that @dev has not completed, the core gives @pasid to no other process
- * and does not bind @dev until a reset, which drains, is over.
+ * and does not bind @dev until a reset, which drains, is over. Why the thread does not run is not
+ * known here: the log does not blame @dev.
  *
  * Context: process, may sleep.
  */
 void iopf_drain_gives_up(struct device *dev, ioasid_t pasid)
 {
-	if (iopf_may_log(dev, IOPF_LINE_LATE))
-		dev_err(dev, "page requests are not read: a drain gives up\n");
-	iopf_atc_unconfirmed(dev, pasid);
+	bool is_first = iopf_atc_hold(dev, pasid);
+
+	if (iopf_may_log(dev, IOPF_LINE_LATE) || is_first)
+		dev_err(dev,
+			"its IOMMU's page requests are not read: no binds until it is reset\n");
 }
 EXPORT_SYMBOL_GPL(iopf_drain_gives_up);
 

@@ -200,6 +200,7 @@ unsigned int iopf_atc_failures(struct device *dev);
 bool iopf_atc_pause(struct device *dev, enum iopf_pause_reason reason, bool on_queue);
 bool iopf_atc_unpause(struct device *dev, enum iopf_pause_reason reason);
 void iopf_atc_obey_pause(struct device *dev);
+bool iopf_atc_hold(struct device *dev, ioasid_t pasid);
 #ifdef CONFIG_IOMMU_IOPF
 void iopf_atc_unconfirmed(struct device *dev, ioasid_t pasid);
 bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group);

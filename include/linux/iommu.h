@@ -242,7 +242,7 @@ struct iommu_sva_listener {
  * @IOPF_AHEAD_UNUSED: of these, pages that the device had not used when its stream had got past
  *	them, or when the bond or the process ended
  * @IOPF_UNCONFIRMED: ATC invalidations that the device has not completed, or that the vendor driver
- *	has not sent since the device had not completed others
+ *	has not sent since the device had not completed others; and drains that gave up
  * @IOPF_NR_COUNTS: how many there are
  */
 enum iopf_count {

@@ -17,6 +17,7 @@ static struct live {
 static size_t nr_live;
 
 static unsigned int nr_allocs, nr_failed, fail_in, nr_logged;
+static char last_logged[256];
 static bool failed;
 
 static void *take(size_t size, const char *where)
@@ -156,15 +157,19 @@ void sim_log(const struct device *dev, const char *fmt, ...)
 	va_list args;
 
 	nr_logged++;
-	if (!getenv("SIM_LOG"))
-		return;
-	fprintf(stderr, "%s: ", dev->name);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	vsnprintf(last_logged, sizeof(last_logged), fmt, args);
 	va_end(args);
+	if (getenv("SIM_LOG"))
+		fprintf(stderr, "%s: %s", dev->name, last_logged);
 }
 
 unsigned int sim_nr_logged(void)
 {
 	return nr_logged;
+}
+
+const char *sim_last_logged(void)
+{
+	return last_logged;
 }

@@ -69,6 +69,8 @@ size_t sim_nr_live(void);
 
 void sim_expect_warnings(unsigned int n);
 unsigned int sim_nr_logged(void);
+/* Without the device's name */
+const char *sim_last_logged(void);
 
 /*
  * Runs @scenario again and again: preempted at its first point, at its second, ... And all that

@@ -526,6 +526,26 @@ TEST(pasid_whose_drain_has_given_up_is_held_until_a_reset_that_drains)
 	mmput(mm);
 }
 
+/* Another device, or the machine, may be why its requests are not read. */
+TEST(drain_that_gives_up_does_not_blame_its_device)
+{
+	struct vendor_dev *mute = vendor_dev_new(vendor_iommu_new(0), LAST + 1, CREDITS);
+
+	set_up();
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), 0);
+	give_up(dev, 2);
+	SIM_EQ(sim_nr_logged(), 1);
+	SIM_CHECK(strstr(sim_last_logged(), "page requests are not read"));
+	SIM_CHECK(!strstr(sim_last_logged(), "ATC"));
+	iopf_atc_leave(dev_of(dev), 2);
+	SIM_CHECK(!is_given(dev, 2));
+	/* A device on no queue is held, too, and its log says so. */
+	give_up(mute, 3);
+	SIM_EQ(sim_nr_logged(), 2);
+	SIM_CHECK(strstr(sim_last_logged(), "page requests are not read"));
+	SIM_CHECK(iopf_atc_is_unconfirmed(dev_of(mute)));
+}
+
 /* What was not completed before is over when the flush after the reset is. */
 TEST(reset_confirms_a_device_on_no_queue)
 {

@@ -20,8 +20,8 @@
  *		iopf_note_pause iopf_begin_reset iopf_flush_atc iopf_end_reset iopf_pause iopf_unpause
  *		iopf_device_in_reset
  *	drivers/iommu/iopf-atc.c: atc_obey_pause atc_insert iopf_atc_use iopf_atc_leave atc_mark
- *		iopf_atc_unconfirmed atc_settle iopf_atc_confirmed iopf_atc_failures iopf_atc_holds
- *		iopf_atc_pause iopf_atc_unpause iopf_atc_obey_pause
+ *		iopf_atc_hold iopf_atc_unconfirmed atc_settle iopf_atc_confirmed iopf_atc_failures
+ *		iopf_atc_holds iopf_atc_pause iopf_atc_unpause iopf_atc_obey_pause
  *	drivers/iommu/iopf-pci.c: iopf_pci_reset_begins iopf_pci_restored iopf_pci_sleeps iopf_pci_wakes
  *	drivers/iommu/iopf.h: iopf_pauses_add iopf_pauses_del
  *	drivers/iommu/iopf-pci.h: iopf_pci_can_answer
