@@ -20,6 +20,8 @@
  * Concurrency limit. A workqueue runs a limited number of items at a time, and a worker may be
  * stuck for ever. So that stuck workers can't keep another process's from starting, a workqueue
  * gets no more services than it can run all workers of; the next service gets another workqueue.
+ * All of them may run on one NUMA node. By default a workqueue divides its limit among the nodes by
+ * the CPUs that it may use there; hotplug, cpusets and isolcpus= make such parts small.
  *
  * Coalescing. The service coalesces groups of one request each, for the same page and access, with
  * the first of them, whichever device sent them; they complete with it if it succeeds. If a drain
@@ -45,17 +47,17 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/nodemask.h>
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
-#include <linux/topology.h>
 #include <linux/workqueue.h>
 #include <trace/events/iommu_sva.h>
 
 #include "iopf-priv.h"
 
 #define IOPF_ALL_IDLE		GENMASK(IOPF_MAX_WORKERS - 1, 0)
+/* How many services a workqueue has room for */
+#define IOPF_WQ_SERVICES	(WQ_MAX_ACTIVE / IOPF_MAX_WORKERS)
 
 /**
  * struct iopf_wq - a workqueue for the workers of some services
@@ -75,32 +77,14 @@ static LIST_HEAD(iopf_wqs);
 static unsigned int nr_queues;		/* fault queues; without any, no wq is needed */
 static DEFINE_MUTEX(iopf_wqs_lock);	/* of iopf_wqs, nr_queues */
 
-/*
- * How many services a workqueue has room for. The workqueue divides the work items that may run at
- * a time among the nodes by their CPUs; each node gets at least WQ_DFL_MIN_ACTIVE.
- */
-static unsigned int iopf_wq_size(void)
-{
-	unsigned int cpus = num_online_cpus(), least = cpus, share;
-	int node;
-
-	for_each_node_state(node, N_CPU) {
-		share = cpumask_weight_and(cpumask_of_node(node), cpu_online_mask);
-		if (share)
-			least = min(least, share);
-	}
-	return max(WQ_MAX_ACTIVE * least / cpus, WQ_DFL_MIN_ACTIVE) / IOPF_MAX_WORKERS;
-}
-
 static struct iopf_wq *iopf_find_wq(void)
 {
-	unsigned int size = iopf_wq_size();
 	struct iopf_wq *wq;
 
 	lockdep_assert_held(&iopf_wqs_lock);
 
 	list_for_each_entry(wq, &iopf_wqs, node)
-		if (atomic_read(&wq->services) < size)
+		if (atomic_read(&wq->services) < IOPF_WQ_SERVICES)
 			return wq;
 
 	wq = kzalloc(sizeof(*wq), GFP_KERNEL);
@@ -111,6 +95,8 @@ static struct iopf_wq *iopf_find_wq(void)
 		kfree(wq);
 		return NULL;
 	}
+	/* The least that a node may run at a time is the workqueue's whole limit. */
+	workqueue_set_min_active(wq->queue, WQ_MAX_ACTIVE);
 	list_add_tail(&wq->node, &iopf_wqs);
 	return wq;
 }

@@ -137,12 +137,6 @@ static inline unsigned int num_online_cpus(void)
 	return 4;
 }
 
-/* One node */
-#define for_each_node_state(node, state)	for ((node) = 0; (node) < 1; (node)++)
-#define cpumask_of_node(node)			((node) ? NULL : NULL)
-#define cpumask_weight_and(a, b)		((a) == (b) ? num_online_cpus() : 0)
-#define cpu_online_mask				NULL
-
 /* Cpusets: a kernel thread may use all nodes. */
 #define SIM_NODES		15UL
 extern bool sim_cpusets;
@@ -533,11 +527,17 @@ struct delayed_work {
 	struct delayed_work *next;
 };
 
-/* @pending, @running: of its works; no more than @max_active of them run. */
+/*
+ * @pending, @running: of its works. All are queued on one node, which runs no more of them than its
+ * part of @max_active, by its CPUs, or than @min_active if that is more.
+ */
 struct workqueue_struct {
 	char name[32];
-	unsigned int pending, running, max_active;
+	unsigned int pending, running, max_active, min_active;
 };
+
+/* So many of the CPUs that workqueues may use are on that node. */
+extern unsigned int sim_node_cpus;
 
 extern struct workqueue_struct *system_wq;
 #define system_unbound_wq	system_wq
@@ -559,6 +559,7 @@ static inline struct rcu_work *to_rcu_work(struct work_struct *work)
 struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, int max_active, ...)
 	__attribute__((format(printf, 1, 4)));
 void destroy_workqueue(struct workqueue_struct *wq);
+void workqueue_set_min_active(struct workqueue_struct *wq, int min_active);
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
 void flush_work(struct work_struct *work);
 #define INIT_WORK_ONSTACK(w, fn)	INIT_WORK(w, fn)

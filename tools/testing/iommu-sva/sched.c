@@ -216,13 +216,24 @@ static bool co_can_run(const struct co *co)
 	       (co->state == CO_BLOCKED && co->condition(co->condition_arg));
 }
 
+unsigned int sim_node_cpus;
+
+/* How many works may run at a time; 0: no limit */
+static unsigned int wq_limit(const struct workqueue_struct *wq)
+{
+	unsigned int cpus = num_online_cpus();
+	unsigned int part = (wq->max_active * sim_node_cpus + cpus - 1) / cpus;
+
+	return max(part, wq->min_active);
+}
+
 /* One work item never runs twice at the same time. */
 static bool work_can_run(const struct work_struct *work)
 {
 	for (unsigned int i = 0; i < nr_cos; i++)
 		if (cos[i].state != CO_FREE && cos[i].t.work == work)
 			return false;
-	return !work->wq->max_active || work->wq->running < work->wq->max_active;
+	return !work->wq->max_active || work->wq->running < wq_limit(work->wq);
 }
 
 static void run_work(void *arg)
@@ -566,10 +577,16 @@ struct workqueue_struct *alloc_workqueue(const char *fmt, unsigned int flags, in
 	if (!wq)
 		return NULL;
 	wq->max_active = max_active ?: WQ_MAX_ACTIVE / 2;
+	wq->min_active = min(wq->max_active, WQ_DFL_MIN_ACTIVE);
 	va_start(args, max_active);
 	vsnprintf(wq->name, sizeof(wq->name), fmt, args);
 	va_end(args);
 	return wq;
+}
+
+void workqueue_set_min_active(struct workqueue_struct *wq, int min_active)
+{
+	wq->min_active = min(min_active, wq->max_active);
 }
 
 static bool wq_is_idle(void *arg)
@@ -824,6 +841,7 @@ void sim_begin(void)
 	warnings_expected = 0;
 	warnings_seen = 0;
 	sim_cpusets = false;
+	sim_node_cpus = num_online_cpus();
 	sim_mem_reset();
 }
 

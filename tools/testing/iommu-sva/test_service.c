@@ -339,7 +339,7 @@ static void end_hanging(struct hanging *h)
 	mmput(h->mm);
 }
 
-TEST(stranger_is_served_whoever_hangs)
+static void stranger_is_served(void)
 {
 	struct vendor_dev *dev = test_dev(), *beside = test_dev_beside(dev);
 	struct vendor_dev *bad = vendor_dev_new(dev->iommu, 16, 4 * HANGING);
@@ -367,6 +367,18 @@ TEST(stranger_is_served_whoever_hangs)
 	sim_settle();
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
+}
+
+TEST(stranger_is_served_whoever_hangs)
+{
+	stranger_is_served();
+}
+
+/* The part of the workqueue's limit that a node has by its CPUs is smaller than what hangs. */
+TEST(stranger_is_served_whoever_hangs_on_a_node_with_few_cpus)
+{
+	sim_node_cpus = 1;
+	stranger_is_served();
 }
 
 /* Processes with four endless faults each, and how much more a stranger's request may cost then */
