@@ -93,6 +93,24 @@ static bool sva_pasid_stays_with_mm(void)
 #endif
 }
 
+static bool sva_was_bound(const struct sva_mm_data *data, const struct iommu_group *group)
+{
+	const struct sva_past *past;
+
+	list_for_each_entry(past, &data->past, node)
+		if (past->group == group)
+			return true;
+	return false;
+}
+
+static void sva_forget_past(struct sva_mm_data *data)
+{
+	struct sva_past *past, *next;
+
+	list_for_each_entry_safe(past, next, &data->past, node)
+		kfree(past);
+}
+
 static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 {
 	struct mm_struct *mm = io_mm->notifier.mm;
@@ -108,7 +126,9 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 	if (data) {
 		if (data->data.pasid >= dev->iommu->max_pasids)
 			return -EOVERFLOW;
-		if (pasid_is_blocked(dev, data->data.pasid))
+		/* The group goes on with what an earlier owner of the PASID began. */
+		if (!sva_was_bound(data, dev->iommu_group) &&
+		    pasid_is_in_quarantine(data->data.pasid, dev->iommu_group))
 			return -EBUSY;
 	} else {
 		data = kzalloc(sizeof(*data), GFP_KERNEL);
@@ -120,6 +140,7 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 			return -ENOSPC;
 		}
 		INIT_LIST_HEAD(&data->data.sva_domains);
+		INIT_LIST_HEAD(&data->past);
 	}
 	io_mm->pasid = data->data.pasid;
 	/* From here on __iommu_sva_populate() finds the io_mm. */
@@ -151,6 +172,7 @@ static void io_mm_put_pasid(struct io_mm *io_mm)
 	}
 	if (sva_pasid_stays_with_mm())
 		return;
+	sva_forget_past(data);
 	iommu_free_global_pasid(data->data.pasid);
 	kfree_rcu(data, rcu);
 }
@@ -168,6 +190,7 @@ void mm_pasid_drop(struct mm_struct *mm)
 	if (!data)
 		return;
 
+	sva_forget_past(data);
 	mm->iommu_mm = NULL;
 	iommu_free_global_pasid(data->data.pasid);
 	kfree(data);
@@ -499,16 +522,17 @@ static struct sva_bond *io_mm_share_bond(struct io_mm *io_mm, struct device *dev
 	return NULL;
 }
 
-static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
+static struct sva_bond *bond_alloc(struct io_mm *io_mm, struct device *dev)
 {
-	struct sva_bond *bond;
-	int ret;
+	struct sva_bond *bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
 
-	lockdep_assert_held(&io_mm->lock);
-
-	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
 	if (!bond)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
+	bond->past = kzalloc(sizeof(*bond->past), GFP_KERNEL_ACCOUNT);
+	if (!bond->past) {
+		kfree(bond);
+		return NULL;
+	}
 	refcount_set(&bond->sva.users, 1);
 	bond->sva.dev = dev;
 	bond->group = dev->iommu_group;
@@ -516,7 +540,35 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	spin_lock_init(&bond->lock);
 	INIT_LIST_HEAD(&bond->listeners);
 	INIT_LIST_HEAD(&bond->stats);
+	return bond;
+}
 
+/* From now on, what the group does with the PASID counts as the mm's. */
+static void bond_note_past(struct sva_bond *bond)
+{
+	struct sva_mm_data *data = sva_mm_data(bond->io_mm->notifier.mm);
+
+	lockdep_assert_held(&bond->io_mm->lock);
+
+	if (sva_was_bound(data, bond->group)) {
+		kfree(bond->past);
+	} else {
+		bond->past->group = bond->group;
+		list_add(&bond->past->node, &data->past);
+	}
+	bond->past = NULL;
+}
+
+static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
+{
+	struct sva_bond *bond;
+	int ret;
+
+	lockdep_assert_held(&io_mm->lock);
+
+	bond = bond_alloc(io_mm, dev);
+	if (!bond)
+		return ERR_PTR(-ENOMEM);
 	ret = io_mm_get_pasid(io_mm, dev);
 	if (ret)
 		goto err_free;
@@ -531,6 +583,7 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	if (ret)
 		goto err_pasid;
 
+	bond_note_past(bond);
 	list_add_rcu(&bond->node, &io_mm->bonds);
 	trace_iommu_sva_bind(dev, bond->pasid);
 	return bond;
@@ -541,6 +594,7 @@ err_pasid:
 	iopf_bonds_del(&bond->stats);
 	io_mm_put_pasid(io_mm);
 err_free:
+	kfree(bond->past);
 	/* The bond could be found for a moment: a worker may still look at its listeners. */
 	kfree_rcu(bond, rcu);
 	return ERR_PTR(ret);
@@ -652,7 +706,7 @@ static struct iommu_sva *sva_bind_again(struct mm_struct *mm, struct device *dev
  * * -ENOSPC: no PASID is free that fits @dev
  * * -EOVERFLOW: @mm has a PASID already that does not fit @dev
  * * -EBUSY: the PASID of @mm is attached to something else on @dev; or @dev goes on using many
- *   PASIDs that are not bound any more, or @mm's, as that of an earlier owner; or @dev has not
+ *   PASIDs that are not bound any more, or @mm's, to which it has not been bound; or @dev has not
  *   completed an ATC invalidation and not been reset since; or @mm uses tagged addresses (x86:
  *   LAM), which devices would not understand; or, after a crash, the IOMMU still has the crashed
  *   kernel's translations for @dev, until a feature of @dev is enabled or its first DMA mapping

@@ -9,8 +9,10 @@
  *
  * Strays of a few devices could take all PASIDs from a device that has few. If no other number is
  * free, the allocator gives it one that is in quarantine for other devices only: none in its own
- * group uses it. In return those devices can't be bound to that process until their quarantine is
- * over.
+ * group uses it. And a stray may come when its PASID has a new owner already. If the device's group
+ * has not been bound to that owner yet, the stray is what an earlier owner began: bind refuses the
+ * device to the new one until the quarantine is over (io_mm_get_pasid()). If it has been, the stray
+ * counts as the owner's, and a driver that binds again has stopped the device.
  *
  * Locks: see iopf-priv.h.
  *
@@ -43,14 +45,12 @@ MODULE_PARM_DESC(quarantine_ms, "Time without strays after which a PASID may be 
  * @pasid: the PASID
  * @ends: when its quarantine ends, by get_jiffies_64()
  * @count: how often
- * @given: the allocator has given the PASID out for another group all the same
  */
 struct pasid_stray {
 	struct device *dev;
 	ioasid_t pasid;
 	u64 ends;
 	u64 count;
-	bool given;
 };
 
 static struct pasid_stray strays[PASID_STRAYS];
@@ -145,8 +145,7 @@ static struct pasid_stray *stray_next(struct pasid_stray *stray, ioasid_t pasid)
 /**
  * pasid_is_in_quarantine() - Is a PASID in quarantine?
  * @pasid: the PASID
- * @group: the group that the PASID is for, whose devices share one PASID table; NULL: any. If no
- *	device of @group uses it, the function marks the entries of other devices as given.
+ * @group: the group that the PASID is for, whose devices share one PASID table; NULL: any
  *
  * Context: any that may take a spinlock.
  * Return: true while a device of @group uses @pasid without being bound.
@@ -161,31 +160,6 @@ bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_group *group)
 	guard(spinlock)(&strays_lock);
 	while ((stray = stray_next(stray, pasid)))
 		if (!group || stray->dev->iommu_group == group)
-			return true;
-	while ((stray = stray_next(stray, pasid)))
-		stray->given = true;
-	return false;
-}
-
-/**
- * pasid_is_blocked() - Does a PASID's quarantine keep a device from being attached to it?
- * @dev: the device
- * @pasid: a PASID that has been given out, possibly for another device
- *
- * Context: any that may take a spinlock.
- * Return: true while @dev, or another device of its group, goes on with what an earlier owner of
- * @pasid began.
- */
-bool pasid_is_blocked(struct device *dev, ioasid_t pasid)
-{
-	struct pasid_stray *stray = NULL;
-
-	if (!READ_ONCE(strays_used))
-		return false;
-
-	guard(spinlock)(&strays_lock);
-	while ((stray = stray_next(stray, pasid)))
-		if (stray->given && stray->dev->iommu_group == dev->iommu_group)
 			return true;
 	return false;
 }

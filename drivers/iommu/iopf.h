@@ -229,7 +229,6 @@ static inline bool pasid_is_in_quarantine(ioasid_t pasid, const struct iommu_gro
 	return false;
 }
 #endif
-bool pasid_is_blocked(struct device *dev, ioasid_t pasid);
 void pasid_show_strays(struct seq_file *m);
 
 #ifdef CONFIG_DEBUG_FS

@@ -262,6 +262,7 @@ TEST(stray_pasid_may_be_bound_elsewhere)
 	struct mm_struct *mm = test_mm();
 	struct iommu_sva *sva = test_bind(dev, mm);
 
+	iommu_sva_unbind_device(test_bind(other, mm));
 	stray(other, 1);
 	test_answered(vendor_ask(dev, 1, 0, BASE), SUCCESS);
 	/* And the same process on that device: it has its PASID already. */
@@ -304,6 +305,90 @@ TEST(strays_of_others_do_not_take_all_numbers_of_a_narrow_device)
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
+
+/* Binds @mm on @dev, with the number @pasid, which is free. */
+static struct iommu_sva *bind_with(struct vendor_dev *dev, struct mm_struct *mm, u32 pasid)
+{
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	while (iommu_sva_get_pasid(sva) != pasid) {
+		iommu_sva_unbind_device(sva);
+		sva = test_bind(dev, mm);
+	}
+	return sva;
+}
+
+/* The device goes on when its PASID is another process's, which is bound on another device. */
+TEST(stray_that_comes_when_its_number_has_a_new_owner_keeps_the_device_from_that)
+{
+	struct vendor_dev *bad = test_dev(), *dev = test_dev_beside(bad);
+	struct mm_struct *old = test_mm(), *mm = test_mm();
+	struct iommu_sva *sva;
+
+	iommu_sva_unbind_device(test_bind(bad, old));
+	sva = bind_with(dev, mm, 1);
+	/* Only a bond tells the two apart, not an attempt. */
+	bad->attach_error = -EIO;
+	test_no_bind(bad, mm, -EIO);
+	bad->attach_error = 0;
+	stray(bad, 1);
+	test_no_bind(bad, mm, -EBUSY);
+	iommu_sva_unbind_device(test_bind(bad, old));
+	sim_advance(QUARANTINE - 1);
+	test_no_bind(bad, mm, -EBUSY);
+	sim_advance(1);
+	iommu_sva_unbind_device(test_bind(bad, mm));
+	/* This one is the new owner's. */
+	stray(bad, 1);
+	iommu_sva_unbind_device(test_bind(bad, mm));
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+	mmput(old);
+}
+
+TEST(stray_for_its_owner_is_told_from_the_one_before_its_bond)
+{
+	struct vendor_dev *a = test_dev(), *b = test_dev_beside(a), *dev = test_dev_beside(a);
+	struct vendor_dev *member = test_dev_beside(a);
+	struct mm_struct *mm = test_mm();
+	struct iommu_sva *sva;
+	u32 pasid;
+
+	vendor_join_group(member, a);
+	stray_everywhere(a, b);
+	sva = test_bind(dev, mm);
+	pasid = iommu_sva_get_pasid(sva);
+	SIM_CHECK(pasid < PER_DEVICE);
+	test_no_bind(a, mm, -EBUSY);
+	sim_advance(QUARANTINE);
+	iommu_sva_unbind_device(test_bind(a, mm));
+	stray(a, pasid);
+	iommu_sva_unbind_device(test_bind(a, mm));
+	/* All members were attached. */
+	stray(member, pasid);
+	iommu_sva_unbind_device(test_bind(member, mm));
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
+#ifdef CONFIG_X86
+TEST(with_enqcmd_it_is_known_after_the_last_unbind_whose_a_stray_is)
+{
+	struct vendor_dev *dev = test_dev(), *other = test_dev_beside(dev);
+	struct mm_struct *mm = test_mm();
+
+	sim_has_enqcmd = true;
+	iommu_sva_unbind_device(test_bind(dev, mm));
+	iommu_sva_unbind_device(test_bind(dev, mm));
+	stray(dev, 1);
+	stray(other, 1);
+	iommu_sva_unbind_device(test_bind(dev, mm));
+	test_no_bind(other, mm, -EBUSY);
+	mmput(mm);
+	sim_settle();
+	sim_has_enqcmd = false;
+}
+#endif
 
 TEST(number_that_nobody_uses_is_given_before_one_that_another_device_does)
 {
