@@ -10,18 +10,25 @@
  * Out of memory. A worker that cannot charge a page to the process's group has the kernel kill a
  * process of the group, and waits for that to free its memory. That may be the process that the
  * worker serves, whose mm stays until the worker lets go of it; the kernel, which sees that process
- * gone and no memory freed, would kill the next one. So the OOM killer calls
- * iommu_sva_oom_victim(), which sends workers that serve the victim a fatal signal, as if they were
- * its threads: they wait no longer.
+ * gone and no memory freed, would kill the next one. A process that dies for another reason while
+ * its worker waits, be it for a file server, is no candidate any more; its memory stays all the
+ * same. So workers get a fatal signal, as if they were threads of the process, and stop waiting:
+ *
+ *	- when the OOM killer chooses the process, even if that is dying already, and when the mm
+ *	  loses its last thread: the mm core calls iommu_sva_stop_serving();
+ *	- when the last bond ends: the mm core does not find the io_mm after that, and all that the
+ *	  worker serves has been answered. A new bond may give it more to do before it has noticed;
+ *	  the signal does not count for that.
  *
  * Locks:
  *
  *	a VMA's lock		a worker keeps it from one request of a batch to the next, unless a
  *	  iopf_service.lock	writer waits for it; not while responses are sent, nor while the
  *				worker waits for mmap_lock
- *	mm->page_table_lock	sva_mm_data.io_mm
- *	  io_mm.servers_lock
- *	    sighand->siglock
+ *	task_lock()		of a victim of the OOM killer
+ *	  mm->page_table_lock	sva_mm_data.io_mm
+ *	    io_mm.servers_lock	also taken under io_mm.lock alone
+ *	      sighand->siglock	of a worker
  *
  * Lifetime: struct sva_server is on the stack of the thread that serves, and on the io_mm's list of
  * servers meanwhile. Its caller keeps the io_mm: the worker by the service, a driver by its bond.
@@ -331,31 +338,37 @@ static void sva_clear_killed(void)
 }
 
 /**
- * iommu_sva_oom_victim() - Note that the OOM killer has chosen a process
- * @mm: the process's
+ * io_mm_stop_servers() - Abort the faults that kernel threads serve for devices
+ * @io_mm: of the process
+ * @why: SVA_UNBOUND: what is served has been answered, what comes later is wanted; SVA_DYING: the
+ *	threads serve nothing more of what they have begun
  *
- * For the mm core. Aborts the faults that kernel threads serve for devices, so that the memory goes
- * as soon as the process does. Does not interrupt threads of other processes, which may be in
- * iommu_sva_handle_fault().
+ * Does not interrupt threads of other processes, which may be in iommu_sva_handle_fault().
  *
- * Context: process, possibly in a thread that serves a fault of @mm. The caller keeps @mm.
+ * Context: any but interrupts, possibly in a thread that serves a fault of the process.
  */
-void iommu_sva_oom_victim(struct mm_struct *mm)
+void io_mm_stop_servers(struct io_mm *io_mm, enum sva_stop why)
 {
 	struct sva_server *server;
+
+	guard(spinlock)(&io_mm->servers_lock);
+	list_for_each_entry(server, &io_mm->servers, node) {
+		if (!(server->task->flags & PF_KTHREAD))
+			continue;
+		WRITE_ONCE(server->stop, why);
+		sva_set_killed(server->task);
+	}
+}
+
+/* A thread that begins to serve later finds the process dead, or is told when its threads go. */
+void __iommu_sva_stop_serving(struct mm_struct *mm)
+{
 	struct sva_mm_data *data;
 
 	guard(spinlock)(&mm->page_table_lock);
 	data = sva_mm_data(mm);
-	if (!data || !data->io_mm)
-		return;
-	guard(spinlock)(&data->io_mm->servers_lock);
-	list_for_each_entry(server, &data->io_mm->servers, node) {
-		if (!(server->task->flags & PF_KTHREAD))
-			continue;
-		WRITE_ONCE(server->killed, true);
-		sva_set_killed(server->task);
-	}
+	if (data && data->io_mm)
+		io_mm_stop_servers(data->io_mm, SVA_DYING);
 }
 
 /* Not for the thread that reads the hardware queue: it does not wait for memory. */
@@ -375,8 +388,18 @@ static void sva_delist(struct sva_server *server)
 		return;
 	scoped_guard(spinlock, &server->io_mm->servers_lock)
 		list_del(&server->node);
-	if (server->killed)
+	if (server->stop)
 		sva_clear_killed();
+}
+
+/* A group that a worker gets after the end of all bonds is of a new bond: it is to be served. */
+static void sva_forget_unbind(struct sva_server *server)
+{
+	guard(spinlock)(&server->io_mm->servers_lock);
+	if (server->stop != SVA_UNBOUND)
+		return;
+	WRITE_ONCE(server->stop, SVA_NOT_STOPPED);
+	sva_clear_killed();
 }
 
 /* False if the process has exited. */
@@ -432,8 +455,11 @@ static void sva_serve(struct iopf_service *svc, struct iopf_job *job)
 		return;
 	}
 	job->server = &server;
-	while (iopf_job_next_group(job))
+	while (iopf_job_next_group(job)) {
+		if (READ_ONCE(server.stop) == SVA_UNBOUND)
+			sva_forget_unbind(&server);
 		job->code = sva_serve_group(&server);
+	}
 	job->server = NULL;
 	sva_end(&server);
 }

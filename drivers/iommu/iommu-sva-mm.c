@@ -249,11 +249,11 @@ void sva_unlock_vma(struct sva_server *server)
  * sva_fault_is_wanted() - Does the caller or the device still want the result?
  * @server: the thread that serves
  *
- * Return: false if the group has been answered, or the thread that serves has been killed.
+ * Return: false if the group has been answered, or if the thread must give up or has been killed.
  */
 bool sva_fault_is_wanted(const struct sva_server *server)
 {
-	if (READ_ONCE(server->killed))
+	if (READ_ONCE(server->stop))
 		return false;
 	return server->job ? iopf_job_group_pending(server->job) :
 				!fatal_signal_pending(current);

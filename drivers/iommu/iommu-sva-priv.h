@@ -150,6 +150,18 @@ struct sva_nodes {
 };
 
 /**
+ * enum sva_stop - why a thread that serves has got a fatal signal; the latest reason counts
+ * @SVA_NOT_STOPPED: it has not
+ * @SVA_UNBOUND: the last bond of the mm ends
+ * @SVA_DYING: the mm has no thread any more, or the OOM killer has chosen the process
+ */
+enum sva_stop {
+	SVA_NOT_STOPPED,
+	SVA_UNBOUND,
+	SVA_DYING,
+};
+
+/**
  * struct sva_server - a thread that serves faults of a process
  * @io_mm: of the process
  * @job: of a worker that serves page requests; NULL: the server is the thread that has called
@@ -161,7 +173,7 @@ struct sva_nodes {
  * @nodes: where the process would allocate
  * @node: in &io_mm.servers
  * @task: the thread
- * @killed: the OOM killer has chosen the process. Written under &io_mm.servers_lock.
+ * @stop: why the thread must give up. Written under &io_mm.servers_lock.
  */
 struct sva_server {
 	struct io_mm *io_mm;
@@ -173,7 +185,7 @@ struct sva_server {
 	struct sva_nodes nodes;
 	struct list_head node;
 	struct task_struct *task;
-	bool killed;
+	enum sva_stop stop;
 };
 
 static inline struct mm_struct *sva_server_mm(const struct sva_server *server)
@@ -345,5 +357,6 @@ bool sva_fault_aborted(const struct sva_server *server);
 /* iommu-sva-fault.c */
 extern const struct iopf_service_ops sva_service_ops;
 int sva_iopf_handler(struct iopf_group *group);
+void io_mm_stop_servers(struct io_mm *io_mm, enum sva_stop why);
 
 #endif /* _DRIVERS_IOMMU_IOMMU_SVA_PRIV_H */

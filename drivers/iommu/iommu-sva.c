@@ -37,6 +37,7 @@
  *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
  *	    vendor locks
  *	mm->page_table_lock	which io_mm an mm has, for threads that fill its top-level slots
+ *				and for the mm core when the process goes
  *	  io_mm.root_lock	contents of the root; innermost
  *	sva_bond.lock		listeners; taken alone
  *
@@ -164,7 +165,9 @@ static void io_mm_put_pasid(struct io_mm *io_mm)
 		return;
 
 	io_mm->pasid = IOMMU_PASID_INVALID;
-	/* __iommu_sva_populate() holds the lock while it uses the io_mm. */
+	/* What workers still serve has been answered; the mm core does not find them after this. */
+	io_mm_stop_servers(io_mm, SVA_UNBOUND);
+	/* The mm core holds the lock while it uses the io_mm. */
 	scoped_guard(spinlock, &mm->page_table_lock) {
 		WRITE_ONCE(data->io_mm, NULL);
 		if (!sva_pasid_stays_with_mm())

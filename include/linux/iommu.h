@@ -270,9 +270,26 @@ int iommu_sva_listen(struct iommu_sva *handle, struct iommu_sva_listener *listen
 void iommu_sva_unlisten(struct iommu_sva *handle, struct iommu_sva_listener *listener);
 void iommu_sva_report_abort(struct device *dev, ioasid_t pasid, u64 addr);
 int iommu_sva_handle_fault(struct iommu_sva *handle, unsigned long addr, u32 perm);
-void iommu_sva_oom_victim(struct mm_struct *mm);
+void __iommu_sva_stop_serving(struct mm_struct *mm);
+
+/**
+ * iommu_sva_stop_serving() - Give up the faults that are served for a process which goes
+ * @mm: the process's. It has lost its last thread, or the OOM killer has chosen its process.
+ *
+ * For the mm core. Kernel threads that serve faults of @mm for devices hold references to
+ * mm_users; they stop waiting, so that the memory goes as soon as the process does. Does not
+ * interrupt threads of other processes, which may be in iommu_sva_handle_fault().
+ *
+ * Context: process, may hold task_lock() of any task, possibly in a thread that serves a fault of
+ * @mm. The caller keeps @mm.
+ */
+static inline void iommu_sva_stop_serving(struct mm_struct *mm)
+{
+	if (unlikely(READ_ONCE(mm->iommu_mm)))
+		__iommu_sva_stop_serving(mm);
+}
 #else
-static inline void iommu_sva_oom_victim(struct mm_struct *mm)
+static inline void iommu_sva_stop_serving(struct mm_struct *mm)
 {
 }
 

@@ -615,6 +615,9 @@ static bool put_user(struct mm_struct *mm)
 void mmput(struct mm_struct *mm)
 {
 	WRITE_ONCE(mm->owner, NULL);
+	/* As mm_update_next_owner() does, which a kernel without memory groups has not. */
+	if (IS_ENABLED(CONFIG_MEMCG))
+		iommu_sva_stop_serving(mm);
 	sim_mmput_other(mm);
 }
 

@@ -366,19 +366,20 @@ TEST(fault_that_waits_for_memory_ends_with_the_victim_of_the_oom_killer)
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm(), *other = test_mm(), *unbound = test_mm();
 	struct iommu_sva *sva = test_bind(dev, mm), *bond = test_bind(dev, other);
-	struct vendor_request *r[2];
+	struct vendor_request *r[3];
 
 	mm->fault = fault_without_room;
 	r[0] = ask_page(dev, 0);
 	r[1] = ask_page(dev, 1);
+	/* The worker of the first one gets it next. */
+	r[2] = vendor_ask(dev, 1, 2, PAGE(0));
 	test_unanswered(r[0]);
-	iommu_sva_oom_victim(unbound);
-	iommu_sva_oom_victim(other);
+	iommu_sva_stop_serving(unbound);
+	iommu_sva_stop_serving(other);
 	test_unanswered(r[0]);
-	iommu_sva_oom_victim(mm);
-	test_answered(r[0], INVALID);
-	test_answered(r[1], INVALID);
-	SIM_EQ(counted(dev, IOPF_EXITED), 2);
+	iommu_sva_stop_serving(mm);
+	test_all_answered(r, 3, INVALID);
+	SIM_EQ(counted(dev, IOPF_EXITED), 3);
 	SIM_EQ(mm->mm_users.counter, 1);
 
 	/* The worker's next process is not the victim. */
@@ -420,12 +421,12 @@ TEST(own_fault_of_a_kernel_thread_ends_with_the_victim_of_the_oom_killer)
 	bond_of_own_fault = test_bind(test_dev(), mm);
 	mm->fault = fault_without_room;
 	have_own_fault_reported(mm);
-	iommu_sva_oom_victim(mm);
+	iommu_sva_stop_serving(mm);
 	sim_settle();
 	SIM_EQ(error_of_own_fault, -EINTR);
 
 	have_own_fault_reported(NULL);
-	iommu_sva_oom_victim(mm);
+	iommu_sva_stop_serving(mm);
 	sim_settle();
 	SIM_EQ(error_of_own_fault, 1);
 	caller->killed = true;
@@ -433,4 +434,154 @@ TEST(own_fault_of_a_kernel_thread_ends_with_the_victim_of_the_oom_killer)
 	SIM_EQ(error_of_own_fault, -EINTR);
 	iommu_sva_unbind_device(bond_of_own_fault);
 	mmput(mm);
+}
+
+/* What goes on in the tests below */
+static struct vendor_dev *device;
+static struct mm_struct *space;
+static struct iommu_sva *bond;
+
+static void set_up(void)
+{
+	device = test_dev();
+	space = test_mm();
+	bond = test_bind(device, space);
+	space->fault = fault_without_room;
+}
+
+static struct vendor_request *ask_device(unsigned int n)
+{
+	return vendor_ask(device, iommu_sva_get_pasid(bond), n, PAGE(n));
+}
+
+static void exit_of_process(void *arg)
+{
+	mmput(space);
+}
+
+/* The OOM killer finds no such process any more, and would kill those that are left. */
+TEST(fault_that_waits_for_memory_ends_with_its_process)
+{
+	struct vendor_request *r[2];
+
+	/* Without memory groups the mm core does not know that an mm has lost its last thread. */
+	if (!IS_ENABLED(CONFIG_MEMCG))
+		return;
+	set_up();
+	r[0] = ask_device(0);
+	r[1] = ask_device(1);
+	test_unanswered(r[0]);
+	mmput(space);
+	test_all_answered(r, 2, INVALID);
+	SIM_EQ(counted(device, IOPF_EXITED), 2);
+	SIM_CHECK(space->exited);
+	iommu_sva_unbind_device(bond);
+}
+
+EXPLORE(fault_that_waits_for_memory_against_exit)
+{
+	struct vendor_request *r;
+
+	if (!IS_ENABLED(CONFIG_MEMCG))
+		return;
+	set_up();
+	r = ask_device(0);
+	sim_spawn("exit", exit_of_process, NULL);
+	test_answered(r, INVALID);
+	SIM_CHECK(space->exited);
+	iommu_sva_unbind_device(bond);
+}
+
+TEST(own_fault_of_a_kernel_thread_ends_with_its_process)
+{
+	if (!IS_ENABLED(CONFIG_MEMCG))
+		return;
+	set_up();
+	bond_of_own_fault = bond;
+	have_own_fault_reported(space);
+	mmput(space);
+	sim_settle();
+	SIM_EQ(error_of_own_fault, -ESRCH);
+	SIM_CHECK(space->exited);
+	iommu_sva_unbind_device(bond);
+}
+
+/* After that the OOM killer does not reach the worker. */
+TEST(fault_that_waits_for_memory_ends_with_the_last_bond)
+{
+	struct iommu_sva *other;
+	struct vendor_request *r;
+
+	set_up();
+	other = test_bind(test_dev_beside(device), space);
+	r = ask_device(0);
+	test_unanswered(r);
+	iommu_sva_unbind_device(bond);
+	test_answered(r, INVALID);
+	SIM_EQ(space->mm_users.counter, 2);
+	iommu_sva_unbind_device(other);
+	sim_settle();
+	SIM_EQ(space->mm_users.counter, 1);
+	mmput(space);
+}
+
+static void unbind(void *arg)
+{
+	iommu_sva_unbind_device(bond);
+}
+
+EXPLORE(fault_that_waits_for_memory_against_the_last_unbind)
+{
+	struct vendor_request *r;
+
+	set_up();
+	r = ask_device(0);
+	sim_spawn("unbind", unbind, NULL);
+	sim_settle();
+	SIM_EQ(r->answers, 1);
+	SIM_EQ(space->mm_users.counter, 1);
+	mmput(space);
+}
+
+static vm_fault_t fault_with_room_for_others(struct vm_area_struct *vma, unsigned long addr,
+					     unsigned int flags)
+{
+	if (addr == PAGE(0))
+		return fault_without_room(vma, addr, flags);
+	return fault_of_a_thread_that_lives(vma, addr, flags);
+}
+
+static struct vendor_request *request_of_new_bond;
+
+static void bind_anew(void *arg)
+{
+	iommu_sva_unbind_device(bond);
+	bond = test_bind(device, space);
+	request_of_new_bond = ask_device(1);
+}
+
+/* The worker whose fault has ended with the last bond may get it. */
+TEST(request_of_a_new_bond_is_served_by_the_worker_of_the_last_one)
+{
+	set_up();
+	space->fault = fault_with_room_for_others;
+	test_unanswered(ask_device(0));
+	bind_anew(NULL);
+	test_answered(request_of_new_bond, SUCCESS);
+	SIM_EQ(space->mm_users.counter, 1);
+	mmput(space);
+	iommu_sva_unbind_device(bond);
+}
+
+EXPLORE(new_bond_against_the_fault_of_the_last_one)
+{
+	set_up();
+	space->fault = fault_with_room_for_others;
+	ask_device(0);
+	sim_spawn("bind", bind_anew, NULL);
+	sim_settle();
+	test_answered(request_of_new_bond, SUCCESS);
+	SIM_EQ(space->mm_users.counter, 1);
+	mmput(space);
+	iommu_sva_unbind_device(bond);
 }
