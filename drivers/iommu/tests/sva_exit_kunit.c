@@ -625,6 +625,64 @@ static void memory_is_not_unmapped_inside_the_fault_queue(struct kunit *test)
 	iommu_sva_unbind_device(scene.sva);
 }
 
+#if SVA_CORE
+/* A worker waits as the process's threads would, and must not keep the memory longer than they. */
+
+struct wait_scene {
+	struct sva_scene scene;
+	struct sva_gate *gate;
+	int users;
+};
+
+/* A fault waits for a page that never comes, as one for a charge to a full memory group may. */
+static struct wait_scene make_a_worker_wait(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct wait_scene wait = {
+		.scene = sva_scene(test, fix->ep[0], 1),
+		.gate = sva_gate(test),
+	};
+	struct mm_struct *mm = sva_proc_mm(wait.scene.proc);
+	unsigned long addr = sva_gate_map(wait.gate, wait.scene.proc, PAGE_SIZE);
+
+	sva_gate_let_killed_go(wait.gate);
+	wait.users = atomic_read(&mm->mm_users);
+	KUNIT_EXPECT_EQ(test, ask(fix->ep[0], wait.scene.pasid, addr, 1), 0);
+	KUNIT_EXPECT_TRUE(test, sva_gate_reached(wait.gate, 1));
+	KUNIT_EXPECT_GT(test, atomic_read(&mm->mm_users), wait.users);
+	return wait;
+}
+
+static void fault_in_work_is_aborted_with_its_process(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct wait_scene wait = make_a_worker_wait(test);
+	struct sva_job *killed = sva_job_kill(test, wait.scene.proc);
+
+	/* It ends when the mm has no user any more. */
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(killed));
+	KUNIT_EXPECT_EQ(test, soft_pri_wait(fix->ep[0], wait.scene.pasid, 1, ANSWER_MS), INVALID);
+	iommu_sva_unbind_device(wait.scene.sva);
+}
+
+/* Nor is the worker found from the mm any more, if the OOM killer chooses the process then. */
+static void fault_in_work_is_aborted_with_the_last_bond(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct wait_scene wait = make_a_worker_wait(test);
+	struct mm_struct *mm = sva_proc_mm(wait.scene.proc);
+	struct iommu_sva *again;
+
+	iommu_sva_unbind_device(wait.scene.sva);
+	KUNIT_EXPECT_TRUE(test, sva_becomes(atomic_read(&mm->mm_users) <= wait.users));
+	/* No signal is left that would end the faults of the next bond. */
+	again = sva_bind(test, fix->ep[0], wait.scene.proc);
+	SVA_EXPECT_READS(test, fix->ep[0], iommu_sva_get_pasid(again), wait.scene.addr,
+			 sva_mark(0));
+	iommu_sva_unbind_device(again);
+}
+#endif
+
 /* Kernel half */
 
 #ifdef CONFIG_X86_64
@@ -733,6 +791,10 @@ static struct kunit_case sva_exit_cases[] = {
 	KUNIT_CASE(exit_drains_and_detaches_nothing),
 	KUNIT_CASE(exit_does_not_wait_for_the_fault_queue),
 	KUNIT_CASE(memory_is_not_unmapped_inside_the_fault_queue),
+#if SVA_CORE
+	KUNIT_CASE(fault_in_work_is_aborted_with_its_process),
+	KUNIT_CASE(fault_in_work_is_aborted_with_the_last_bond),
+#endif
 #ifdef CONFIG_X86_64
 	KUNIT_CASE(kernel_half_is_never_read),
 	KUNIT_CASE(freed_kernel_tables_are_never_cached),

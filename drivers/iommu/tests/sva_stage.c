@@ -46,6 +46,7 @@ struct sva_gate {
 	atomic_t vmas;
 	bool unmapped;
 	bool released;
+	bool killable;
 	void (*on_release)(void *arg);
 	void *arg;
 	void (*on_fault)(unsigned long index, void *arg);
@@ -134,7 +135,10 @@ static vm_fault_t gate_fault(struct vm_fault *vmf)
 	/* Who sees the fault counted may rely on the lock being free. */
 	atomic_inc(&gate->faults);
 	wake_up_all(&gate->wait);
-	wait_for_completion_timeout(&gate->open, STAGE_LIMIT);
+	if (READ_ONCE(gate->killable))
+		wait_for_completion_killable_timeout(&gate->open, STAGE_LIMIT);
+	else
+		wait_for_completion_timeout(&gate->open, STAGE_LIMIT);
 	gate_put(gate);
 	if (again)
 		return VM_FAULT_RETRY;
@@ -263,6 +267,11 @@ bool sva_gate_reached(struct sva_gate *gate, unsigned int nr)
 void sva_gate_open(struct sva_gate *gate)
 {
 	complete_all(&gate->open);
+}
+
+void sva_gate_let_killed_go(struct sva_gate *gate)
+{
+	WRITE_ONCE(gate->killable, true);
 }
 
 void sva_gate_hold_unmap(struct sva_gate *gate)

@@ -52,6 +52,8 @@ bool sva_gate_reached(struct sva_gate *gate, unsigned int nr);
 /* How many have come so far. */
 unsigned int sva_gate_faults(struct sva_gate *gate);
 void sva_gate_open(struct sva_gate *gate);
+/* From now on a thread that waits at the gate goes when it is killed, as at most file systems. */
+void sva_gate_let_killed_go(struct sva_gate *gate);
 /* A thread that takes the last mapping down stops there until that is allowed again. */
 void sva_gate_hold_unmap(struct sva_gate *gate);
 void sva_gate_allow_unmap(struct sva_gate *gate);
