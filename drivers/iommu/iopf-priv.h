@@ -16,7 +16,8 @@
  *
  * Locks:
  *
- *	dev_iommu.reset_lock		one quiesce or resume of a device at a time
+ *	iommu_group.mutex		(IOMMU core) while a device leaves its IOMMU
+ *	  dev_iommu.reset_lock		one quiesce or resume of a device at a time; dev_iommu.gone
  *	iopf_queue.lock			devices of a queue
  *	  dev_iommu.lock		dev_iommu.fault_param
  *	    stats_lock			(iopf-stats.c) lists of bonds, queues and their devices;
@@ -272,11 +273,14 @@ static inline void iopf_count_ahead(struct iopf_stats *stats, enum iopf_count wh
 static inline struct iopf_device *iopf_device_get(struct device *dev)
 {
 	struct iommu_fault_param *fp;
+	struct dev_iommu *param;
 
-	if (!dev->iommu)
-		return NULL;
 	guard(rcu)();
-	fp = rcu_dereference(dev->iommu->fault_param);
+	/* The device may be leaving its IOMMU. */
+	param = READ_ONCE(dev->iommu);
+	if (!param)
+		return NULL;
+	fp = rcu_dereference(param->fault_param);
 	if (!fp || !refcount_inc_not_zero(&fp->users))
 		return NULL;
 	return container_of(fp, struct iopf_device, fp);

@@ -23,8 +23,12 @@
  *
  * Locks: see iopf-priv.h.
  *
- * Lifetime: a pause lasts until all of its reasons are gone, or struct dev_iommu is.
+ * Lifetime: a pause lasts until all of its reasons are gone, or the device leaves its IOMMU. The
+ * PCI core may begin or end one at that very time, with no lock that keeps the device there. So
+ * iopf_pause() takes a reference to struct dev_iommu, and looks at dev_iommu.gone under reset_lock:
+ * while that is held and gone is not set, the IOMMU driver has its data of the device.
  */
+#include <linux/cleanup.h>
 #include <linux/iommu.h>
 #include <linux/limits.h>
 #include <linux/mutex.h>
@@ -216,9 +220,21 @@ void iopf_resume_device(struct device *dev)
 }
 EXPORT_SYMBOL_GPL(iopf_resume_device);
 
+/* Returns NULL if @dev is behind no IOMMU. */
+static struct dev_iommu *iopf_param_get(struct device *dev)
+{
+	struct dev_iommu *param;
+
+	guard(rcu)();
+	param = READ_ONCE(dev->iommu);
+	return param && refcount_inc_not_zero(&param->users) ? param : NULL;
+}
+
+DEFINE_FREE(iopf_param_put, struct dev_iommu *, iopf_param_put(_T))
+
 /**
  * iopf_pause() - Take a device out of work
- * @dev: the device
+ * @dev: the device, which may be leaving its IOMMU: then the function does nothing
  * @reason: IOPF_PAUSE_DRIVER: see iopf_quiesce_device(); IOPF_PAUSE_RESET: the same, by the PCI
  *	core, whose second call does nothing; IOPF_PAUSE_SLEEP: the device loses power and has
  *	nothing outstanding, and interrupts of the IOMMU may be off
@@ -227,10 +243,13 @@ EXPORT_SYMBOL_GPL(iopf_resume_device);
  */
 void iopf_pause(struct device *dev, enum iopf_pause_reason reason)
 {
-	if (!dev->iommu)
+	struct dev_iommu *param __free(iopf_param_put) = iopf_param_get(dev);
+
+	if (!param)
 		return;
-	guard(mutex)(&dev->iommu->reset_lock);
-	iopf_begin_reset(dev, reason);
+	guard(mutex)(&param->reset_lock);
+	if (!param->gone)
+		iopf_begin_reset(dev, reason);
 }
 
 /**
@@ -244,10 +263,36 @@ void iopf_pause(struct device *dev, enum iopf_pause_reason reason)
  */
 void iopf_unpause(struct device *dev, enum iopf_pause_reason reason)
 {
-	if (!dev->iommu || !READ_ONCE(dev->iommu->pauses))
+	struct dev_iommu *param __free(iopf_param_put) = iopf_param_get(dev);
+
+	if (!param || !READ_ONCE(param->pauses))
 		return;
-	guard(mutex)(&dev->iommu->reset_lock);
-	iopf_end_reset(dev, reason);
+	guard(mutex)(&param->reset_lock);
+	if (!param->gone)
+		iopf_end_reset(dev, reason);
+}
+
+/**
+ * iopf_device_leaves() - Wait until no pause and no flush uses a device
+ * @dev: a device without bonds, which is about to leave its IOMMU; does nothing the second time
+ *
+ * For the IOMMU core, before the IOMMU driver frees its data of @dev. From then on iopf_pause() and
+ * iopf_unpause() leave @dev alone.
+ *
+ * Context: process, sleeps, for no longer than the IOMMU waits for a device.
+ */
+void iopf_device_leaves(struct device *dev)
+{
+	struct dev_iommu *param = dev->iommu;
+
+	scoped_guard(mutex, &param->reset_lock) {
+		if (param->gone)
+			return;
+		param->gone = true;
+	}
+	/* A flush may have found it before its last PASID was detached. */
+	if (param->max_pasids)
+		synchronize_rcu();
 }
 
 /**
@@ -259,10 +304,15 @@ void iopf_unpause(struct device *dev, enum iopf_pause_reason reason)
  *
  * Context: any; the call and the submission are in one RCU read-side section.
  * Return: true between iopf_quiesce_device() and iopf_resume_device(), if @dev had ATS enabled at
- * the first, or is or was on a fault queue or attached to a PASID in that time.
+ * the first, or is or was on a fault queue or attached to a PASID in that time; and when @dev has
+ * left its IOMMU.
  */
 bool iopf_device_in_reset(struct device *dev)
 {
-	return READ_ONCE(dev->iommu->flow) == IOPF_IN_RESET;
+	struct dev_iommu *param;
+
+	guard(rcu)();
+	param = READ_ONCE(dev->iommu);
+	return !param || READ_ONCE(param->flow) == IOPF_IN_RESET;
 }
 EXPORT_SYMBOL_GPL(iopf_device_in_reset);

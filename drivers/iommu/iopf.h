@@ -8,6 +8,9 @@
 #include <linux/bits.h>
 #include <linux/iommu.h>
 #include <linux/minmax.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
 
 struct pci_dev;
 struct seq_file;
@@ -190,6 +193,21 @@ static inline bool iopf_pauses_del(unsigned int *pauses, enum iopf_pause_reason 
 
 void iopf_pause(struct device *dev, enum iopf_pause_reason reason);
 void iopf_unpause(struct device *dev, enum iopf_pause_reason reason);
+
+/* Drops a reference to what the IOMMU core knows of a device, or NULL; the core itself has one. */
+static inline void iopf_param_put(struct dev_iommu *param)
+{
+	if (param && refcount_dec_and_test(&param->users))
+		kfree_rcu(param, rcu);
+}
+
+#ifdef CONFIG_IOMMU_IOPF
+void iopf_device_leaves(struct device *dev);
+#else
+static inline void iopf_device_leaves(struct device *dev)
+{
+}
+#endif
 
 /* iopf-atc.c */
 int iopf_atc_use(struct device *dev, ioasid_t pasid);

@@ -20,6 +20,7 @@ void backend_add_fn(struct kunit *test, struct device *dev, struct dev_iommu *pa
 {
 	mutex_init(&param->lock);
 	mutex_init(&param->reset_lock);
+	refcount_set(&param->users, 1);
 	device_initialize(dev);
 	dev->release = backend_release_fn;
 	dev->iommu = param;

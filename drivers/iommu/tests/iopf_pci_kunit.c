@@ -164,6 +164,7 @@ static struct fn *fn_new(struct kunit *test, const char *name)
 	fn->unit.ops = &fn->ops;
 	mutex_init(&fn->param.lock);
 	mutex_init(&fn->param.reset_lock);
+	refcount_set(&fn->param.users, 1);
 	fn->param.iommu_dev = &fn->unit;
 	dev = &fn->pdev.dev;
 	device_initialize(dev);

@@ -525,6 +525,49 @@ static void resets_in_a_storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, soft_pri_outstanding(bond->ep), 0);
 }
 
+static long destroy_fn(void *ep)
+{
+	soft_endpoint_destroy(ep);
+	return 0;
+}
+
+/* Error recovery, say, does not hold the device lock. */
+static void device_leaves_its_iommu_when_its_pause_has_begun(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20 };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, true);
+	struct device *dev = get_device(soft_endpoint_dev(ep));
+	struct sva_job *quiesce, *destroy;
+	struct sva_hold *hold;
+
+	hold = sva_hold(test, fixture(test)->iommu, SOFT_AT_DRAIN, dev);
+	quiesce = iopf_quiesce_job(test, ep);
+	KUNIT_EXPECT_TRUE(test, sva_hold_caught(hold));
+	sva_forget_endpoint(test, ep);
+	destroy = sva_job(test, destroy_fn, ep);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(destroy));
+	sva_hold_release(hold);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(quiesce));
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(destroy));
+
+	iopf_quiesce_device(dev);
+	KUNIT_EXPECT_TRUE(test, iopf_device_in_reset(dev));
+	iopf_resume_device(dev);
+	put_device(dev);
+}
+
+static void device_leaves_its_iommu_when_flushes_are_over(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20 };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, false);
+	struct rcu_gp_oldstate grace;
+
+	get_state_synchronize_rcu_full(&grace);
+	sva_forget_endpoint(test, ep);
+	soft_endpoint_destroy(ep);
+	KUNIT_EXPECT_TRUE(test, poll_state_synchronize_rcu_full(&grace));
+}
+
 static void device_behind_no_iommu_is_no_matter(struct kunit *test)
 {
 	struct device *dev = kunit_device_register(test, "no-iommu");
@@ -564,6 +607,8 @@ static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(resume_alone_does_nothing),
 	KUNIT_CASE(quiesce_and_resume_may_come_twice),
 	KUNIT_CASE(resets_in_a_storm),
+	KUNIT_CASE(device_leaves_its_iommu_when_its_pause_has_begun),
+	KUNIT_CASE(device_leaves_its_iommu_when_flushes_are_over),
 	KUNIT_CASE(device_behind_no_iommu_is_no_matter),
 	{}
 };

@@ -849,6 +849,9 @@ struct dev_iommu {
 	struct mutex reset_lock;
 	u32 pauses;
 	u32 flow;
+	bool gone;
+	refcount_t users;
+	struct rcu_head rcu;
 };
 
 struct iommu_sva {

@@ -185,9 +185,9 @@ TEST(device_behind_no_iommu_is_refused)
 	dev_of(dev)->iommu = NULL;
 	test_no_bind(dev, mm, -ENODEV);
 	*dev_of(dev) = copy;
-	dev->param.iommu_dev = NULL;
+	dev->param->iommu_dev = NULL;
 	test_no_bind(dev, mm, -ENODEV);
-	dev->param.iommu_dev = &dev->iommu->iommu;
+	dev->param->iommu_dev = &dev->iommu->iommu;
 	mmput(mm);
 }
 
@@ -197,10 +197,10 @@ TEST(device_is_refused_while_its_attach_is_deferred)
 	struct vendor_dev *dev = test_dev();
 	struct mm_struct *mm = test_mm();
 
-	dev->param.attach_deferred = 1;
+	dev->param->attach_deferred = 1;
 	test_no_bind(dev, mm, -EBUSY);
 	SIM_EQ(sim_nr_logged(), 0);
-	dev->param.attach_deferred = 0;
+	dev->param->attach_deferred = 0;
 	iommu_sva_unbind_device(test_bind(dev, mm));
 	mmput(mm);
 }

@@ -111,7 +111,7 @@ static void try_add(void *arg, bool may_fail)
 	}
 	SIM_CHECK(may_fail && sim_alloc_failed());
 	SIM_EQ(ret, -ENOMEM);
-	SIM_CHECK(!dev->param.fault_param);
+	SIM_CHECK(!dev->param->fault_param);
 }
 
 TEST(add_device_with_each_allocation_failing)

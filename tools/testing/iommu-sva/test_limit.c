@@ -198,7 +198,7 @@ TEST(limit_of_a_device_on_no_queue_is_enodev)
 	SIM_EQ(iopf_set_timeout(dev_of(plain), 10), -ENODEV);
 	plain->pdev.dev.iommu = NULL;
 	SIM_EQ(iopf_set_timeout(dev_of(plain), 10), -ENODEV);
-	plain->pdev.dev.iommu = &plain->param;
+	plain->pdev.dev.iommu = plain->param;
 }
 
 static void set_limit_too_late(struct vendor_request *request, u32 code)
@@ -394,7 +394,7 @@ static bool limit_is_over;
 /* Ends the limit at the check of the process, before the service has the group. */
 static bool time_passes(const char *what)
 {
-	if (limit_is_over || list_empty(&dev->param.fault_param->faults) ||
+	if (limit_is_over || list_empty(&dev->param->fault_param->faults) ||
 	    strcmp(what, IS_ENABLED(CONFIG_MEMCG) ? "rcu_read_unlock" : "atomic"))
 		return false;
 	limit_is_over = true;

@@ -151,9 +151,9 @@ TEST(device_with_one_pasid_or_none_gets_none)
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(0), 1, 4);
 
 	SIM_EQ(iommu_alloc_global_pasid(dev_of(dev)), IOMMU_PASID_INVALID);
-	dev->param.max_pasids = 0;
+	dev->param->max_pasids = 0;
 	SIM_EQ(iommu_alloc_global_pasid(dev_of(dev)), IOMMU_PASID_INVALID);
-	dev->param.max_pasids = 2;
+	dev->param->max_pasids = 2;
 	SIM_EQ(iommu_alloc_global_pasid(dev_of(dev)), 1);
 	SIM_EQ(iommu_alloc_global_pasid(dev_of(dev)), IOMMU_PASID_INVALID);
 	iommu_free_global_pasid(1);

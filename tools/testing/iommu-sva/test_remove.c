@@ -157,7 +157,7 @@ TEST(driver_that_cannot_answer_is_refused)
 	struct vendor_dev *dev = vendor_dev_new(vendor_iommu_new(VENDOR_NO_RESPONSE), 16, 4);
 
 	SIM_EQ(iopf_queue_add_device(dev->iommu->queue, dev_of(dev)), -ENODEV);
-	SIM_CHECK(!dev->param.fault_param);
+	SIM_CHECK(!dev->param->fault_param);
 }
 
 TEST(removal_from_another_queue_warns_and_does_nothing)
@@ -192,7 +192,7 @@ TEST(queue_takes_its_devices_with_it)
 
 	iopf_queue_free(a->iommu->queue);
 	a->iommu->queue = NULL;
-	SIM_CHECK(!a->param.fault_param && !b->param.fault_param && !c->param.fault_param);
+	SIM_CHECK(!a->param->fault_param && !b->param->fault_param && !c->param->fault_param);
 	SIM_EQ(r->answers, 1);
 	a->on_queue = false;
 	b->on_queue = false;

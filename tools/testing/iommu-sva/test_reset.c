@@ -205,7 +205,7 @@ TEST(reset_without_a_queue_is_nobody_s_business)
 	plain->pdev.dev.iommu = NULL;
 	iopf_quiesce_device(dev_of(plain));
 	iopf_resume_device(dev_of(plain));
-	plain->pdev.dev.iommu = &plain->param;
+	plain->pdev.dev.iommu = plain->param;
 }
 
 TEST(reset_with_a_driver_that_does_not_drain)

@@ -12,9 +12,14 @@ struct module vendor_module;
 static struct vendor_iommu *iommus;
 static u64 nr_requests;
 
+/* What the driver has noted of a device: it frees that when the device leaves. */
 static struct vendor_dev *to_dev(struct device *dev)
 {
-	return container_of(dev, struct vendor_dev, pdev.dev);
+	struct vendor_dev *vdev = container_of(dev, struct vendor_dev, pdev.dev);
+
+	if (vdev->left)
+		sim_fail("the driver is called for a device that has left");
+	return vdev;
 }
 
 static struct vendor_domain *to_domain(struct iommu_domain *domain)
@@ -144,6 +149,8 @@ static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long
 	dev->invalidating--;
 	if (dev->in_reset)
 		sim_fail("an ATC invalidation for a device that is in a reset");
+	if (dev->left)
+		sim_fail("an ATC invalidation uses a device that has left");
 	if (dev->keeps_atc)
 		iopf_atc_unconfirmed(&dev->pdev.dev, pasid);
 	else
@@ -170,6 +177,7 @@ static void vendor_flush_atc(struct device *dev)
 	else
 		memset(vdev->cached, 0, sizeof(vdev->cached));
 	sim_point("flush_atc");
+	SIM_CHECK(to_dev(dev));
 }
 
 /* The root: the kernel half must be empty, the user half is as the mm's. */
@@ -617,6 +625,7 @@ static void vendor_drain(struct device *dev, ioasid_t pasid)
 		vendor_hooks.draining(to_dev(dev), pasid);
 	empty_ring(to_dev(dev));
 	iopf_drain_pasid(dev, pasid);
+	SIM_CHECK(to_dev(dev));
 }
 
 static u32 vendor_max_requests(struct device *dev)
@@ -710,14 +719,16 @@ struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u3
 	dev->iommu = iommu;
 	dev->pdev.dev.name = "device";
 	dev->pdev.dev.is_pci = true;
-	dev->pdev.dev.iommu = &dev->param;
+	dev->param = sim_alloc_sure(sizeof(*dev->param), __func__);
+	dev->pdev.dev.iommu = dev->param;
 	dev->pdev.dev.iommu_group = &dev->alone;
 	dev->pdev.pri_cap = credits ? 0x100 : 0;
 	dev->pdev.pri_max_req = credits;
-	dev->param.iommu_dev = &iommu->iommu;
-	dev->param.max_pasids = max_pasids;
-	mutex_init(&dev->param.lock);
-	mutex_init(&dev->param.reset_lock);
+	dev->param->iommu_dev = &iommu->iommu;
+	dev->param->max_pasids = max_pasids;
+	mutex_init(&dev->param->lock);
+	mutex_init(&dev->param->reset_lock);
+	refcount_set(&dev->param->users, 1);
 	mutex_init(&dev->alone.mutex);
 	dev->alone.devices[0] = &dev->pdev.dev;
 	for (at = &iommu->devs; *at; at = &(*at)->next)
@@ -754,6 +765,20 @@ void vendor_disable(struct vendor_dev *dev)
 	vendor_check_answered(dev, IOMMU_PASID_INVALID, nr_requests);
 }
 
+void vendor_leave(struct vendor_dev *dev)
+{
+	struct device *d = &dev->pdev.dev;
+
+	iopf_device_leaves(d);
+	sim_point("release_device");
+	SIM_CHECK(!dev->param->fault_param);
+	dev->left = true;
+	iopf_atc_forget(d);
+	WRITE_ONCE(d->iommu, NULL);
+	iopf_param_put(dev->param);
+	dev->param = NULL;
+}
+
 static void end_requests(struct vendor_dev *dev)
 {
 	while (dev->requests) {
@@ -777,8 +802,8 @@ static void end_dev(struct vendor_dev *dev)
 		if (dev->cached[i].table && !dev->keeps_atc)
 			sim_fail("a translation outlives its PASID entry");
 	SIM_CHECK(!dev->alone.attachments);
-	SIM_CHECK(!dev->param.fault_param);
-	iopf_atc_forget(&dev->pdev.dev);
+	if (!dev->left)
+		vendor_leave(dev);
 	end_requests(dev);
 	kfree(dev);
 }

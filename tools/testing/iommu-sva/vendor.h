@@ -100,6 +100,7 @@ struct vendor_cached {
  * @invalidating: ATC invalidations that are in flight to it
  * @keeps_atc: it does not complete ATC invalidations, and goes on using what it has cached
  * @stopped: it has not been started since the reset, and sends no page requests
+ * @left: it has left the IOMMU: the driver has no data of it any more
  * @submissions: page_responses() for it
  * @flushes: how often the driver has invalidated its whole ATC
  * @awaits: how often the driver has waited for errors from before a reset
@@ -109,11 +110,11 @@ struct vendor_cached {
  */
 struct vendor_dev {
 	struct pci_dev pdev;
-	struct dev_iommu param;
+	struct dev_iommu *param;
 	struct vendor_iommu *iommu;
 	struct iommu_group alone;
 	struct vendor_request *requests;
-	bool on_queue, shut, in_reset, keeps_atc, stopped;
+	bool on_queue, shut, in_reset, keeps_atc, stopped, left;
 	unsigned int invalidating;
 	unsigned int submissions;
 	unsigned int flushes;
@@ -160,6 +161,8 @@ void vendor_join_group(struct vendor_dev *dev, struct vendor_dev *of);
 /* Enables page requests; asserts success. Disables them. */
 void vendor_enable(struct vendor_dev *dev);
 void vendor_disable(struct vendor_dev *dev);
+/* Takes a device without bonds, on no queue, from its IOMMU, as the base's IOMMU core does. */
+void vendor_leave(struct vendor_dev *dev);
 
 /*
  * A function-level reset; iopf_quiesce_device() has returned before. After its end software calls
