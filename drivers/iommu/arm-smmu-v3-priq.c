@@ -359,9 +359,10 @@ static bool queue_wait_handled(struct arm_smmu_queue *q)
  * @pasid: the PASID, which the device has stopped using; or IOMMU_PASID_INVALID for all
  *
  * Drains hardware, then software, then waits until the responses have left the SMMU. Before a reset
- * it does not ask the device, which may hang; its late requests are dropped. Hardware has answered
- * requests that an overflow has discarded. A transaction whose stall is not recorded yet waits for
- * the detach: the SMMU records or aborts it when the CD goes, before the second drain.
+ * it does not ask the device, which may hang; the fault queue drops late requests and answers late
+ * stalls. Hardware has answered requests that an overflow has discarded. A transaction whose stall
+ * is not recorded yet waits for the detach: the SMMU records or aborts it when the CD goes, before
+ * the second drain.
  *
  * Context: process, sleeps. Waits for the interrupt thread, not for faults that are being served.
  */
@@ -399,6 +400,22 @@ u32 arm_smmu_sva_max_requests(struct device *dev)
 	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
 
 	return master->stall_enabled ? max(master->smmu->evtq.max_stalls, 1U) : 0;
+}
+
+/**
+ * arm_smmu_sva_stalls() - Does the SMMU hold transactions of a device until they are answered?
+ * @dev: the device
+ *
+ * It does so until CMD_RESUME (IHI 0070, section 4.6.1), also while @dev is in a reset.
+ *
+ * Context: any.
+ * Return: true if it does; false if the device sends page requests.
+ */
+bool arm_smmu_sva_stalls(struct device *dev)
+{
+	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
+
+	return master->stall_enabled;
 }
 
 /**

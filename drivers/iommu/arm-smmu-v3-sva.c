@@ -370,6 +370,7 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 	.release = arm_smmu_sva_release,
 	.drain = arm_smmu_sva_drain,
 	.max_requests = arm_smmu_sva_max_requests,
+	.stalls = arm_smmu_sva_stalls,
 	.flush_atc = arm_smmu_sva_flush_dev_atc,
 };
 

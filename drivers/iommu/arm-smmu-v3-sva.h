@@ -98,6 +98,7 @@ bool arm_smmu_sva_reports(struct arm_smmu_device *smmu, u32 enable);
 void arm_smmu_sva_drain(struct device *dev, ioasid_t pasid);
 int arm_smmu_sva_check_ats(struct arm_smmu_master *master);
 u32 arm_smmu_sva_max_requests(struct device *dev);
+bool arm_smmu_sva_stalls(struct device *dev);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *master,

@@ -14,7 +14,7 @@
  * that of a drain, the time limit or a removal (iopf-drain.c), which do not wait for handlers.
  *
  * Reset (iopf-reset.c). A device in reset forgets what it has asked, and the queue must not answer
- * it.
+ * it. What has stalled the IOMMU holds, and the queue must answer it.
  *
  * Memory. The queue allocates nothing per request. Each device has as many slots as it may have
  * page requests outstanding, and IOPF_SPARE_SLOTS for responses in flight, of which there are never
@@ -325,14 +325,14 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct
 
 	iopf_count(idev, IOPF_REQUESTS);
 	trace_iopf_request(idev->fp.dev, &evt->fault.prm);
-	if (flow == IOPF_IN_RESET) {
+	if (flow == IOPF_IN_RESET && !idev->stalls) {
 		iopf_count(idev, IOPF_STALE);
 		return 0;
 	}
 
 	if (idev->gone) {
 		ret = -ENODEV;
-	} else if (flow == IOPF_STOPPING) {
+	} else if (flow != IOPF_RUNNING) {
 		iopf_count(idev, IOPF_DRAINED);
 		ret = -ESHUTDOWN;
 	} else {
@@ -364,7 +364,7 @@ static int iopf_collect(struct iopf_device *idev, struct iopf_fault *evt, struct
  *   PASID
  * * -ENODEV: the device is on no queue
  * * -EBUSY: the device has more requests outstanding than it may
- * * -ESHUTDOWN: the device is about to be reset
+ * * -ESHUTDOWN: the device is about to be reset; or it is in a reset, and stalls
  */
 int iommu_report_device_fault(struct device *dev, struct iopf_fault *evt)
 {
@@ -516,6 +516,7 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 	refcount_set(&idev->fp.users, 1);
 	idev->fp.dev = dev;
 	idev->fp.queue = queue;
+	idev->stalls = iopf_stalls(dev);
 	INIT_LIST_HEAD(&idev->fp.partial);
 	INIT_LIST_HEAD(&idev->fp.faults);
 

@@ -48,6 +48,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "iommu-priv.h"
 #include "iopf.h"
 #include "iopf-service.h"
 #include "iopf-stats.h"
@@ -128,6 +129,7 @@ struct iopf_slot {
  * @partials: slots that hold a partial, oldest first
  * @buckets: the partials again, by (PASID, PRG index)
  * @seq: number of the latest group
+ * @stalls: the IOMMU holds what the device has asked until it is answered; does not change
  * @gone: removed from its queue: no more responses
  * @resets: how many resets there have been
  * @credits: what iopf_grant_credits() has given the device; guarded by the queue's lock
@@ -156,6 +158,7 @@ struct iopf_device {
 	struct list_head partials;
 	struct hlist_head buckets[1 << IOPF_HASH_BITS];
 	u64 seq;
+	bool stalls;
 	bool gone;
 	unsigned int resets;
 	u32 credits;
@@ -313,11 +316,21 @@ static inline bool iopf_is_last(const struct iopf_fault *evt)
 	return evt->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
 }
 
-/* After a reset or its removal the queue must not answer what a device asked before. */
+/*
+ * After a reset or its removal the queue must not answer what a device asked before. The IOMMU
+ * remembers what has stalled.
+ */
 static inline bool iopf_is_stale(struct iopf_device *idev, const struct iopf_slot *slot)
 {
 	lockdep_assert_held(&idev->lock);
-	return idev->gone || slot->resets != idev->resets;
+	return idev->gone || (!idev->stalls && slot->resets != idev->resets);
+}
+
+static inline bool iopf_stalls(struct device *dev)
+{
+	const struct iommu_sva_ops *ops = dev_iommu_ops(dev)->sva_ops;
+
+	return ops && ops->stalls && ops->stalls(dev);
 }
 
 /* iopf-response.c */

@@ -10,6 +10,10 @@
  * IOMMU driver sends no ATC invalidation to a device in reset, since it would wait for the
  * completion.
  *
+ * A device that stalls has no tags: the IOMMU holds its transactions, whatever the device does, and
+ * they would be held for ever. So the queue answers all of them, before a loss of power and during
+ * a reset, too: Invalid Request, which ends the transaction.
+ *
  * Calls nest: a driver may call iopf_quiesce_device() and then reset its device with the PCI core's
  * functions, which call iopf_pause(); or two threads may reset one device. The first pause begins
  * the reset, the end of the last one ends it; a pause in between waits until the first one is done.
@@ -112,6 +116,15 @@ static bool iopf_note_pause(struct device *dev, enum iopf_pause_reason reason, b
 	return iopf_atc_pause(dev, reason, *on_queue);
 }
 
+/* A device that does not lose power still listens; for one that stalls the IOMMU does. */
+static void iopf_answer_before_reset(struct device *dev, enum iopf_pause_reason reason)
+{
+	if (reason != IOPF_PAUSE_SLEEP)
+		iopf_drain_hw_pasid(dev, IOMMU_PASID_INVALID);
+	else if (iopf_stalls(dev))
+		iopf_drain_pasid(dev, IOMMU_PASID_INVALID);
+}
+
 static void iopf_begin_reset(struct device *dev, enum iopf_pause_reason reason)
 {
 	bool on_queue;
@@ -126,9 +139,8 @@ static void iopf_begin_reset(struct device *dev, enum iopf_pause_reason reason)
 	}
 
 	trace_iopf_reset(dev, true);
-	/* A device that does not lose power still listens: answer what it has asked. */
-	if (on_queue && reason != IOPF_PAUSE_SLEEP)
-		iopf_drain_hw_pasid(dev, IOMMU_PASID_INVALID);
+	if (on_queue)
+		iopf_answer_before_reset(dev, reason);
 	iopf_enter_reset(dev);
 	/* An RCU reader that has not seen the new flow may still send an ATC invalidation. */
 	synchronize_rcu();

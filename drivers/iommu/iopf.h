@@ -142,8 +142,8 @@ static inline bool iopf_may_log(struct device *dev, enum iopf_line line)
  * enum iopf_flow - what the queue does with requests that a device sends: &dev_iommu.flow
  * @IOPF_RUNNING: it takes them
  * @IOPF_STOPPING: a reset is near: it answers them Invalid Request
- * @IOPF_IN_RESET: the device has forgotten them, or is about to: it drops them. The vendor driver
- *	sends the device no ATC invalidations.
+ * @IOPF_IN_RESET: the device has forgotten them, or is about to: it drops them; those of a device
+ *	that stalls it answers as before. The vendor driver sends the device no ATC invalidations.
  */
 enum iopf_flow {
 	IOPF_RUNNING,

@@ -152,6 +152,17 @@ struct iommu_sva_ops {
 	u32 (*max_requests)(struct device *dev);
 
 	/**
+	 * @stalls: Does the IOMMU hold a transaction of @dev until its fault is answered? It goes
+	 * on doing so when @dev is reset or loses power. So the core answers such faults at any
+	 * time, and in a reset Invalid Request, which ends the transaction; those of other devices
+	 * it drops then. NULL: no.
+	 *
+	 * Context: Process, may sleep; the result is the same as long as @dev is on its fault
+	 * queue.
+	 */
+	bool (*stalls)(struct device *dev);
+
+	/**
 	 * @await_errors: Wait until a thread has read what the IOMMU has logged of @dev. The core
 	 * calls it at the end of a reset, while iopf_device_in_reset() is still true: an ATC
 	 * invalidation that the IOMMU then reports as not completed is from before the reset, and
@@ -236,7 +247,8 @@ struct iommu_sva_listener {
  *	&iommu_sva_ops.max_requests or its PRI capability; iopf_grant_credits() may allow it fewer
  * @IOPF_LOST: partials thrown away to make room
  * @IOPF_LATE: results of workers that came after a drain or the time limit had answered the group
- * @IOPF_STALE: requests and answers dropped because a reset made the device forget them
+ * @IOPF_STALE: requests and answers dropped because a reset made the device forget them; none of a
+ *	device that stalls
  * @IOPF_AHEAD: pages mapped that the device had not asked for yet, since it streams
  * @IOPF_AHEAD_USED: of these, pages that were used
  * @IOPF_AHEAD_UNUSED: of these, pages that the device had not used when its stream had got past

@@ -163,9 +163,8 @@ static void drain_waits_for_the_pri_queue(struct kunit *test)
 }
 
 /* As the base's event thread does it */
-static void smmu_evtq_work(struct work_struct *work)
+static int smmu_report_stall(struct smmu_test *t)
 {
-	struct smmu_test *t = container_of(work, struct smmu_test, irq);
 	struct iopf_fault evt = {
 		.fault.type = IOMMU_FAULT_PAGE_REQ,
 		.fault.prm = {
@@ -177,8 +176,15 @@ static void smmu_evtq_work(struct work_struct *work)
 		},
 	};
 
+	return iommu_report_device_fault(&t->fn[0]->pdev.dev, &evt);
+}
+
+static void smmu_evtq_work(struct work_struct *work)
+{
+	struct smmu_test *t = container_of(work, struct smmu_test, irq);
+
 	backend_wait_until_asleep(t->task);
-	iommu_report_device_fault(&t->fn[0]->pdev.dev, &evt);
+	smmu_report_stall(t);
 	arm_smmu_sva_handled(&t->smmu->evtq.q, 1);
 }
 
@@ -203,6 +209,47 @@ static void drain_of_a_stalling_device_waits_for_the_event_queue(struct kunit *t
 	expect_cmd(t, OP_SYNC);
 	expect_no_cmd(t);
 	iopf_free_group(t->plain.held);
+	detach_plain(t);
+}
+
+/* Makes it a device that stalls, on the fault queue and with a domain that takes faults. */
+static void smmu_make_stalling(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct device *dev = &t->fn[0]->pdev.dev;
+
+	iopf_queue_remove_device(t->smmu->evtq.iopf, dev);
+	t->fn[0]->master.pri_capable = false;
+	t->fn[0]->master.atc_live = false;
+	t->fn[0]->master.stall_enabled = true;
+	KUNIT_ASSERT_EQ(test, iopf_queue_add_device(t->smmu->evtq.iopf, dev), 0);
+	attach_plain(t);
+}
+
+/* The SMMU holds the transaction, whatever becomes of the device. */
+static void stall_in_a_reset_is_terminated(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct smmu_cmd cmd;
+
+	smmu_make_stalling(test);
+	iopf_quiesce_device(&t->fn[0]->pdev.dev);
+	expect_cmd(t, OP_SYNC);
+	expect_cmd(t, OP_SYNC);
+	KUNIT_EXPECT_EQ(test, smmu_report_stall(t), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, t->plain.groups, 0);
+	cmd = expect_cmd(t, OP_RESUME);
+	KUNIT_EXPECT_EQ(test, FIELD_GET(CMDQ_RESUME_1_STAG, cmd.w[1]), 0x34);
+	/* As the suite's own page_response() writes it */
+	KUNIT_EXPECT_EQ(test, FIELD_GET(CMDQ_RESUME_0_RESP, cmd.w[0]), IOMMU_PAGE_RESP_INVALID);
+	expect_no_cmd(t);
+	iopf_resume_device(&t->fn[0]->pdev.dev);
+	expect_cmd(t, OP_SYNC);
+	expect_cmd(t, OP_SYNC);
+	KUNIT_EXPECT_EQ(test, smmu_report_stall(t), 0);
+	KUNIT_EXPECT_EQ(test, t->plain.groups, 1);
+	expect_cmd(t, OP_RESUME);
+	expect_no_cmd(t);
 	detach_plain(t);
 }
 
@@ -271,6 +318,7 @@ static struct kunit_case arm_smmu_v3_drain_cases[] = {
 	KUNIT_CASE(drain_of_a_device_without_faults_does_nothing),
 	KUNIT_CASE(drain_waits_for_the_pri_queue),
 	KUNIT_CASE(drain_of_a_stalling_device_waits_for_the_event_queue),
+	KUNIT_CASE(stall_in_a_reset_is_terminated),
 	KUNIT_CASE(attach_does_not_enable_page_requests_that_are_being_disabled),
 	KUNIT_CASE(drain_gives_up_an_interrupt_thread_that_does_not_run),
 	{}

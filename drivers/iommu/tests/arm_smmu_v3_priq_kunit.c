@@ -414,8 +414,10 @@ static void stalling_device_has_what_the_smmu_can_hold(struct kunit *test)
 
 	t->smmu->evtq.max_stalls = 400;
 	KUNIT_EXPECT_EQ(test, arm_smmu_sva_ops.max_requests(&t->fn[0]->pdev.dev), 0);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_sva_ops.stalls(&t->fn[0]->pdev.dev));
 	master->stall_enabled = true;
 	KUNIT_EXPECT_EQ(test, arm_smmu_sva_ops.max_requests(&t->fn[0]->pdev.dev), 400);
+	KUNIT_EXPECT_TRUE(test, arm_smmu_sva_ops.stalls(&t->fn[0]->pdev.dev));
 	master->stall_enabled = false;
 }
 

@@ -633,6 +633,11 @@ static u32 vendor_max_requests(struct device *dev)
 	return to_dev(dev)->max_requests;
 }
 
+static bool vendor_stalls(struct device *dev)
+{
+	return to_dev(dev)->stalls;
+}
+
 void vendor_begin_reset(struct vendor_dev *dev)
 {
 	SIM_CHECK(!dev->in_reset);
@@ -642,6 +647,9 @@ void vendor_begin_reset(struct vendor_dev *dev)
 	dev->stopped = true;
 	memset(dev->cached, 0, sizeof(dev->cached));
 	for (struct vendor_request *r = dev->requests; r; r = r->next) {
+		/* The IOMMU, to which the answer goes, is in no reset. */
+		if (dev->stalls)
+			continue;
 		if (r->answering)
 			sim_fail("a reset begins while request %llu is answered", r->id);
 		r->forgotten |= !r->answers;
@@ -679,6 +687,7 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.await_errors = vendor_await_errors,
 		.flush_atc = vendor_flush_atc,
 		.max_requests = vendor_max_requests,
+		.stalls = vendor_stalls,
 	};
 	iommu->ops = (struct iommu_ops){
 		.owner = &vendor_module,

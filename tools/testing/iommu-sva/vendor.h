@@ -100,6 +100,7 @@ struct vendor_cached {
  * @invalidating: ATC invalidations that are in flight to it
  * @keeps_atc: it does not complete ATC invalidations, and goes on using what it has cached
  * @stopped: it has not been started since the reset, and sends no page requests
+ * @stalls: it sends no page requests, but the IOMMU holds its transactions until they are answered
  * @left: it has left the IOMMU: the driver has no data of it any more
  * @submissions: page_responses() for it
  * @flushes: how often the driver has invalidated its whole ATC
@@ -114,7 +115,7 @@ struct vendor_dev {
 	struct vendor_iommu *iommu;
 	struct iommu_group alone;
 	struct vendor_request *requests;
-	bool on_queue, shut, in_reset, keeps_atc, stopped, left;
+	bool on_queue, shut, in_reset, keeps_atc, stopped, left, stalls;
 	unsigned int invalidating;
 	unsigned int submissions;
 	unsigned int flushes;

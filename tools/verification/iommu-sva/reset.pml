@@ -15,7 +15,8 @@
  * that is detached in a pause may be given out in it: the flush at its end is what clears the ATC. The
  * kernel's own translations are not in the model: for them a device with ATS is paused like one in use.
  *
- * A device that has left its IOMMU is paused by no thread: that is not here.
+ * A device that has left its IOMMU
+ * is paused by no thread, and one that stalls forgets nothing: neither is here.
  *
  * Stands for:
  *	drivers/iommu/iopf-reset.c: iopf_forget_pending iopf_finish_forgotten iopf_enter_reset
