@@ -247,9 +247,9 @@ DEFINE_FREE(iopf_param_put, struct dev_iommu *, iopf_param_put(_T))
 /**
  * iopf_pause() - Take a device out of work
  * @dev: the device, which may be leaving its IOMMU: then the function does nothing
- * @reason: IOPF_PAUSE_DRIVER: see iopf_quiesce_device(); IOPF_PAUSE_RESET: the same, by the PCI
- *	core, whose second call does nothing; IOPF_PAUSE_SLEEP: the device loses power and has
- *	nothing outstanding, and interrupts of the IOMMU may be off
+ * @reason: IOPF_PAUSE_DRIVER: see iopf_quiesce_device(); IOPF_PAUSE_RESET and IOPF_PAUSE_ERROR: the
+ *	same, by the PCI core, whose second call does nothing; IOPF_PAUSE_SLEEP: the device loses
+ *	power and has nothing outstanding, and interrupts of the IOMMU may be off
  *
  * Context: process, sleeps.
  */

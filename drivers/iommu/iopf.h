@@ -153,6 +153,7 @@ enum iopf_flow {
 
 enum iopf_pause_reason {
 	IOPF_PAUSE_RESET,
+	IOPF_PAUSE_ERROR,	/* error recovery has the device cut off, and resets it */
 	IOPF_PAUSE_SLEEP,
 	IOPF_PAUSE_DRIVER,	/* iopf_quiesce_device(); last */
 };

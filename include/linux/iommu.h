@@ -357,6 +357,7 @@ void iopf_resume_device(struct device *dev);
 bool iopf_device_in_reset(struct device *dev);
 void iopf_pci_reset_begins(struct pci_dev *pdev);
 void iopf_pci_restored(struct pci_dev *pdev);
+void iopf_pci_recovered(struct pci_dev *pdev);
 void iopf_pci_sleeps(struct pci_dev *pdev);
 void iopf_pci_wakes(struct pci_dev *pdev);
 u32 iopf_grant_credits(struct device *dev, u32 entries);
@@ -394,6 +395,10 @@ static inline void iopf_pci_reset_begins(struct pci_dev *pdev)
 }
 
 static inline void iopf_pci_restored(struct pci_dev *pdev)
+{
+}
+
+static inline void iopf_pci_recovered(struct pci_dev *pdev)
 {
 }
 

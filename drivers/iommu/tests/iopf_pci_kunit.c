@@ -47,6 +47,7 @@ enum fn_event {
  * @stubborn: it does not change its power state
  * @events: what has happened
  * @nr: how much
+ * @paused_in_resume: what the driver's resume() has found
  * @vf: its virtual function
  */
 struct fn {
@@ -63,6 +64,7 @@ struct fn {
 	bool stubborn;
 	enum fn_event events[FN_EVENTS];
 	unsigned int nr;
+	bool paused_in_resume;
 	struct fn *vf;
 };
 
@@ -468,6 +470,131 @@ static void function_that_an_error_has_cut_off_is_paused_until_it_is_restored(st
 #endif
 }
 
+/* As HiSilicon's accelerators do it: ATS is not theirs, and their own reset leaves the rest. */
+
+#ifdef CONFIG_PCIEAER
+static pci_ers_result_t fn_restore_nothing(struct pci_dev *pdev)
+{
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+/* Resets the function, which it restores later. */
+static pci_ers_result_t fn_reset_again(struct pci_dev *pdev)
+{
+	pcie_flr(pdev);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void fn_resume(struct pci_dev *pdev)
+{
+	struct fn *fn = fn_of_driver(pdev);
+
+	fn->paused_in_resume = fn_is_paused(fn);
+}
+
+static const struct pci_error_handlers fn_restoring_nothing = {
+	.error_detected = fn_error_detected,
+	.slot_reset = fn_restore_nothing,
+	.resume = fn_resume,
+};
+
+static const struct pci_error_handlers fn_resetting_again = {
+	.error_detected = fn_error_detected,
+	.slot_reset = fn_reset_again,
+	.resume = fn_resume,
+};
+
+/* Returns whether the function was paused in its driver's resume(). */
+static bool fn_recover(struct kunit *test, const struct pci_error_handlers *handlers)
+{
+	struct pci_driver driver = { .name = "iopf-pci-kunit", .err_handler = handlers };
+	struct fn *fn = test->priv;
+	pci_ers_result_t result;
+
+	fn->pdev.pcie_flags_reg = FIELD_PREP(PCI_EXP_FLAGS_TYPE, PCI_EXP_TYPE_RC_END);
+	fn->pdev.driver = &driver;
+	fn->paused_in_resume = true;
+	result = pcie_do_recovery(&fn->pdev, pci_channel_io_frozen, fn_reset_link);
+	KUNIT_EXPECT_TRUE(test, result == PCI_ERS_RESULT_RECOVERED);
+	fn->pdev.driver = NULL;
+	return fn->paused_in_resume;
+}
+#endif
+
+static void recovery_ends_the_pause_if_the_driver_restores_nothing(struct kunit *test)
+{
+#ifdef CONFIG_PCIEAER
+	struct fn *fn = test->priv;
+
+	fn->pdev.ats_enabled = 0;
+	KUNIT_EXPECT_FALSE(test, fn_recover(test, &fn_restoring_nothing));
+	KUNIT_EXPECT_FALSE(test, fn_is_paused(fn));
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_FLUSHED), FN_EVENTS);
+	/* Once: there is nothing left to undo. */
+	fn->nr = 0;
+	pci_save_state(&fn->pdev);
+	pci_restore_state(&fn->pdev);
+	KUNIT_EXPECT_EQ(test, fn_when(fn, FN_FLUSHED), FN_EVENTS);
+#else
+	kunit_skip(test, "the kernel has no AER");
+#endif
+}
+
+/* It would not complete an invalidation. */
+static void recovery_does_not_end_the_pause_of_a_function_without_its_ats(struct kunit *test)
+{
+#ifdef CONFIG_PCIEAER
+	struct fn *fn = test->priv;
+
+	pci_save_state(&fn->pdev);
+	KUNIT_EXPECT_TRUE(test, fn_recover(test, &fn_restoring_nothing));
+	KUNIT_EXPECT_TRUE(test, fn_is_paused(fn));
+	KUNIT_EXPECT_EQ(test, fn_when(fn, FN_FLUSHED), FN_EVENTS);
+	pci_restore_state(&fn->pdev);
+	fn_expect_flush_on_return(test);
+#else
+	kunit_skip(test, "the kernel has no AER");
+#endif
+}
+
+static void recovery_does_not_end_a_reset_or_pause_of_the_driver_s(struct kunit *test)
+{
+#ifdef CONFIG_PCIEAER
+	struct fn *fn = test->priv;
+
+	fn->pdev.ats_enabled = 0;
+	pci_save_state(&fn->pdev);
+	KUNIT_EXPECT_TRUE(test, fn_recover(test, &fn_resetting_again));
+	KUNIT_EXPECT_TRUE(test, fn_is_paused(fn));
+	iopf_quiesce_device(&fn->pdev.dev);
+	pci_restore_state(&fn->pdev);
+	KUNIT_EXPECT_TRUE(test, fn_is_paused(fn));
+	KUNIT_EXPECT_EQ(test, fn_when(fn, FN_FLUSHED), FN_EVENTS);
+	iopf_resume_device(&fn->pdev.dev);
+	KUNIT_EXPECT_FALSE(test, fn_is_paused(fn));
+#else
+	kunit_skip(test, "the kernel has no AER");
+#endif
+}
+
+/* Its bus may be none that error recovery looks at. */
+static void virtual_function_goes_on_when_its_physical_one_has_recovered(struct kunit *test)
+{
+#ifdef CONFIG_PCIEAER
+	struct fn *fn = test->priv;
+
+	fn_add_virtual_function(test);
+	fn->pdev.ats_enabled = 0;
+	fn->vf->pdev.ats_enabled = 0;
+	KUNIT_EXPECT_FALSE(test, fn_recover(test, &fn_restoring_nothing));
+	KUNIT_EXPECT_LT(test, fn_when(fn->vf, FN_DRAINED), fn_when(fn->vf, FN_FLUSHED));
+	KUNIT_EXPECT_FALSE(test, fn_is_paused(fn->vf));
+	fn->pdev.is_physfn = 0;
+#else
+	kunit_skip(test, "the kernel has no AER");
+#endif
+}
+
 /* Errors that are not fatal leave the function alone. */
 static void function_with_an_error_that_is_not_fatal_is_not_paused(struct kunit *test)
 {
@@ -496,6 +623,10 @@ static struct kunit_case iopf_pci_cases[] = {
 	KUNIT_CASE(virtual_function_is_paused_with_its_physical_one),
 	KUNIT_CASE(virtual_function_of_another_one_is_not_paused),
 	KUNIT_CASE(function_that_an_error_has_cut_off_is_paused_until_it_is_restored),
+	KUNIT_CASE(recovery_ends_the_pause_if_the_driver_restores_nothing),
+	KUNIT_CASE(recovery_does_not_end_the_pause_of_a_function_without_its_ats),
+	KUNIT_CASE(recovery_does_not_end_a_reset_or_pause_of_the_driver_s),
+	KUNIT_CASE(virtual_function_goes_on_when_its_physical_one_has_recovered),
 	KUNIT_CASE(function_with_an_error_that_is_not_fatal_is_not_paused),
 	{}
 };

@@ -221,27 +221,34 @@ EXPLORE(look_up_against_removal)
 	SIM_EQ(iopf_read_counts(dev_of(dev), counts), -ENODEV);
 }
 
-static void unmap(void *arg)
+/* On a domain's list, where a flush finds it, until its last PASID has been detached. */
+static bool listed;
+
+static void flush_from_list(void *arg)
 {
-	sim_munmap(mm, BASE);
+	rcu_read_lock();
+	if (listed) {
+		sim_point("flush");
+		if (dev->left)
+			sim_fail("a flush uses a device that has left");
+	}
+	rcu_read_unlock();
 }
 
-static void unbind_and_take_away(void *arg)
+static void detach_and_take_away(void *arg)
 {
-	iommu_sva_unbind_device(sva);
+	listed = false;
 	take_away(NULL);
 }
 
-/* The flush has found the device before its last PASID was detached. */
 EXPLORE(flush_against_removal)
 {
 	dev = test_dev();
-	bind();
-	sim_touch(mm, PAGE(1), true);
-	sim_spawn("munmap", unmap, NULL);
-	sim_spawn("removal", unbind_and_take_away, NULL);
+	listed = true;
+	sim_spawn("flush", flush_from_list, NULL);
+	sim_spawn("removal", detach_and_take_away, NULL);
 	sim_settle();
-	mmput(mm);
+	SIM_CHECK(dev->left);
 }
 
 /* What has left completes nothing: an IOMMU that asked it would wait. */

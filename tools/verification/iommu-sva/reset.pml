@@ -15,7 +15,7 @@
  * that is detached in a pause may be given out in it: the flush at its end is what clears the ATC. The
  * kernel's own translations are not in the model: for them a device with ATS is paused like one in use.
  *
- * A device that has left its IOMMU
+ * RESET stands for IOPF_PAUSE_ERROR, too, which differs in who may end it. A device that has left its IOMMU
  * is paused by no thread, and one that stalls forgets nothing: neither is here.
  *
  * Stands for:
@@ -25,7 +25,8 @@
  *	drivers/iommu/iopf-atc.c: atc_obey_pause atc_insert iopf_atc_use iopf_atc_leave atc_mark
  *		iopf_atc_hold iopf_atc_unconfirmed atc_settle iopf_atc_confirmed iopf_atc_failures
  *		iopf_atc_holds iopf_atc_pause iopf_atc_unpause iopf_atc_obey_pause
- *	drivers/iommu/iopf-pci.c: iopf_pci_reset_begins iopf_pci_restored iopf_pci_sleeps iopf_pci_wakes
+ *	drivers/iommu/iopf-pci.c: iopf_pci_reset_begins iopf_pci_restored iopf_pci_recovered iopf_pci_sleeps
+ *		iopf_pci_wakes
  *	drivers/iommu/iopf.h: iopf_pauses_add iopf_pauses_del
  *	drivers/iommu/iopf-pci.h: iopf_pci_can_answer
  *	drivers/iommu/io-pgfault.c: iopf_collect iopf_queue_add_device iopf_remove_locked
