@@ -180,6 +180,8 @@ bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master)
 void arm_smmu_sva_start_atc(struct smmu_atc_list *list, struct arm_smmu_device *smmu)
 {
 	list->smmu = smmu;
+	list->first = NULL;
+	list->nr = 0;
 	list->error = 0;
 	smmu_start_batch(smmu, &list->cmds, CMDQ_OP_ATC_INV);
 }
@@ -252,6 +254,8 @@ void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *ma
 	};
 	struct sva_blocks b = sva_make_blocks(start, end, &costs);
 
+	if (!list->nr++)
+		list->first = master;
 	do {
 		atc_add_block(list, master, ssid, b.pfn, sva_block_order(&b));
 	} while (sva_next_block(&b));
@@ -368,20 +372,23 @@ static int smmu_flush_or_give_up(struct arm_smmu_master *master, ioasid_t ssid,
 
 /**
  * arm_smmu_sva_blame() - Handle a list of ATC invalidations that was not completed
+ * @list: the list
+ * @ret: what arm_smmu_sva_end_atc() has returned
  * @master: a device that the list may have asked
  * @ssid: the PASID; IOMMU_NO_PASID or IOMMU_PASID_INVALID for all of the device
  * @start: first byte
  * @end: the byte after the last, or ~0UL for everything
- * @ret: what arm_smmu_sva_end_atc() has returned
- * @alone: the list has asked this device, and no other one
  *
  * The device forgets the range, or the function gives it up.
  *
  * Context: any; spins.
  */
-void arm_smmu_sva_blame(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
-			unsigned long end, int ret, bool alone)
+void arm_smmu_sva_blame(const struct smmu_atc_list *list, int ret,
+			struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
+			unsigned long end)
 {
+	bool alone = list->nr == 1 && list->first == master;
+
 	if (!arm_smmu_sva_ask(master, ssid))
 		return;
 	if (ret == -EIO && alone)
@@ -443,33 +450,25 @@ int arm_smmu_sva_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 int arm_smmu_sva_inv_domain(struct arm_smmu_domain *dom, unsigned long iova, size_t size)
 {
 	unsigned long end = size ? iova + size : ULONG_MAX;
-	struct arm_smmu_master *first = NULL;
 	struct arm_smmu_master_domain *use;
 	struct smmu_atc_list list;
-	unsigned int nr = 0;
 	int ret;
 
 	/* A reset waits for readers that have not seen it. */
 	guard(rcu)();
 	arm_smmu_sva_start_atc(&list, dom->smmu);
 	scoped_guard(spinlock_irqsave, &dom->devices_lock) {
-		list_for_each_entry(use, &dom->devices, devices_elm) {
-			if (!use->master->ats_enabled ||
-			    !arm_smmu_sva_ask(use->master, use->ssid))
-				continue;
-			arm_smmu_sva_add_atc(&list, use->master, use->ssid, iova, end);
-			first = first ?: use->master;
-			nr++;
-		}
+		list_for_each_entry(use, &dom->devices, devices_elm)
+			if (use->master->ats_enabled && arm_smmu_sva_ask(use->master, use->ssid))
+				arm_smmu_sva_add_atc(&list, use->master, use->ssid, iova, end);
 	}
-	ret = nr ? arm_smmu_sva_end_atc(&list) : 0;
+	ret = list.nr ? arm_smmu_sva_end_atc(&list) : 0;
 	if (likely(!ret))
 		return 0;
 	guard(spinlock_irqsave)(&dom->devices_lock);
 	list_for_each_entry(use, &dom->devices, devices_elm)
 		if (use->master->ats_enabled)
-			arm_smmu_sva_blame(use->master, use->ssid, iova, end, ret,
-					   nr == 1 && use->master == first);
+			arm_smmu_sva_blame(&list, ret, use->master, use->ssid, iova, end);
 	return ret;
 }
 

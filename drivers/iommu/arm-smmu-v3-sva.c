@@ -122,10 +122,8 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 				unsigned long end)
 {
 	struct arm_smmu_device *smmu = sdom->smmu_domain.smmu;
-	struct arm_smmu_master *first = NULL;
 	struct smmu_atc_list list;
 	struct smmu_sva_dev *sdev;
-	unsigned int nr = 0;
 	int ret;
 
 	if (!(smmu->features & ARM_SMMU_FEAT_ATS))
@@ -138,20 +136,15 @@ static void smmu_sva_flush_atcs(struct smmu_sva_domain *sdom, unsigned long star
 	 */
 	smp_mb();
 	arm_smmu_sva_start_atc(&list, smmu);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
-		if (!arm_smmu_sva_ask(sdev->master, sdev->ssid))
-			continue;
-		arm_smmu_sva_add_atc(&list, sdev->master, sdev->ssid, start, end);
-		first = first ?: sdev->master;
-		nr++;
-	}
-	ret = nr ? arm_smmu_sva_end_atc(&list) : 0;
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		if (arm_smmu_sva_ask(sdev->master, sdev->ssid))
+			arm_smmu_sva_add_atc(&list, sdev->master, sdev->ssid, start, end);
+	ret = list.nr ? arm_smmu_sva_end_atc(&list) : 0;
 	if (likely(!ret))
 		return;
 	/* Find the devices that did not complete. Nor may the wait have covered the others. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		arm_smmu_sva_blame(sdev->master, sdev->ssid, start, end, ret,
-				   nr == 1 && sdev->master == first);
+		arm_smmu_sva_blame(&list, ret, sdev->master, sdev->ssid, start, end);
 }
 
 static void arm_smmu_sva_flush_dev_atc(struct device *dev)

@@ -66,11 +66,15 @@ struct smmu_sva_dev {
 /**
  * struct smmu_atc_list - ATC invalidations that a caller waits for together
  * @smmu: the SMMU
+ * @first: the device that was asked first
+ * @nr: how often arm_smmu_sva_add_atc() was called
  * @error: of those that have been submitted already
  * @cmds: those that have not
  */
 struct smmu_atc_list {
 	struct arm_smmu_device *smmu;
+	struct arm_smmu_master *first;
+	unsigned int nr;
 	int error;
 	struct arm_smmu_cmdq_batch cmds;
 };
@@ -88,8 +92,9 @@ void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *ma
 			  ioasid_t ssid, unsigned long start, unsigned long end);
 int arm_smmu_sva_end_atc(struct smmu_atc_list *list);
 bool arm_smmu_sva_ask(struct arm_smmu_master *master, ioasid_t ssid);
-void arm_smmu_sva_blame(struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
-			unsigned long end, int ret, bool alone);
+void arm_smmu_sva_blame(const struct smmu_atc_list *list, int ret,
+			struct arm_smmu_master *master, ioasid_t ssid, unsigned long start,
+			unsigned long end);
 void arm_smmu_sva_trust(struct arm_smmu_master *master);
 void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid);
 
