@@ -66,6 +66,8 @@ struct vendor_dev *test_dev_beside(struct vendor_dev *dev);
 struct iommu_sva *test_bind(struct vendor_dev *dev, struct mm_struct *mm);
 /* The bind must fail with @error. */
 void test_no_bind(struct vendor_dev *dev, struct mm_struct *mm, int error);
+/* Resets @dev, a struct vendor_dev, as its driver does; for sim_spawn(), too. */
+void test_reset(void *dev);
 /* Lets all run, then checks that it was answered with @code. */
 void test_answered(struct vendor_request *request, u32 code);
 void test_all_answered(struct vendor_request **requests, unsigned int nr, u32 code);

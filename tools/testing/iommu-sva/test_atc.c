@@ -223,15 +223,6 @@ TEST(want_of_memory_when_hardware_fails_loses_nothing_that_is_used)
 
 /* Bonds, invalidations and resets */
 
-static void reset(struct vendor_dev *dev)
-{
-	iopf_quiesce_device(dev_of(dev));
-	vendor_begin_reset(dev);
-	vendor_end_reset(dev);
-	iopf_resume_device(dev_of(dev));
-	vendor_start(dev);
-}
-
 TEST(device_that_keeps_its_atc_is_not_bound_until_a_reset)
 {
 	struct mm_struct *mm = test_mm(), *next = test_mm();
@@ -252,12 +243,12 @@ TEST(device_that_keeps_its_atc_is_not_bound_until_a_reset)
 	SIM_CHECK(!is_given(beside, pasid));
 
 	/* It has hung in its reset, too. */
-	reset(dev);
+	test_reset(dev);
 	test_no_bind(dev, next, -EBUSY);
 	SIM_CHECK(!is_given(beside, pasid));
 
 	dev->keeps_atc = false;
-	reset(dev);
+	test_reset(dev);
 	SIM_CHECK(is_given(beside, pasid));
 	iommu_sva_unbind_device(test_bind(dev, next));
 	mmput(mm);
@@ -277,7 +268,7 @@ TEST(bond_that_survives_the_reset_gives_its_pasid_back)
 	sim_touch(mm, PAGE(1), true);
 	sim_munmap(mm, BASE);
 	dev->keeps_atc = false;
-	reset(dev);
+	test_reset(dev);
 	SIM_CHECK(!iopf_atc_is_unconfirmed(dev_of(dev)));
 	iommu_sva_unbind_device(sva);
 	SIM_CHECK(is_given(dev, pasid));
@@ -319,7 +310,7 @@ TEST(group_with_a_device_that_keeps_its_atc_is_not_bound)
 	test_no_bind(dev, next, -EBUSY);
 	SIM_CHECK(!iopf_atc_is_unconfirmed(dev_of(dev)));
 	beside->keeps_atc = false;
-	reset(beside);
+	test_reset(beside);
 	iommu_sva_unbind_device(test_bind(dev, next));
 	mmput(mm);
 	mmput(next);
@@ -516,11 +507,11 @@ TEST(pasid_whose_drain_has_given_up_is_held_until_a_reset_that_drains)
 	SIM_CHECK(!is_given(beside, pasid));
 	test_no_bind(dev, other, -EBUSY);
 	/* The thread still does not run. */
-	reset(dev);
+	test_reset(dev);
 	SIM_CHECK(!is_given(beside, pasid));
 	test_no_bind(dev, other, -EBUSY);
 	vendor_hooks.draining = NULL;
-	reset(dev);
+	test_reset(dev);
 	SIM_CHECK(is_given(beside, pasid));
 	iommu_sva_unbind_device(test_bind(dev, other));
 	mmput(other);

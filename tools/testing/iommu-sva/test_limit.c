@@ -352,21 +352,12 @@ EXPLORE(limit_against_unbind)
 	mmput(mm);
 }
 
-static void reset_device(void *arg)
-{
-	iopf_quiesce_device(dev_of(dev));
-	vendor_begin_reset(dev);
-	vendor_end_reset(dev);
-	iopf_resume_device(dev_of(dev));
-	vendor_start(dev);
-}
-
 EXPLORE(limit_against_reset)
 {
 	set_up(100);
 	ask_some();
 	sim_spawn("time", time_is_over, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	each_is_answered_once();
 	tear_down();
 }

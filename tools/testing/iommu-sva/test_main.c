@@ -89,6 +89,16 @@ void test_no_bind(struct vendor_dev *dev, struct mm_struct *mm, int error)
 	SIM_EQ(PTR_ERR(sva), error);
 }
 
+void test_reset(void *dev)
+{
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	sim_point("in reset");
+	vendor_end_reset(dev);
+	iopf_resume_device(dev_of(dev));
+	vendor_start(dev);
+}
+
 void test_answered(struct vendor_request *request, u32 code)
 {
 	sim_settle();

@@ -28,16 +28,6 @@ static void tear_down(void)
 	mmput(mm);
 }
 
-static void reset_device(void *arg)
-{
-	iopf_quiesce_device(dev_of(dev));
-	vendor_begin_reset(dev);
-	sim_point("in reset");
-	vendor_end_reset(dev);
-	iopf_resume_device(dev_of(dev));
-	vendor_start(dev);
-}
-
 static void sleep_and_wake(void *arg)
 {
 	iopf_pause(dev_of(dev), IOPF_PAUSE_SLEEP);
@@ -122,7 +112,7 @@ TEST(stall_from_before_a_reset_is_answered_after_it)
 	set_up_stalling();
 	vendor_domain_of(dev, pasid)->domain.iopf_handler = keep;
 	r = vendor_ask(dev, pasid, 3, PAGE(0));
-	reset_device(NULL);
+	test_reset(dev);
 	iopf_group_response(kept, SUCCESS);
 	iopf_free_group(kept);
 	test_answered(r, SUCCESS);
@@ -148,7 +138,7 @@ EXPLORE(reset_against_stalls)
 	set_up_stalling();
 	requests[nr_requests++] = vendor_ask(dev, pasid, 5, PAGE(5));
 	sim_spawn("device", stall, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	tear_down();
 }

@@ -30,16 +30,6 @@ static void tear_down(void)
 	mmput(mm);
 }
 
-static void reset_device(void *arg)
-{
-	iopf_quiesce_device(dev_of(dev));
-	vendor_begin_reset(dev);
-	sim_point("in reset");
-	vendor_end_reset(dev);
-	iopf_resume_device(dev_of(dev));
-	vendor_start(dev);
-}
-
 static void ask_some(void *arg)
 {
 	vendor_send(dev, pasid, 1, PAGE(0), READ, false);
@@ -132,7 +122,7 @@ TEST(request_while_stopping_is_refused)
 	set_up();
 	drains = 0;
 	vendor_hooks.draining = ask_in_drain;
-	reset_device(NULL);
+	test_reset(dev);
 	SIM_EQ(drains, 2);
 	SIM_EQ(refused->answers, 1);
 	SIM_EQ(refused->code, INVALID);
@@ -146,7 +136,7 @@ TEST(resume_has_the_atc_emptied_once)
 {
 	set_up();
 	sim_touch(mm, PAGE(1), true);
-	reset_device(NULL);
+	test_reset(dev);
 	SIM_EQ(dev->flushes, 1);
 	SIM_EQ(dev->awaits, 1);
 	iopf_resume_device(dev_of(dev));
@@ -188,7 +178,7 @@ TEST(device_that_is_stopping_is_told_of_invalidations)
 	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
 	drains = 0;
 	vendor_hooks.draining = unmap_in_drain;
-	reset_device(NULL);
+	test_reset(dev);
 	vendor_hooks.draining = NULL;
 	SIM_EQ(drains, 2);
 	tear_down();
@@ -218,7 +208,7 @@ TEST(reset_with_a_driver_that_does_not_drain)
 	sva = test_bind(dev, mm);
 	pasid = iommu_sva_get_pasid(sva);
 	r = vendor_ask(dev, pasid, 0, PAGE(0));
-	reset_device(NULL);
+	test_reset(dev);
 	SIM_EQ(r->answers, 1);
 	SIM_EQ(r->code, INVALID);
 	tear_down();
@@ -337,7 +327,7 @@ TEST(answer_from_before_the_reset_comes_to_nothing)
 	nr_kept = 0;
 	vendor_domain_of(dev, pasid)->domain.iopf_handler = keep;
 	r[0] = vendor_ask(dev, pasid, 3, PAGE(0));
-	reset_device(NULL);
+	test_reset(dev);
 	r[1] = vendor_ask(dev, pasid, 3, PAGE(0));
 	SIM_EQ(nr_kept, 2);
 	iopf_group_response(kept[0], SUCCESS);
@@ -364,7 +354,7 @@ EXPLORE(reset_against_requests)
 {
 	set_up();
 	sim_spawn("device", post_some, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	tear_down();
 }
@@ -373,7 +363,7 @@ EXPLORE(reset_against_service)
 {
 	set_up();
 	ask_some(NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	for (u32 i = 0; i < 3; i++)
 		test_answered(vendor_ask(dev, pasid, i, PAGE(i)), SUCCESS);
@@ -402,7 +392,7 @@ EXPLORE(reset_against_the_answer_of_a_handler)
 	requests[nr_requests++] = vendor_ask(dev, pasid, 3, PAGE(0));
 	door.shut = true;
 	vendor_hooks.responding = answer_slowly;
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	sim_spawn("answer", answer_kept, NULL);
 	sim_settle();
 	door.shut = false;
@@ -421,7 +411,7 @@ EXPLORE(reset_against_unbind)
 	set_up();
 	ask_some(NULL);
 	sim_spawn("unbind", unbind, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	mmput(mm);
 }
@@ -462,7 +452,7 @@ EXPLORE(reset_against_a_queue_that_is_left_and_joined)
 	set_up();
 	ask_some(NULL);
 	sim_touch(mm, PAGE(4), true);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	sim_spawn("driver", leave_and_join, NULL);
 	sim_munmap(mm, PAGE(4));
 	all_settled();
@@ -485,7 +475,7 @@ EXPLORE(reset_against_bind)
 {
 	set_up();
 	sim_spawn("bind", bind_other, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	tear_down();
 }
@@ -501,7 +491,7 @@ EXPLORE(reset_against_munmap_and_dma)
 	sim_touch(mm, PAGE(1), true);
 	vendor_dma(dev, pasid, PAGE(1), true);
 	sim_spawn("munmap", unmap, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	sim_settle();
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
 	tear_down();
@@ -524,7 +514,7 @@ EXPLORE(munmap_against_resume_with_an_emptied_atc)
 {
 	set_up();
 	test_answered(vendor_ask(dev, pasid, 0, PAGE(1)), SUCCESS);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	sim_spawn("munmap", fetch_and_unmap, NULL);
 	sim_settle();
 	SIM_CHECK(!vendor_dma(dev, pasid, PAGE(1), false));
@@ -541,7 +531,7 @@ EXPLORE(reset_against_exit)
 	set_up();
 	ask_some(NULL);
 	sim_spawn("exit", put, mm);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	iommu_sva_unbind_device(sva);
 }
@@ -556,7 +546,7 @@ EXPLORE(reset_against_drain)
 	set_up();
 	ask_some(NULL);
 	sim_spawn("drain", drain, NULL);
-	sim_spawn("reset", reset_device, NULL);
+	sim_spawn("reset", test_reset, dev);
 	all_settled();
 	tear_down();
 }
@@ -586,7 +576,7 @@ SHAKE(storm_with_resets)
 	mm->fault = sometimes_slow;
 	sim_spawn("device", storm, NULL);
 	for (unsigned int i = 0; i < 3; i++) {
-		reset_device(NULL);
+		test_reset(dev);
 		if (!sim_random(3))
 			sim_zap(mm, PAGE(0), PAGE(4));
 	}
