@@ -13,6 +13,7 @@ import unittest
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PAGE = 4096
 VA = 0x7f0000000000
+LAST_PAGE = 0xfffffffffffff000
 
 
 def header():

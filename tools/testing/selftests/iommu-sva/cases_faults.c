@@ -35,9 +35,13 @@ TEST_F(faults, null_page_is_refused)
 	refused(&self->q, sva_checksum((void *)8, 8));
 }
 
-/* The kernel's half has 256 top-level slots: the device sees none of them. */
+/*
+ * The kernel's half has 256 top-level slots: the device sees none of them. No translation request
+ * fails: the device hears that nothing is there, and asks for the page.
+ */
 TEST_F(faults, every_kernel_slot_is_refused)
 {
+	__u64 errors = counter(_metadata, &self->q, SVA_DMA_CNT_ATS_ERRORS);
 	__u64 slot, address;
 
 	for (slot = 256; slot < 512; slot++) {
@@ -49,6 +53,7 @@ TEST_F(faults, every_kernel_slot_is_refused)
 	refused(&self->q, sva_fill((void *)0xffff888000100000ULL, 8, 1));
 	refused(&self->q, sva_fill((void *)0xffffc90000000000ULL, 8, 1));
 	EXPECT_EQ(0, refused(&self->q, sva_checksum((void *)~7ULL, 8)).bytes);
+	EXPECT_EQ(errors, counter(_metadata, &self->q, SVA_DMA_CNT_ATS_ERRORS));
 }
 
 TEST_F(faults, non_canonical_address_is_refused)
