@@ -15,42 +15,6 @@ FIXTURE_TEARDOWN(limits)
 	env_teardown(_metadata, &self->env);
 }
 
-/*
- * Kernel memory in use that is not a cache of something else, in KiB. Slabs are shrunk first:
- * that gives free objects back, also those that KASAN keeps for a while.
- */
-static long slab_kb(void)
-{
-	glob_t slabs;
-	size_t i;
-
-	if (!glob("/sys/kernel/slab/*/shrink", 0, NULL, &slabs)) {
-		for (i = 0; i < slabs.gl_pathc; i++)
-			write_text(slabs.gl_pathv[i], "1");
-		globfree(&slabs);
-	}
-	return sva_unreclaimable_kb();
-}
-
-/* Freed objects that a cache keeps, or KASAN's quarantine, are no leak. */
-static void shrink_slab(void)
-{
-	glob_t caches;
-	size_t i;
-	FILE *file;
-
-	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &caches))
-		return;
-	for (i = 0; i < caches.gl_pathc; i++) {
-		file = fopen(caches.gl_pathv[i], "we");
-		if (!file)
-			continue;
-		fputs("1", file);
-		fclose(file);
-	}
-	globfree(&caches);
-}
-
 TEST_F(limits, thousand_bind_cycles_leave_nothing_behind)
 {
 	__u8 *memory = anon(PAGE);
@@ -60,10 +24,8 @@ TEST_F(limits, thousand_bind_cycles_leave_nothing_behind)
 
 	/* Caches fill up in the first cycles; what grows after that is a leak. */
 	for (i = 0; i < 1000 + warm_up; i++) {
-		if (i == warm_up) {
-			shrink_slab();
-			before = slab_kb();
-		}
+		if (i == warm_up)
+			before = sva_slab_kb();
 		ASSERT_EQ(0, sva_open(&q, &self->env.sva[i & 1])) {
 			TH_LOG("cycle %d: %s", i, q.error);
 		}
@@ -76,8 +38,7 @@ TEST_F(limits, thousand_bind_cycles_leave_nothing_behind)
 	ASSERT_LT(0, before);
 	/* One object of 1 KiB per cycle would be 1000. Frees that RCU defers take their time. */
 	for (i = 0; i < 60; i++) {
-		shrink_slab();
-		after = slab_kb();
+		after = sva_slab_kb();
 		if (after < before + 700)
 			break;
 		usleep(500000);

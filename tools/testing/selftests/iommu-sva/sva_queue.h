@@ -134,8 +134,11 @@ int sva_next_fault(struct sva_queue *queue, struct sva_dma_fault *fault);
 int sva_use_pasid(struct sva_queue *queue, __u32 pasid);
 /* The number behind @name in the kernel's statistics of a device; -1: there is none */
 long sva_iopf_count(const struct sva_device *device, const char *name);
-/* Kernel memory in use that is not a cache of something else, in KiB; -1: not known */
-long sva_unreclaimable_kb(void);
+/*
+ * Kernel memory in use that is not a cache of something else, in KiB; -1: not known. Free objects
+ * that a slab cache keeps, or KASAN for a while, are given back first.
+ */
+long sva_slab_kb(void);
 
 const char *sva_status_name(int status);
 const char *sva_counter_name(int counter);

@@ -28,11 +28,12 @@
 #define INVALID		1
 #define EITHER		2
 #define INDICES		300	/* of the 512 whose answers the device keeps */
+#define PASIDS		4096	/* that the liar makes up: the emulator keeps something for each */
 #define HONEST_PAGES	64
 #define ALONE		40	/* operations of the honest one, before the liar begins */
 #define CALIBRATED	90	/* per cent of its service alone that it must have */
 #define MOST_LINES	300	/* that the kernel may log, and so many more a second */
-#define MOST_KB		16384	/* that its memory may grow by */
+#define MOST_KB		16384	/* that its memory may grow by, without what KASAN keeps */
 #define VICTIM		((__u8 *)0x600000000000UL)
 
 /**
@@ -65,6 +66,7 @@ struct t_liar {
 	__u8 *memory;
 	volatile __u32 *regs;
 	struct t_rng rng;
+	bool amd;
 	__u64 moved;		/* since the last reset */
 };
 
@@ -106,34 +108,98 @@ static void no_more(struct t_liar *l)
 		t_fail(0, "one answer too many: %#x", resp);
 }
 
+/*
+ * An IOMMU whose queue overflows answers last requests itself, with Success, until its driver has
+ * seen to that: from the return on the kernel answers again.
+ */
+static void end_overflow(struct t_liar *l)
+{
+	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
+	__u32 resp;
+
+	do {
+		if (sva_now_ms() > end)
+			t_fail(0, "the queue of requests overflows for ever");
+		send(l, l->q.info.pasid, 0, READ);
+		if (sva_raw_recv(&l->q, SVA_TIMEOUT_MS, &resp))
+			t_fail(0, "a request is not answered: %s", l->q.error);
+		if (resp & (SVA_DMA_RAW_RESP_UNEXPECTED | SVA_DMA_RAW_RESP_PRGI))
+			t_fail(0, "an answer to nothing that was asked: %#x", resp);
+	} while ((resp & SVA_DMA_RAW_RESP_CODE) >> 12 != INVALID);
+}
+
 /* ---- lies ---- */
+
+/*
+ * A number that is not the liar's. AMD's IOMMU answers requests for what is wider than its own
+ * PASIDs itself and without a PASID, which an endpoint cannot tell from an answer to nothing: there
+ * all are below 256.
+ */
+static __u32 foreign_pasid(struct t_liar *l)
+{
+	__u32 bits = l->amd && l->q.info.pasid_bits > 8 ? 8 : l->q.info.pasid_bits, pasid;
+
+	if (!t_random(&l->rng, 2))
+		return t_lying->pasid;
+	pasid = t_random(&l->rng, PASIDS);
+	/* All numbers of up to 12 bits, or as many of all sizes */
+	if (bits > 12)
+		pasid = pasid << (bits - 12) | pasid >> (24 - bits);
+	pasid &= (1U << bits) - 1;
+	return pasid == l->q.info.pasid ? 0 : pasid;
+}
 
 static void stranger(struct t_liar *l)
 {
-	__u32 pasid = l->q.info.pasid, other = t_lying->pasid, i;
+	__u32 i;
 
-	for (i = 0; i < 16; i++) {
-		if (t_random(&l->rng, 2))
-			other = t_random(&l->rng, 1U << l->q.info.pasid_bits);
-		if (other == pasid)
-			other = 0;
-		send(l, other, (uintptr_t)(i & 1 ? VICTIM : l->memory), (i & 2 ? WRITE : READ) | i);
-	}
+	for (i = 0; i < 16; i++)
+		send(l, foreign_pasid(l), (uintptr_t)(i & 1 ? VICTIM : l->memory),
+		     (i & 2 ? WRITE : READ) | i);
 	take(l, 16, INVALID);
 }
 
-static void bad_address(struct t_liar *l)
+static __u64 foreign_address(struct t_liar *l)
 {
 	static const __u64 bad[] = {
 		0, 0x1000, 0x0000800000000000ULL, 0xffff7ffffffff000ULL, 0xffff800000000000ULL,
 		0xffff888000000000ULL, 0xffffffff81000000ULL, ~0ULL, 0x8000000000001000ULL,
 	};
+
+	return bad[t_random(&l->rng, ARRAY_SIZE(bad))] +
+	       0x1000 * t_random(&l->rng, 4) * !t_random(&l->rng, 4);
+}
+
+static void bad_address(struct t_liar *l)
+{
 	__u32 i;
 
 	for (i = 0; i < 16; i++)
-		send(l, l->q.info.pasid, bad[t_random(&l->rng, 9)] + 0x1000 * t_random(&l->rng, 4) *
-		     !t_random(&l->rng, 4), (i & 1 ? READ : WRITE) | i);
+		send(l, l->q.info.pasid, foreign_address(l), (i & 1 ? READ : WRITE) | i);
 	take(l, 16, INVALID);
+}
+
+/* As fast as the registers take them, without the driver in between */
+static void flood(struct t_liar *l)
+{
+	__u32 own = l->q.info.pasid, i;
+	bool stray = t_random(&l->rng, 2);
+	__u64 addr;
+
+	l->regs[SVA_DMA_REG_BEHAVIOUR / 4] |= SVA_DMA_LIE;
+	for (i = 0; i < INDICES; i++) {
+		addr = stray ? (uintptr_t)VICTIM : foreign_address(l);
+		l->regs[SVA_DMA_REG_RAW_ADDR / 4] = addr;
+		l->regs[SVA_DMA_REG_RAW_ADDR / 4 + 1] = addr >> 32;
+		l->regs[SVA_DMA_REG_RAW_PASID / 4] = stray ? foreign_pasid(l) : own;
+		l->regs[SVA_DMA_REG_RAW_SEND / 4] = (i & 1 ? READ : WRITE) | i;
+		if (l->regs[SVA_DMA_REG_RAW_STATUS / 4] != SVA_DMA_RAW_OK)
+			t_fail(0, "request %u of a flood is not sent", i);
+	}
+	t_lying->requests += INDICES;
+	take(l, INDICES, EITHER);
+	end_overflow(l);
+	l->regs[SVA_DMA_REG_BEHAVIOUR / 4] &= ~SVA_DMA_LIE;
 }
 
 static void bad_access(struct t_liar *l)
@@ -194,6 +260,9 @@ static void beyond_credits(struct t_liar *l)
 	send(l, l->q.info.pasid, (uintptr_t)l->memory, READ | piece);
 	if (sva_raw_recv(&l->q, SVA_TIMEOUT_MS, &i))
 		t_fail(0, "an oversized group is not answered: %s", l->q.error);
+	if (i & SVA_DMA_RAW_RESP_UNEXPECTED || (i & SVA_DMA_RAW_RESP_PRGI) != piece)
+		t_fail(0, "an answer to nothing that was asked: %#x", i);
+	end_overflow(l);
 	l->regs[SVA_DMA_REG_BEHAVIOUR / 4] &= ~SVA_DMA_LIE;
 }
 
@@ -295,7 +364,7 @@ static void lie_once(struct t_liar *l)
 	static void (* const lies[])(struct t_liar *l) = {
 		stranger, stranger, stranger, bad_address, bad_address, bad_address, bad_access,
 		pieces, pieces, pieces, duplicates, duplicates, markers, beyond_credits,
-		honest_job, foreign_dma,
+		flood, flood, honest_job, foreign_dma,
 	};
 
 	if (t_shared->device[0].stall)
@@ -317,6 +386,7 @@ static void liar(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	l.memory = mmap(NULL, LEN, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	l.regs = t_map_registers(0);
+	l.amd = !access("/sys/class/iommu/ivhd0", F_OK);
 	if (l.memory == MAP_FAILED || l.regs == MAP_FAILED)
 		t_fail(0, "no memory, or no registers");
 	if (sva_open(&l.q, &t_shared->device[0]) || sva_control(&l.q, SVA_DMA_CTRL_CLEAR) ||
@@ -503,13 +573,14 @@ static void await(pid_t pid)
 	while (waitpid(pid, &status, WNOHANG) != pid) {
 		if (sva_now_ms() > end || t_shared->failed) {
 			kill(pid, SIGKILL);
+			status = SIGKILL;
 			break;
 		}
 		usleep(10000);
 	}
 	if (status && !__atomic_exchange_n(&t_shared->failed, 1, __ATOMIC_SEQ_CST))
 		snprintf(t_shared->failure, sizeof(t_shared->failure),
-			 "a process has ended with wait status %#x", status);
+			 "process %d has not ended, or with wait status %#x", pid, status);
 }
 
 static bool alone_long_enough(__s64 end)
@@ -543,7 +614,7 @@ int t_lies(const struct t_options *options)
 	while (t_lying->rounds < 50 && !t_shared->failed && sva_now_ms() < end)
 		usleep(10000);
 	records = log_records();
-	kb = sva_unreclaimable_kb();
+	kb = sva_slab_kb();
 	while (sva_now_ms() < end && !t_shared->failed)
 		usleep(10000);
 	/* A slow machine may not have come to any of it. */
@@ -551,7 +622,7 @@ int t_lies(const struct t_options *options)
 	       sva_now_ms() < end + SVA_TIMEOUT_MS)
 		usleep(10000);
 	records = log_records() - records;
-	kb = sva_unreclaimable_kb() - kb;
+	kb = sva_slab_kb() - kb;
 	__atomic_store_n(&t_shared->end, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < 3; i++)
 		if (pid[i])
