@@ -118,6 +118,7 @@ struct t_stream {
  * @device: the devices; a path changes only while its device is disturbed
  * @devices: how many there are
  * @inject: allocations can be made to fail
+ * @suspend: the machine sleeps now and then
  */
 struct t_shared {
 	__u64 seed;
@@ -129,6 +130,7 @@ struct t_shared {
 	struct sva_device device[T_DEVICES];
 	__u32 devices;
 	bool inject;
+	bool suspend;
 	/* Sums */
 	__u64 ops[T_OPS];
 	__u64 jobs;
@@ -355,7 +357,7 @@ struct t_options {
 };
 
 /* The machine's stream, which runs in the director */
-void *t_machine(void *options);
+void *t_machine(void *unused);
 /* With @lies, what the kernel says of them is no complaint. */
 void t_machine_init(bool lies);
 void t_machine_done(void);

@@ -23,8 +23,9 @@
 
 /* What the kernel may say meanwhile: when it kills for want of memory */
 #define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked"
-/* of a stall that is refused; and of lies */
+/* of a stall that is refused; of a sleep that a task keeps the machine from; and of lies */
 #define ALLOWED_STALL	"|arm-smmu-v3 .*: (event 0x(0[8a]|1[03]) received:|\\s+0x[0-9a-f]{16})$"
+#define ALLOWED_SUSPEND "|Freezing (user space|remaining freezable) .*(failed|aborted)"
 #define ALLOWED_LIES	"|DMAR: (VT-d detected|QI |Invalidation|DRHD|\\[)|Event logged \\[" \
 	"|has not completed an ATC invalidation|arm-smmu-v3 .*: (event 0x|\\s+0x[0-9a-f]{16}" \
 	"|CMDQ error|unexpected global error|CMD_SYNC timeout)"
@@ -420,7 +421,7 @@ static int cpu(void)
 	return ret;
 }
 
-static int act(enum t_op op, struct t_rng *rng, const struct t_options *options)
+static int act(enum t_op op, struct t_rng *rng)
 {
 	switch (op) {
 	case T_RESET:
@@ -448,7 +449,7 @@ static int act(enum t_op op, struct t_rng *rng, const struct t_options *options)
 	case T_KILL:
 		return kill_one(rng);
 	default:
-		return options->suspend ? suspend() : -EOPNOTSUPP;
+		return t_shared->suspend ? suspend() : -EOPNOTSUPP;
 	}
 }
 
@@ -457,6 +458,9 @@ static enum t_op choose(struct t_rng *rng)
 	__u32 sum = 0, at;
 	size_t i;
 
+	/* A run for the sake of sleep has a part of it, however short the run is. */
+	if (t_shared->suspend && !t_random(rng, 8))
+		return T_SUSPEND;
 	for (i = 0; i < ARRAY_SIZE(t_weights); i++)
 		sum += t_weights[i].weight;
 	at = t_random(rng, sum);
@@ -478,14 +482,14 @@ static void look_at_all(void)
 		t_fail(T_MACHINE, "%s", t_seen.wrong);
 }
 
-void *t_machine(void *arg)
+void *t_machine(void *unused)
 {
-	const struct t_options *options = arg;
 	struct t_rng rng;
 	enum t_op op;
 	__u64 step;
 	int ret;
 
+	(void)unused;
 	t_is_machine = true;
 	for (step = 1; !t_ending(); step++) {
 		t_decide(&rng, T_MACHINE, 0, step);
@@ -495,7 +499,7 @@ void *t_machine(void *arg)
 			break;
 		t_begin(T_MACHINE, step);
 		t_decided(T_MACHINE, op, 0, 0, -EINPROGRESS);
-		ret = act(op, &rng, options);
+		ret = act(op, &rng);
 		t_decided(T_MACHINE, op, 0, 0, ret);
 		if (!ret)
 			t_count(&t_shared->ops[op], 1);
@@ -548,14 +552,22 @@ static void prepare_injection(void)
 	t_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
 }
 
+static const char *allowed(bool lies)
+{
+	if (lies)
+		return ALLOWED ALLOWED_LIES;
+	if (t_shared->suspend)
+		return ALLOWED ALLOWED_SUSPEND;
+	return t_shared->device[0].stall ? ALLOWED ALLOWED_STALL : ALLOWED;
+}
+
 void t_machine_init(bool lies)
 {
 	__u32 i;
 
 	find_devices();
 	t_complaints = lies;
-	mark("SVA-ALLOW", lies ? ALLOWED ALLOWED_LIES :
-	     t_shared->device[0].stall ? ALLOWED ALLOWED_STALL : ALLOWED);
+	mark("SVA-ALLOW", allowed(lies));
 	t_kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	lseek(t_kmsg, 0, SEEK_END);
 	prepare_injection();

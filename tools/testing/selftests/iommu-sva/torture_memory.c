@@ -587,6 +587,9 @@ int t_memory(struct t_actor *a, enum t_op op, __u32 *first, __u32 *nr)
 	case T_FREE:
 		return do_free(a, *first, n);
 	case T_MONITOR:
+		/* Tasks that wait for a frozen monitor keep the machine awake. */
+		if (t_shared->suspend)
+			return -EOPNOTSUPP;
 		return do_monitor(a, *first, n > 64 ? 64 : n);
 	default:
 		return do_advise(a, op, *first, n);
