@@ -14,7 +14,9 @@
  *
  * Nothing else may be touched: a bystander, which is bound to no device, has memory at the
  * addresses that the liar aims at, and the first device's own count of the bytes it has moved must
- * be that of the jobs which were granted.
+ * be that of the jobs which were granted. The output says where the bystander's memory and the
+ * kernel's image are, for scripts/test/scan-dma, which compares that with what the emulator has
+ * seen.
  */
 #include "sva_torture.h"
 
@@ -46,6 +48,7 @@
  * @ms: that they took
  * @pasid: of the honest process
  * @beside: the liar is at work
+ * @frame: physical addresses of the bystander's pages; 0: it has not stayed where it was
  *
  * The honest process counts what it does alone as [0], and the rest as [1].
  */
@@ -58,6 +61,7 @@ struct t_lying {
 	__u64 ms[2];
 	__u32 pasid;
 	__u32 beside;
+	__u64 frame[PAGES];
 };
 
 struct t_liar {
@@ -194,7 +198,7 @@ static void flood(struct t_liar *l)
 		l->regs[SVA_DMA_REG_RAW_PASID / 4] = stray ? foreign_pasid(l) : own;
 		l->regs[SVA_DMA_REG_RAW_SEND / 4] = (i & 1 ? READ : WRITE) | i;
 		if (l->regs[SVA_DMA_REG_RAW_STATUS / 4] != SVA_DMA_RAW_OK)
-			t_fail(0, "request %u of a flood is not sent", i);
+			t_fail(0, "request %u of many is not sent", i);
 	}
 	t_lying->requests += INDICES;
 	take(l, INDICES, EITHER);
@@ -364,7 +368,7 @@ static void lie_once(struct t_liar *l)
 	static void (* const lies[])(struct t_liar *l) = {
 		stranger, stranger, stranger, bad_address, bad_address, bad_address, bad_access,
 		pieces, pieces, pieces, duplicates, duplicates, markers, beyond_credits,
-		flood, flood, honest_job, foreign_dma,
+		flood, flood, flood, flood, flood, flood, honest_job, foreign_dma,
 	};
 
 	if (t_shared->device[0].stall)
@@ -460,6 +464,29 @@ static void honest(void)
 	_exit(0);
 }
 
+/* Where a page is; 0: the kernel does not say. */
+static __u64 frame_of(const volatile __u8 *page)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 entry = 0;
+
+	if (fd >= 0 && pread(fd, &entry, 8, (uintptr_t)page / t_page * 8) != 8)
+		entry = 0;
+	close(fd);
+	/* Present, and the number of its frame */
+	return entry >> 63 ? (entry & ((1ULL << 55) - 1)) * t_page : 0;
+}
+
+/* Forgets pages that were moved. */
+static void compare_frames(volatile __u8 *memory)
+{
+	int i;
+
+	for (i = 0; i < PAGES; i++)
+		if (t_lying->frame[i] != frame_of(memory + i * t_page))
+			t_lying->frame[i] = 0;
+}
+
 /* It has no bond, and memory where the liar aims at. */
 __attribute__((noreturn))
 static void bystander(void)
@@ -473,12 +500,18 @@ static void bystander(void)
 		t_fail(4, "no memory at %p: %s", (void *)VICTIM, strerror(errno));
 	for (i = 0; i < LEN; i++)
 		memory[i] = 0x77;
+	/* It stays where it is. */
+	if (mlock((void *)memory, LEN))
+		t_fail(4, "mlock: %s", strerror(errno));
+	for (i = 0; i < PAGES; i++)
+		t_lying->frame[i] = frame_of(memory + i * t_page);
 	while (!t_ending()) {
 		usleep(500000);
 		for (i = 0; i < LEN; i++)
 			if (memory[i] != 0x77)
 				t_fail(4, "memory of an unbound process has changed: byte %zu", i);
 	}
+	compare_frames(memory);
 	_exit(0);
 }
 
@@ -542,6 +575,26 @@ static void print_lies(const struct t_options *options, __u64 records, long kb)
 		       (t_lying->pages[i] * 1000 / (t_lying->ms[i] ?: 1)));
 }
 
+/* Physical memory that no device may reach: "w": may write to */
+static void print_out_of_reach(void)
+{
+	FILE *map = fopen("/proc/iomem", "re");
+	unsigned long long first, last;
+	char line[128], what[32];
+	int i;
+
+	for (i = 0; i < PAGES; i++)
+		if (t_lying->frame[i])
+			printf("# out of reach: 0x%llx-0x%llx r\n", (unsigned long long)
+			       t_lying->frame[i], (unsigned long long)
+			       t_lying->frame[i] + t_page - 1);
+	while (map && fgets(line, sizeof(line), map))
+		if (sscanf(line, " %llx-%llx : Kernel %31s", &first, &last, what) == 3 && last)
+			printf("# out of reach: 0x%llx-0x%llx w\n", first, last);
+	if (map)
+		fclose(map);
+}
+
 static int judge(const struct t_options *options, __u64 seconds, __u64 records, long kb)
 {
 	__u64 alone = service(0), beside = service(1);
@@ -550,6 +603,7 @@ static int judge(const struct t_options *options, __u64 seconds, __u64 records, 
 
 	t_look_at_log();
 	print_lies(options, records, kb);
+	print_out_of_reach();
 	passed &= t_result(1, "lies_are_answered_and_touch_nothing",
 			   !t_shared->failed && t_lying->rounds, t_shared->failure);
 	snprintf(why, sizeof(why), "%llu pages per 1000 requests, and %llu alone",
@@ -602,6 +656,8 @@ int t_lies(const struct t_options *options)
 	t_lying = mmap(NULL, sizeof(*t_lying), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (t_lying == MAP_FAILED)
 		return 2;
+	/* What is locked stays where it is. */
+	t_write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
 	/* Pages that come unasked would hide requests that are lost. */
 	t_write_text("/sys/module/iommu_sva/parameters/fault_around_pages", "0");
 	pid[0] = begin(bystander);
