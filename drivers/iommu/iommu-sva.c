@@ -46,9 +46,10 @@
  * the io_mm; not the device, which may go with the last user, and whose group is only compared.
  *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
- * only root_lock and the locks with which the vendor driver submits invalidations. Processes share
- * four locks: those of the PASID allocator, of the uses of ATCs, of the workers' workqueues, and of
- * the list of statistics. No thread waits for hardware under any of them.
+ * only root_lock and the locks with which the vendor driver submits invalidations. They hold none
+ * of these between the start of a flush and the wait for it, while they start others. Processes
+ * share four locks: those of the PASID allocator, of the uses of ATCs, of the workers' workqueues,
+ * and of the list of statistics. No thread waits for hardware under any of them.
  *
  * Lifetime. The io_mm lives while its notifier has references: that of its service, whose users are
  * bonds, groups and workers, and those of binds under way. A bond goes a grace period after its
@@ -201,40 +202,103 @@ void mm_pasid_drop(struct mm_struct *mm)
 
 /* MMU notifier */
 
+/**
+ * struct sva_flush - a flush that has been started
+ * @domain: of the IOMMU that works
+ * @notes: of the vendor driver
+ */
+struct sva_flush {
+	struct iommu_domain *domain;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+};
+
+/* Flushes that a thread starts before it waits; on the stack of one that may be deep in reclaim */
+#define SVA_MAX_FLUSHES		16
+
+static void sva_await_flushes(struct sva_flush *flush, unsigned int nr,
+			      const struct iommu_sva_range *range)
+{
+	for (; nr; nr--, flush++)
+		flush->domain->owner->sva_ops->await_flush(flush->domain, range, flush->notes);
+}
+
+static void sva_flush_domain(struct sva_domain *sdom, const struct iommu_sva_range *range)
+{
+	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+
+	if (range->exits)
+		ops->release(sdom->domain);
+	else
+		ops->invalidate_range(sdom->domain, range->start, range->end);
+}
+
+/* Returns false if there is nothing to wait for. */
+static bool sva_start_flush(struct sva_domain *sdom, const struct iommu_sva_range *range,
+			    struct sva_flush *flush)
+{
+	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+
+	if (!ops->start_flush) {
+		sva_flush_domain(sdom, range);
+		return false;
+	}
+	flush->domain = sdom->domain;
+	ops->start_flush(sdom->domain, range, flush->notes);
+	return true;
+}
+
+/*
+ * Starts the flush of each domain but the last, has that carried out as a whole, and then waits for
+ * the others: all IOMMUs work at the same time, and a single one takes one submission.
+ */
+static void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
+{
+	struct sva_flush started[SVA_MAX_FLUSHES];
+	struct sva_domain *sdom, *last = NULL;
+	unsigned int nr = 0;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "domains and devices may go");
+
+	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
+		if (!sdom->domain->owner->sva_ops)
+			continue;
+		if (nr == SVA_MAX_FLUSHES) {
+			sva_await_flushes(started, nr, range);
+			nr = 0;
+		}
+		if (last)
+			nr += sva_start_flush(last, range, &started[nr]);
+		last = sdom;
+	}
+	if (last)
+		sva_flush_domain(last, range);
+	sva_await_flushes(started, nr, range);
+}
+
 static void io_mm_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
 			     unsigned long start, unsigned long end)
 {
+	const struct iommu_sva_range range = { .start = start, .end = end };
 	struct io_mm *io_mm = to_io_mm(mn);
-	struct sva_domain *sdom;
 	u64 began = iopf_clock();
 
 	io_mm_mirror(io_mm, start, end - 1);
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
-		const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
-
-		if (ops)
-			ops->invalidate_range(sdom->domain, start, end);
-	}
+	io_mm_flush(io_mm, &range);
 	trace_iommu_sva_invalidate(READ_ONCE(io_mm->pasid), start, end, began);
 }
 
 static void io_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
+	const struct iommu_sva_range range = { .end = ULONG_MAX, .exits = true };
 	struct io_mm *io_mm = to_io_mm(mn);
-	struct sva_domain *sdom;
 	struct sva_bond *bond;
 
 	io_mm_clear_root(io_mm);
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
-		const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
-
-		if (ops)
-			ops->release(sdom->domain);
-	}
+	io_mm_flush(io_mm, &range);
 	list_for_each_entry_rcu(bond, &io_mm->bonds, node) {
 		sva_fault_around_forget(&io_mm->around, mm, &bond->sva);
 		bond_tell_exit(bond);

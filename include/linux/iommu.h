@@ -63,6 +63,21 @@ struct iopf_response {
 };
 
 /**
+ * struct iommu_sva_range - what an IOMMU and the devices behind it must forget
+ * @start: first byte
+ * @end: the byte after the last; ~0UL, with @start 0, means everything
+ * @exits: the mm has exited, as for &iommu_sva_ops.release; then the range is everything
+ */
+struct iommu_sva_range {
+	unsigned long start;
+	unsigned long end;
+	bool exits;
+};
+
+/* What a driver may note of a flush, see &iommu_sva_ops.start_flush */
+#define IOMMU_SVA_FLUSH_NOTES	2
+
+/**
  * struct iommu_sva_ops - what the SVA core asks of a vendor driver
  *
  * The core finds it through &iommu_ops.sva_ops. A driver with this table registers no MMU notifier:
@@ -118,6 +133,27 @@ struct iommu_sva_ops {
 	 * Context: Atomic, as above. Called once per domain, before the page tables are freed.
 	 */
 	void (*release)(struct iommu_domain *domain);
+
+	/**
+	 * @start_flush: Make hardware begin what @invalidate_range does, or @release if
+	 * @range->exits, and do not wait until it is done. So several IOMMUs work at the same time.
+	 * The core calls @await_flush for each, in the same RCU read-side section, and may start
+	 * flushes of other domains in between. NULL: the core lets the IOMMU work alone.
+	 *
+	 * Context: As @invalidate_range. Must hold no lock on return, and nothing that another
+	 * thread may need to complete its own flush.
+	 */
+	void (*start_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
+			    u64 notes[IOMMU_SVA_FLUSH_NOTES]);
+
+	/**
+	 * @await_flush: Wait for a flush. When it returns, what @invalidate_range or @release
+	 * promises is true. @notes are as @start_flush has left them. Set if @start_flush is.
+	 *
+	 * Context: As @invalidate_range.
+	 */
+	void (*await_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
+			    u64 notes[IOMMU_SVA_FLUSH_NOTES]);
 
 	/**
 	 * @drain: The driver of @dev has stopped using @pasid. Push the page requests of that PASID

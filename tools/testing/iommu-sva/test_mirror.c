@@ -48,6 +48,170 @@ TEST(invalidations_reach_each_domain_once)
 	mmput(mm);
 }
 
+/* IOMMUs that work at the same time */
+
+#define MANY	20
+
+static struct {
+	struct vendor_dev *dev[MANY];
+	struct iommu_sva *sva[MANY];
+	struct mm_struct *mm;
+	ioasid_t pasid;
+	unsigned int started, started_first, waited;
+} all;
+
+static void note_start(struct vendor_domain *domain)
+{
+	all.started++;
+	all.started_first += !all.waited;
+}
+
+static void note_wait(struct vendor_domain *domain)
+{
+	all.waited++;
+}
+
+static void forget_flushes(void)
+{
+	all.started = 0;
+	all.started_first = 0;
+	all.waited = 0;
+}
+
+static void bind_all(unsigned int nr)
+{
+	all.mm = test_mm();
+	for (unsigned int i = 0; i < nr; i++) {
+		all.dev[i] = test_dev();
+		all.sva[i] = test_bind(all.dev[i], all.mm);
+	}
+	all.pasid = iommu_sva_get_pasid(all.sva[0]);
+	vendor_hooks.starting = note_start;
+	vendor_hooks.waiting = note_wait;
+	forget_flushes();
+}
+
+static void unbind_all(unsigned int nr)
+{
+	vendor_hooks = (struct vendor_hooks){};
+	for (unsigned int i = 0; i < nr; i++)
+		iommu_sva_unbind_device(all.sva[i]);
+}
+
+static void expect_flushes(unsigned int nr, unsigned int first)
+{
+	SIM_EQ(all.started, nr);
+	SIM_EQ(all.waited, nr);
+	SIM_EQ(all.started_first, first);
+	forget_flushes();
+}
+
+TEST(all_iommus_start_before_any_is_waited_for)
+{
+	for (unsigned int nr = 1; nr <= 5; nr++) {
+		bind_all(nr);
+		sim_zap(all.mm, PAGE(0), PAGE(1));
+		expect_flushes(nr, nr);
+		unbind_all(nr);
+		mmput(all.mm);
+	}
+}
+
+TEST(all_iommus_learn_of_an_exit_before_any_is_waited_for)
+{
+	for (unsigned int nr = 1; nr <= 5; nr++) {
+		bind_all(nr);
+		mmput(all.mm);
+		expect_flushes(nr, nr);
+		unbind_all(nr);
+	}
+}
+
+/* A thread has room for so many flushes under way, and does without more. */
+TEST(more_iommus_than_can_be_started_at_once)
+{
+	bind_all(MANY);
+	sim_zap(all.mm, PAGE(0), PAGE(1));
+	SIM_CHECK(all.started_first >= 8);
+	expect_flushes(MANY, all.started_first);
+	for (unsigned int i = 0; i < MANY; i++)
+		SIM_EQ(vendor_domain_of(all.dev[i], all.pasid)->end, PAGE(1));
+	mmput(all.mm);
+	SIM_CHECK(all.started_first >= 8);
+	expect_flushes(MANY, all.started_first);
+	unbind_all(MANY);
+}
+
+/* One that can only do both at once, between others: it keeps none of them from starting. */
+TEST(driver_that_cannot_start_a_flush_carries_it_out)
+{
+	struct vendor_dev *other = vendor_dev_new(vendor_iommu_new(VENDOR_NO_START), 16, CREDITS);
+	struct iommu_sva *sva;
+
+	vendor_enable(other);
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		bind_all(2);
+		sva = test_bind(other, all.mm);
+		test_answered(vendor_ask(other, all.pasid, 0, BASE), SUCCESS);
+		SIM_CHECK(vendor_dma(other, all.pasid, BASE, true));
+		forget_flushes();
+		if (turn) {
+			mmput(all.mm);
+		} else {
+			sim_munmap(all.mm, BASE);
+			vendor_check_stale(all.mm, BASE, PAGE(PAGES));
+		}
+		SIM_EQ(all.started, all.waited);
+		SIM_CHECK(!vendor_dma(other, all.pasid, BASE, false));
+		unbind_all(2);
+		iommu_sva_unbind_device(sva);
+		if (!turn)
+			mmput(all.mm);
+	}
+}
+
+static void unbind_first(void *arg)
+{
+	iommu_sva_unbind_device(all.sva[0]);
+}
+
+static void unbind_second(void *arg)
+{
+	iommu_sva_unbind_device(all.sva[1]);
+}
+
+/* Domains go while a flush that has been started for them is under way. */
+EXPLORE(flush_of_two_iommus_against_unbinds)
+{
+	bind_all(2);
+	for (unsigned int i = 0; i < 2; i++) {
+		test_answered(vendor_ask(all.dev[i], all.pasid, i, BASE), SUCCESS);
+		SIM_CHECK(vendor_dma(all.dev[i], all.pasid, BASE, true));
+	}
+	sim_spawn("unbind", unbind_first, NULL);
+	sim_spawn("unbind", unbind_second, NULL);
+	sim_munmap(all.mm, BASE);
+	vendor_check_stale(all.mm, BASE, PAGE(PAGES));
+	sim_settle();
+	SIM_EQ(all.started, all.waited);
+	mmput(all.mm);
+}
+
+EXPLORE(flush_of_two_iommus_against_a_reset)
+{
+	bind_all(2);
+	for (unsigned int i = 0; i < 2; i++) {
+		test_answered(vendor_ask(all.dev[i], all.pasid, i, BASE), SUCCESS);
+		SIM_CHECK(vendor_dma(all.dev[i], all.pasid, BASE, true));
+	}
+	sim_spawn("reset", test_reset, all.dev[0]);
+	sim_munmap(all.mm, BASE);
+	vendor_check_stale(all.mm, BASE, PAGE(PAGES));
+	sim_settle();
+	unbind_all(2);
+	mmput(all.mm);
+}
+
 TEST(invalidations_of_other_mms_are_not_forwarded)
 {
 	struct vendor_dev *dev = test_dev();

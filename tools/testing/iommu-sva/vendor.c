@@ -136,16 +136,22 @@ void vendor_check_stale(struct mm_struct *mm, unsigned long start, unsigned long
 
 /*
  * An invalidation for the device; without its completion the IOMMU stops. Sent in the RCU read-side
- * section that has checked for a reset.
+ * section that has checked for a reset, and that lasts until it is complete. Returns false if it
+ * must not be sent.
  */
-static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long start,
-			   unsigned long last)
+static bool send_invalidation(struct vendor_dev *dev)
 {
 	SIM_CHECK(rcu_read_lock_held());
 	if (iopf_device_in_reset(&dev->pdev.dev))
-		return;
+		return false;
 	dev->invalidating++;
-	sim_point("ATC invalidation");
+	return true;
+}
+
+static void end_invalidation(struct vendor_dev *dev, ioasid_t pasid, unsigned long start,
+			     unsigned long last)
+{
+	SIM_CHECK(rcu_read_lock_held());
 	dev->invalidating--;
 	if (dev->in_reset)
 		sim_fail("an ATC invalidation for a device that is in a reset");
@@ -155,6 +161,15 @@ static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long
 		iopf_atc_unconfirmed(&dev->pdev.dev, pasid);
 	else
 		forget(dev, pasid, start, last);
+}
+
+static void invalidate_atc(struct vendor_dev *dev, ioasid_t pasid, unsigned long start,
+			   unsigned long last)
+{
+	if (!send_invalidation(dev))
+		return;
+	sim_point("ATC invalidation");
+	end_invalidation(dev, pasid, start, last);
 }
 
 static void vendor_await_errors(struct device *dev)
@@ -215,53 +230,106 @@ static void check_root(struct vendor_domain *domain, const pgd_t *root, unsigned
 
 /* The core's calls */
 
-static void vendor_invalidate_range(struct iommu_domain *d, unsigned long start, unsigned long end)
+static void check_empty(const pgd_t *root)
+{
+#ifdef CONFIG_X86_64
+	for (unsigned int k = 0; root && k < PTRS_PER_PGD; k++)
+		if (root[k].pgd)
+			sim_fail("slot %u of a dead mm's root is in use", k);
+#endif
+}
+
+/* What a driver does to an entry before it flushes */
+static void prepare_entry(struct vendor_domain *domain, struct vendor_entry *entry,
+			  const struct iommu_sva_range *range)
+{
+	if (!range->exits) {
+		check_root(domain, entry->root, range->start, range->end - 1);
+		return;
+	}
+	check_empty(entry->root);
+	entry->root = NULL;
+}
+
+static void begin_flush(struct vendor_domain *domain, const struct iommu_sva_range *range)
+{
+	SIM_CHECK(range->start < range->end);
+	if (range->exits) {
+		SIM_EQ(domain->released, 0);
+		domain->released++;
+		return;
+	}
+	domain->invalidated++;
+	domain->start = range->start;
+	domain->end = range->end;
+}
+
+/* @notes: the devices that have been asked, by their place in the list; their PASID */
+static void vendor_start_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+			       u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	struct vendor_domain *domain = to_domain(d);
+	unsigned int n = 0;
 
 	SIM_CHECK(rcu_read_lock_held());
-	SIM_CHECK(start < end);
-	domain->invalidated++;
-	domain->start = start;
-	domain->end = end;
-	if (vendor_hooks.invalidating)
-		vendor_hooks.invalidating(domain, start, end);
-	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next) {
+	if (vendor_hooks.starting)
+		vendor_hooks.starting(domain);
+	begin_flush(domain, range);
+	notes[0] = 0;
+	notes[1] = IOMMU_PASID_INVALID;
+	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next, n++) {
 		for (unsigned int i = 0; i < VENDOR_PASIDS; i++) {
 			struct vendor_entry *entry = &dev->entries[i];
 
 			if (entry->domain != domain)
 				continue;
-			check_root(domain, entry->root, start, end - 1);
-			invalidate_atc(dev, entry->pasid, start, end - 1);
+			prepare_entry(domain, entry, range);
+			SIM_CHECK(n < 64);
+			if (send_invalidation(dev))
+				notes[0] |= 1ULL << n;
+			notes[1] = entry->pasid;
 		}
 	}
-	sim_point("invalidate_range");
+	domain->under_way++;
+	sim_point("start_flush");
+}
+
+static void vendor_await_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+			       u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct vendor_domain *domain = to_domain(d);
+	unsigned int n = 0;
+
+	SIM_CHECK(rcu_read_lock_held());
+	SIM_CHECK(domain->under_way);
+	domain->under_way--;
+	if (vendor_hooks.waiting)
+		vendor_hooks.waiting(domain);
+	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next, n++) {
+		if (!(notes[0] >> n & 1))
+			continue;
+		sim_point("ATC invalidation");
+		end_invalidation(dev, notes[1], range->start, range->end - 1);
+	}
+	sim_point("await_flush");
+}
+
+static void flush_at_once(struct iommu_domain *d, const struct iommu_sva_range *range)
+{
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+
+	vendor_start_flush(d, range, notes);
+	vendor_await_flush(d, range, notes);
+}
+
+static void vendor_invalidate_range(struct iommu_domain *d, unsigned long start, unsigned long end)
+{
+	flush_at_once(d, &(struct iommu_sva_range){ .start = start, .end = end });
 }
 
 static void vendor_release(struct iommu_domain *d)
 {
-	struct vendor_domain *domain = to_domain(d);
-
-	SIM_CHECK(rcu_read_lock_held());
-	SIM_EQ(domain->released, 0);
-	domain->released++;
-	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next) {
-		for (unsigned int i = 0; i < VENDOR_PASIDS; i++) {
-			struct vendor_entry *entry = &dev->entries[i];
-
-			if (entry->domain != domain)
-				continue;
-#ifdef CONFIG_X86_64
-			for (unsigned int k = 0; entry->root && k < PTRS_PER_PGD; k++)
-				if (entry->root[k].pgd)
-					sim_fail("slot %u of a dead mm's root is in use", k);
-#endif
-			entry->root = NULL;
-			invalidate_atc(dev, entry->pasid, 0, ULONG_MAX);
-		}
-	}
-	sim_point("release");
+	flush_at_once(d, &(struct iommu_sva_range){ .end = ULONG_MAX, .exits = true });
 }
 
 /* An invalidation that comes now must reach the domain. This one updates no slot of the root. */
@@ -352,6 +420,7 @@ static struct iommu_domain *vendor_alloc(unsigned int type)
 static void vendor_domain_free(struct iommu_domain *d)
 {
 	SIM_EQ(to_domain(d)->attached, 0);
+	SIM_EQ(to_domain(d)->under_way, 0);
 	kfree(to_domain(d));
 	sim_point("domain_free");
 	if (!vendor_module.refs)
@@ -682,6 +751,8 @@ struct vendor_iommu *vendor_iommu_new(unsigned int quirks)
 		.no_execute = quirks & VENDOR_NO_EXECUTE,
 		.invalidate_range = vendor_invalidate_range,
 		.release = vendor_release,
+		.start_flush = quirks & VENDOR_NO_START ? NULL : vendor_start_flush,
+		.await_flush = quirks & VENDOR_NO_START ? NULL : vendor_await_flush,
 		.drain = quirks & VENDOR_NO_DRAIN ? NULL : vendor_drain,
 		.page_responses = vendor_page_responses,
 		.await_errors = vendor_await_errors,

@@ -34,6 +34,8 @@ enum vendor_quirk {
 	VENDOR_USER_TABLE = 1 << 7,
 	/* grants no execute permission */
 	VENDOR_NO_EXECUTE = 1 << 8,
+	/* sva_ops without start_flush() */
+	VENDOR_NO_START = 1 << 9,
 };
 
 struct vendor_dev;
@@ -128,24 +130,36 @@ struct vendor_dev {
 	struct vendor_dev *next;
 };
 
+/**
+ * struct vendor_domain - an SVA domain
+ * @attached: entries that name it
+ * @invalidated: flushes of ranges that the driver has begun
+ * @start: of the latest one
+ * @end: of the latest one
+ * @released: how often the driver has been told of the exit
+ * @under_way: flushes that have begun and that no task waits for yet
+ */
 struct vendor_domain {
 	struct iommu_domain domain;
 	struct vendor_iommu *iommu;
 	unsigned int attached;
 	unsigned int invalidated, released;
 	unsigned long start, end;
+	unsigned int under_way;
 };
 
 /*
  * Hooks, NULL at the begin of a test; called without any lock of the vendor's. @attached and
- * @detaching: the device can translate. @attaching: it cannot yet, and may never.
+ * @detaching: the device can translate. @attaching: it cannot yet, and may never. @starting: a
+ * flush begins, of a range or since the mm has exited; @waiting: a task is about to wait for it.
  */
 struct vendor_hooks {
 	void (*attaching)(struct vendor_dev *dev, ioasid_t pasid);
 	void (*attached)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*detaching)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*responding)(struct vendor_request *request, u32 code);
-	void (*invalidating)(struct vendor_domain *domain, unsigned long start, unsigned long end);
+	void (*starting)(struct vendor_domain *domain);
+	void (*waiting)(struct vendor_domain *domain);
 	void (*draining)(struct vendor_dev *dev, ioasid_t pasid);
 };
 

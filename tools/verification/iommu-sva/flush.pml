@@ -11,12 +11,13 @@
  * Devices are not honest: they translate and write with any PASID at any time, but in a reset. Hardware
  * copies from the PASID entry to the PASID cache, from the page table to the IOTLB and from that to an
  * ATC, each in one step at any time. So whatever may be in flight is in a cache. A flush empties a cache
- * at once, as its completion says. A device in a reset completes nothing.
+ * at once, as its completion says. A device in a reset completes nothing. Of several IOMMUs each one's
+ * flush is complete when the MMU notifier's callback returns; so one stands for all.
  *
  * Stands for:
- *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid io_mm_invalidate io_mm_release
- *		io_mm_await_release io_mm_add_domain io_mm_put_domain bond_attach bond_detach
- *		io_mm_add_bond io_mm_bind iommu_sva_unbind_device
+ *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid io_mm_flush io_mm_invalidate
+ *		io_mm_release io_mm_await_release io_mm_add_domain io_mm_put_domain bond_attach
+ *		bond_detach io_mm_add_bond io_mm_bind iommu_sva_unbind_device
  *	drivers/iommu/intel-svm.c: svm_add_entry svm_flush_entry svm_flush_atcs
  *		intel_svm_invalidate_range intel_svm_flush_atc svm_exit_entry intel_svm_release
  *		svm_clear_entry intel_svm_attach intel_svm_remove_dev_pasid
