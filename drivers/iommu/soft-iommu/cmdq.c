@@ -112,25 +112,35 @@ u64 soft_cmdq_submit(struct soft_iommu *iommu, const struct soft_cmd *cmd)
 	return q->tail++;
 }
 
-/* Announces commands; to be followed by soft_cmdq_end(). */
+/* Announces commands; to be followed by soft_cmdq_end(), or by _post() and _await(). */
 void soft_cmdq_begin(struct soft_iommu *iommu)
 {
 	guard(spinlock)(&iommu->cmdq.lock);
 	iommu->cmdq.users++;
 }
 
-/* Submits a wait command and returns when it is complete, and so all that was submitted before. */
-void soft_cmdq_end(struct soft_iommu *iommu)
+/* Submits a wait command, for soft_cmdq_await(). */
+u64 soft_cmdq_post(struct soft_iommu *iommu)
+{
+	return soft_cmdq_submit(iommu, &(struct soft_cmd){ .kind = SOFT_CMD_WAIT });
+}
+
+/* Returns when the wait command @nr is complete, and so all that was submitted before. */
+void soft_cmdq_await(struct soft_iommu *iommu, u64 nr)
 {
 	struct soft_cmdq *q = &iommu->cmdq;
-	u64 nr;
 
-	nr = soft_cmdq_submit(iommu, &(struct soft_cmd){ .kind = SOFT_CMD_WAIT });
+	soft_count(iommu, waits);
 	while (!soft_cmdq_turn(iommu, nr))
 		cpu_relax();
 
 	guard(spinlock)(&q->lock);
 	q->users--;
+}
+
+void soft_cmdq_end(struct soft_iommu *iommu)
+{
+	soft_cmdq_await(iommu, soft_cmdq_post(iommu));
 }
 
 /* Commands are in the ring, but the thread that put them there did not wait for them. */

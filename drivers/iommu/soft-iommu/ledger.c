@@ -89,6 +89,6 @@ void soft_iommu_set_hook(struct soft_iommu *iommu, enum soft_iommu_point point,
 		soft_violation(iommu, "%s has no hook %d", iommu->backend->name, point);
 	scoped_guard(spinlock, &iommu->hook_lock)
 		iommu->hooks[point] = (struct soft_hook){ .fn = hook, .data = data };
-	if (point == SOFT_AT_INVALIDATE || point == SOFT_AT_RELEASE)
+	if (point == SOFT_AT_INVALIDATE || point == SOFT_AT_RELEASE || point == SOFT_AT_WAIT)
 		synchronize_rcu();
 }

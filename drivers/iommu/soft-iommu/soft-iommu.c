@@ -14,7 +14,8 @@
  *
  * A domain's PASID entries are on its list before any transaction can use them, and leave it when
  * none can any more: so invalidations reach all that may be cached. Entries are found on the list
- * under soft_domain.lock, which is held until the invalidation is complete. Locks: soft-priv.h.
+ * under soft_domain.lock; commands name endpoints, which stay until the commands are complete: the
+ * thread that waits for these is in an RCU read-side section. Locks: soft-priv.h.
  *
  * Lifetime: creator, domains and endpoints hold references to the IOMMU.
  */
@@ -47,6 +48,9 @@ static bool soft_is_in_reset(struct soft_endpoint *ep)
 #endif
 
 /* Invalidation */
+
+/* There is nothing to wait for. */
+#define SOFT_NO_COMMAND		U64_MAX
 
 static void soft_submit(struct soft_iommu *iommu, enum soft_cmd_kind kind, ioasid_t pasid,
 			unsigned long start, unsigned long last, struct soft_endpoint *ep)
@@ -88,8 +92,8 @@ static void soft_flush_range(struct soft_domain *sdom, unsigned long start, unsi
 		soft_submit_atc(entry->ep, sdom->pasid, start, last);
 }
 
-static void soft_domain_invalidate(struct soft_domain *sdom, unsigned long start,
-				   unsigned long end)
+/* Starts the flush of a range. Returns the command to wait for, or SOFT_NO_COMMAND. */
+static u64 soft_start_invalidate(struct soft_domain *sdom, unsigned long start, unsigned long end)
 {
 	struct soft_iommu_event event = {
 		.point = SOFT_AT_INVALIDATE,
@@ -100,19 +104,19 @@ static void soft_domain_invalidate(struct soft_domain *sdom, unsigned long start
 
 	soft_hook_atomic(sdom->iommu, &event);
 	if (end <= start)
-		return;
+		return SOFT_NO_COMMAND;
 
 	guard(spinlock)(&sdom->lock);
 	if (list_empty(&sdom->entries))
-		return;
-	guard(rcu)();
+		return SOFT_NO_COMMAND;
 	soft_cmdq_begin(sdom->iommu);
 	/* Whole pages; the end of everything is the last byte. */
 	soft_flush_range(sdom, start & PAGE_MASK, end == ~0UL ? end : (end - 1) | ~PAGE_MASK);
-	soft_cmdq_end(sdom->iommu);
+	return soft_cmdq_post(sdom->iommu);
 }
 
-static void soft_domain_release(struct soft_domain *sdom)
+/* As above, when the mm has exited */
+static u64 soft_start_release(struct soft_domain *sdom)
 {
 	struct soft_iommu_event event = {
 		.point = SOFT_AT_RELEASE,
@@ -127,8 +131,7 @@ static void soft_domain_release(struct soft_domain *sdom)
 	guard(spinlock)(&sdom->lock);
 	sdom->released = true;
 	if (list_empty(&sdom->entries))
-		return;
-	guard(rcu)();
+		return SOFT_NO_COMMAND;
 	soft_cmdq_begin(iommu);
 	list_for_each_entry(entry, &sdom->entries, node) {
 		WRITE_ONCE(entry->root, NULL);
@@ -136,7 +139,34 @@ static void soft_domain_release(struct soft_domain *sdom)
 	}
 	soft_submit_fence(iommu);
 	soft_flush_range(sdom, 0, ~0UL);
-	soft_cmdq_end(iommu);
+	return soft_cmdq_post(iommu);
+}
+
+static void soft_await(struct soft_domain *sdom, u64 nr)
+{
+	struct soft_iommu_event event = {
+		.point = SOFT_AT_WAIT,
+		.pasid = READ_ONCE(sdom->pasid),
+	};
+
+	if (nr == SOFT_NO_COMMAND)
+		return;
+	soft_hook_atomic(sdom->iommu, &event);
+	soft_cmdq_await(sdom->iommu, nr);
+}
+
+/* The section keeps devices, and lasts until the commands that name them are complete. */
+static void soft_domain_invalidate(struct soft_domain *sdom, unsigned long start,
+				   unsigned long end)
+{
+	guard(rcu)();
+	soft_await(sdom, soft_start_invalidate(sdom, start, end));
+}
+
+static void soft_domain_release(struct soft_domain *sdom)
+{
+	guard(rcu)();
+	soft_await(sdom, soft_start_release(sdom));
 }
 
 /* PASID entries */
@@ -309,6 +339,21 @@ static void soft_sva_release(struct iommu_domain *domain)
 	soft_domain_release(to_soft(domain));
 }
 
+static void soft_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+				 u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct soft_domain *sdom = to_soft(domain);
+
+	notes[0] = range->exits ? soft_start_release(sdom) :
+		   soft_start_invalidate(sdom, range->start, range->end);
+}
+
+static void soft_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+				 u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	soft_await(to_soft(domain), notes[0]);
+}
+
 static void soft_sva_drain(struct device *dev, ioasid_t pasid)
 {
 	struct soft_endpoint *ep = dev_iommu_priv_get(dev);
@@ -345,6 +390,8 @@ static const struct iommu_sva_ops soft_sva_ops = {
 	.hw_access_flag = IS_ENABLED(CONFIG_X86_64) || IS_ENABLED(CONFIG_ARM64),
 	.invalidate_range = soft_sva_invalidate,
 	.release = soft_sva_release,
+	.start_flush = soft_sva_start_flush,
+	.await_flush = soft_sva_await_flush,
 	.drain = soft_sva_drain,
 	.page_responses = soft_page_responses,
 	.flush_atc = soft_sva_flush_atc,
@@ -538,6 +585,8 @@ static void soft_release_device(struct device *dev)
 	}
 	if (ep->iopf)
 		soft_disable_iopf(ep);
+	/* The ring may have commands that name it, of flushes from before its last detach. */
+	synchronize_rcu_expedited();
 	guard(mutex)(&ep->iommu->lock);
 	list_del(&ep->node);
 }

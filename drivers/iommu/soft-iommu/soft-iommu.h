@@ -88,6 +88,7 @@ struct soft_iommu_stats {
 	u64 cmd_atc;
 	u64 cmd_pasid;
 	u64 cmd_wait;
+	u64 waits;		/* of threads, for commands that they have submitted */
 	u64 iotlb_dropped;	/* entries that invalidations have removed */
 	u64 atc_dropped;
 	u64 prq_requests;	/* page requests that reached the ring */
@@ -107,6 +108,7 @@ struct soft_iommu_stats {
  * @SOFT_AT_RESPONSE: the core answers a group, the response has not left yet. May sleep.
  * @SOFT_AT_INVALIDATE: an invalidation is about to be submitted. Atomic.
  * @SOFT_AT_RELEASE: the core announces the exit of an mm. Atomic.
+ * @SOFT_AT_WAIT: a thread is about to wait for the commands of one of these two. Atomic.
  * @SOFT_AT_SET_PASID: a PASID entry is about to be set. May sleep; an error makes attach fail.
  * @SOFT_AT_REMOVE_PASID: a PASID entry is about to be cleared. May sleep.
  * @SOFT_AT_DRAIN: the core drains (device, PASID). May sleep.
@@ -118,6 +120,7 @@ enum soft_iommu_point {
 	SOFT_AT_RESPONSE,
 	SOFT_AT_INVALIDATE,
 	SOFT_AT_RELEASE,
+	SOFT_AT_WAIT,
 	SOFT_AT_SET_PASID,
 	SOFT_AT_REMOVE_PASID,
 	SOFT_AT_DRAIN,
@@ -128,7 +131,7 @@ enum soft_iommu_point {
 /**
  * struct soft_iommu_event - what a hook is told
  * @point: where
- * @dev: the endpoint's device, or NULL (invalidate, release)
+ * @dev: the endpoint's device, or NULL (invalidate, release, wait)
  * @pasid: which one, or IOMMU_PASID_INVALID if the point has none
  * @start: of an invalidation; the address of a page request
  * @end: of an invalidation, exclusive, as the core said

@@ -130,6 +130,8 @@ void soft_cmdq_init(struct soft_iommu *iommu);
 u64 soft_cmdq_submit(struct soft_iommu *iommu, const struct soft_cmd *cmd);
 bool soft_cmdq_turn(struct soft_iommu *iommu, u64 nr);
 void soft_cmdq_begin(struct soft_iommu *iommu);
+u64 soft_cmdq_post(struct soft_iommu *iommu);
+void soft_cmdq_await(struct soft_iommu *iommu, u64 nr);
 void soft_cmdq_end(struct soft_iommu *iommu);
 void soft_cmdq_check(struct soft_iommu *iommu);
 
