@@ -376,15 +376,19 @@ void amd_sva_start_list(struct amd_sva_list *list, struct amd_iommu *iommu)
 	list->restarts = READ_ONCE(iommu->evt_restarts);
 }
 
+static void cmds_send(struct amd_sva_list *list)
+{
+	/* Wait only once for hardware that does not answer. */
+	if (list->nr && list->error != -EIO)
+		list->error = amd_sva_submit(list->iommu, list->cmds, list->nr, false) ?:
+			      list->error;
+	list->nr = 0;
+}
+
 static struct amd_sva_cmd *cmds_next(struct amd_sva_list *list)
 {
-	if (list->nr == AMD_SVA_BATCH) {
-		/* Wait only once for hardware that does not answer. */
-		if (list->error != -EIO)
-			list->error = amd_sva_submit(list->iommu, list->cmds, list->nr, false) ?:
-				      list->error;
-		list->nr = 0;
-	}
+	if (list->nr == AMD_SVA_BATCH)
+		cmds_send(list);
 	return &list->cmds[list->nr++];
 }
 
@@ -407,6 +411,62 @@ int amd_sva_end_list(struct amd_sva_list *list)
 	if (ret == -EIO || !list->error)
 		return ret;
 	return cmds_peek_time_outs(list->iommu, list->restarts);
+}
+
+/**
+ * amd_sva_begin_post() - As amd_sva_start_list(), for a list that is submitted before the wait
+ * @list: the list, on the caller's stack
+ * @iommu: the IOMMU
+ * @posted: what the caller keeps until the wait
+ *
+ * Context: any.
+ */
+void amd_sva_begin_post(struct amd_sva_list *list, struct amd_iommu *iommu,
+			struct amd_sva_posted *posted)
+{
+	posted->began = amd_sva_clock();
+	amd_sva_start_list(list, iommu);
+}
+
+/**
+ * amd_sva_post_list() - Submit all of a list, and do not wait until it is carried out
+ * @list: the list; may be empty
+ * @posted: as for amd_sva_begin_post()
+ *
+ * The thread keeps nothing that other threads need: hardware frees the room in the command buffer.
+ *
+ * Context: any; spins while there is no room.
+ */
+void amd_sva_post_list(struct amd_sva_list *list, struct amd_sva_posted *posted)
+{
+	cmds_send(list);
+	posted->restarts = list->restarts;
+	posted->error = list->error;
+}
+
+/**
+ * amd_sva_await_posted() - Wait until hardware has carried out a list that was posted
+ * @iommu: the IOMMU
+ * @posted: as amd_sva_post_list() has left it
+ *
+ * Hardware may have given a device up before this wait began; so the time since @posted.began says
+ * whether the function must look for that.
+ *
+ * Context: any; spins.
+ * Return: as amd_sva_submit().
+ */
+int amd_sva_await_posted(struct amd_iommu *iommu, const struct amd_sva_posted *posted)
+{
+	int ret;
+
+	if (posted->error == -EIO)
+		return posted->error;
+	ret = amd_sva_submit(iommu, NULL, 0, true);
+	if (ret == -EIO)
+		return ret;
+	if (!posted->error && amd_sva_clock() - posted->began <= CMDS_SLOW_NS)
+		return ret;
+	return cmds_peek_time_outs(iommu, posted->restarts);
 }
 
 /**

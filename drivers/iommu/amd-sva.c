@@ -23,7 +23,8 @@
  * device has a DomainID of its own, by which the IOMMU tags what it caches: INVALIDATE_IOMMU_PAGES
  * for each device, then INVALIDATE_IOTLB_PAGES for each with ATS, since the IOMMU may serve a
  * translation request from its TLB; and one COMPLETION_WAIT for all (2.4.1, 2.4.3, 2.4.4). The exit
- * of a process waits for hardware with interrupts off, too: once for all devices.
+ * of a process waits for hardware with interrupts off, too: once for all devices. If several IOMMUs
+ * are to flush, each gets its commands first, and a COMPLETION_WAIT when the thread waits for it.
  *
  * Locks:
  *
@@ -88,41 +89,54 @@ static struct amd_sva_domain *to_sva_domain(struct iommu_domain *domain)
 
 /* Flushes */
 
-static void sva_flush_domain(struct amd_sva_domain *sdom, const struct sva_blocks b)
+static void sva_add_domain(struct amd_sva_list *list, struct amd_sva_domain *sdom,
+			   const struct sva_blocks b)
 {
 	struct amd_sva_dev *sdev;
-	struct amd_sva_list list;
-	int ret;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "devices may go");
 
-	amd_sva_start_list(&list, sdom->iommu);
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		amd_sva_add_pages(&list, sdev->dev_data, sdev->pasid, b);
+		amd_sva_add_pages(list, sdev->dev_data, sdev->pasid, b);
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		if (amd_sva_ask(sdev->dev_data, sdev->pasid))
-			amd_sva_add_atc(&list, sdev->dev_data, sdev->pasid, b);
-	ret = amd_sva_end_list(&list);
+			amd_sva_add_atc(list, sdev->dev_data, sdev->pasid, b);
+}
+
+/* Finds the devices that have not completed theirs. @ret: the error of the wait, if any */
+static void sva_check_domain(struct amd_sva_domain *sdom, int ret)
+{
+	struct amd_sva_dev *sdev;
+
 	if (likely(!ret))
 		return;
-	/* Find the devices that have not completed theirs. */
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
 		if (amd_sva_has_atc(sdev->dev_data))
 			amd_sva_check_atc(sdev->dev_data, sdev->pasid, ret);
 }
 
-static void amd_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
-				     unsigned long end)
+static struct sva_blocks sva_range_blocks(unsigned long start, unsigned long end)
 {
 	/* The costs of the IOMMU's TLB and of ATCs: each device takes commands for both. */
 	static const struct sva_costs costs = {
 		.max_order = SVA_ORDER_ALL, .pages = SVA_COST_PAGES, .all = SVA_COST_ALL,
 	};
+
+	return sva_make_blocks(start, end, &costs);
+}
+
+static void amd_sva_invalidate_range(struct iommu_domain *domain, unsigned long start,
+				     unsigned long end)
+{
 	struct amd_sva_domain *sdom = to_sva_domain(domain);
+	struct amd_sva_list list;
 
 	guard(rcu)();
-	if (!list_empty(&sdom->devs))
-		sva_flush_domain(sdom, sva_make_blocks(start, end, &costs));
+	if (list_empty(&sdom->devs))
+		return;
+	amd_sva_start_list(&list, sdom->iommu);
+	sva_add_domain(&list, sdom, sva_range_blocks(start, end));
+	sva_check_domain(sdom, amd_sva_end_list(&list));
 }
 
 static void amd_sva_release(struct iommu_domain *domain)
@@ -131,6 +145,31 @@ static void amd_sva_release(struct iommu_domain *domain)
 
 	WRITE_ONCE(sdom->exited, true);
 	amd_sva_invalidate_range(domain, 0, ULONG_MAX);
+}
+
+static_assert(sizeof(struct amd_sva_posted) <= IOMMU_SVA_FLUSH_NOTES * sizeof(u64));
+
+/* The caller's RCU read-side section lasts until the wait is over. */
+static void amd_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+				u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct amd_sva_domain *sdom = to_sva_domain(domain);
+	struct amd_sva_list list;
+
+	if (range->exits)
+		WRITE_ONCE(sdom->exited, true);
+	amd_sva_begin_post(&list, sdom->iommu, (struct amd_sva_posted *)notes);
+	sva_add_domain(&list, sdom, sva_range_blocks(range->start, range->end));
+	amd_sva_post_list(&list, (struct amd_sva_posted *)notes);
+}
+
+static void amd_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+				u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct amd_sva_domain *sdom = to_sva_domain(domain);
+
+	sva_check_domain(sdom, amd_sva_await_posted(sdom->iommu,
+						    (const struct amd_sva_posted *)notes));
 }
 
 /* Invalidates a GCR3 entry that the IOMMU may have cached as not valid. */
@@ -550,6 +589,8 @@ const struct iommu_sva_ops amd_sva_ops = {
 	.check_device = amd_sva_check_device,
 	.invalidate_range = amd_sva_invalidate_range,
 	.release = amd_sva_release,
+	.start_flush = amd_sva_start_flush,
+	.await_flush = amd_sva_await_flush,
 	.drain = amd_ppr_drain,
 	.page_responses = amd_ppr_page_responses,
 	.await_errors = amd_sva_await_errors,

@@ -96,6 +96,18 @@ struct amd_sva_list {
 	struct amd_sva_cmd cmds[AMD_SVA_BATCH];
 };
 
+/**
+ * struct amd_sva_posted - what a thread keeps of a list from its submission to the wait for it
+ * @began: the clock before the first command, in ns
+ * @restarts: as &amd_sva_list.restarts
+ * @error: of the submission, 0 or a negative error code
+ */
+struct amd_sva_posted {
+	u64 began;
+	u32 restarts;
+	s32 error;
+};
+
 /* In amd-cmds.c */
 void amd_sva_delay(unsigned int us);
 int amd_sva_submit(struct amd_iommu *iommu, const struct amd_sva_cmd *cmds, unsigned int nr,
@@ -106,6 +118,10 @@ void amd_sva_add_pages(struct amd_sva_list *list, const struct iommu_dev_data *d
 void amd_sva_add_atc(struct amd_sva_list *list, const struct iommu_dev_data *dev_data,
 		     ioasid_t pasid, struct sva_blocks b);
 int amd_sva_end_list(struct amd_sva_list *list);
+void amd_sva_begin_post(struct amd_sva_list *list, struct amd_iommu *iommu,
+			struct amd_sva_posted *posted);
+void amd_sva_post_list(struct amd_sva_list *list, struct amd_sva_posted *posted);
+int amd_sva_await_posted(struct amd_iommu *iommu, const struct amd_sva_posted *posted);
 bool amd_sva_has_atc(struct iommu_dev_data *dev_data);
 bool amd_sva_ask(struct iommu_dev_data *dev_data, ioasid_t pasid);
 bool amd_sva_ask_present(struct iommu_dev_data *dev_data, ioasid_t pasid);

@@ -247,6 +247,66 @@ static void release_waits_once_for_all_devices(struct kunit *test)
 		amdvi_detach(vi, n);
 }
 
+/* Flushes in halves, of a process whose devices are behind several IOMMUs */
+
+static void amdvi_note_started(struct amdvi *vi)
+{
+	vi->started = vi->nr;
+}
+
+static void flush_in_halves_is_submitted_and_waited_for_later(struct kunit *test)
+{
+	const struct iommu_sva_range range = { .start = SZ_1M, .end = SZ_2M };
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	amdvi_flush_in_halves(vi, &range, amdvi_note_started);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 2);
+	/* Commands for both kinds of caches, and then the wait alone */
+	KUNIT_ASSERT_EQ(test, vi->started, 5);
+	KUNIT_ASSERT_EQ(test, vi->nr, 6);
+	KUNIT_EXPECT_EQ(test, vi->events[4].kind, AMDVI_SUBMITTED);
+	KUNIT_EXPECT_FALSE(test, vi->events[4].waited);
+	KUNIT_EXPECT_TRUE(test, vi->events[5].waited);
+	KUNIT_EXPECT_FALSE(test, vi->sdom.exited);
+	amdvi_detach_both(vi);
+}
+
+static void release_in_halves_flushes_everything_and_is_noted(struct kunit *test)
+{
+	const struct iommu_sva_range range = { .end = ULONG_MAX, .exits = true };
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	amdvi_flush_in_halves(vi, &range, amdvi_note_started);
+	KUNIT_EXPECT_TRUE(test, vi->sdom.exited);
+	KUNIT_EXPECT_EQ(test, amdvi_stores(vi), 0);
+	KUNIT_EXPECT_EQ(test, amdvi_waits(vi), 1);
+	KUNIT_ASSERT_EQ(test, vi->started, 5);
+	for (unsigned int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, amdvi_order(&vi->events[i]), SVA_ORDER_ALL);
+	amdvi_detach_both(vi);
+}
+
+/* More commands than fit into a batch: each batch is submitted once. */
+static void flush_in_halves_of_many_blocks_waits_once(struct kunit *test)
+{
+	const struct iommu_sva_range range = {
+		.start = BACKEND_SIX_BLOCKS_START, .end = BACKEND_SIX_BLOCKS_END,
+	};
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	amdvi_flush_in_halves(vi, &range, amdvi_note_started);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_PAGES), 12);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 12);
+	KUNIT_EXPECT_EQ(test, amdvi_waits(vi), 1);
+	KUNIT_EXPECT_EQ(test, vi->nr, vi->started + 1);
+	KUNIT_EXPECT_TRUE(test, vi->events[vi->nr - 1].waited);
+	amdvi_detach_both(vi);
+}
+
 /* Devices that do not answer */
 
 static bool amdvi_is_unconfirmed(struct amdvi *vi, unsigned int n)
@@ -309,6 +369,21 @@ static void flush_whose_beginning_failed_is_unconfirmed(struct kunit *test)
 	vi->fail_early = -EIO;
 	amdvi_invalidate(vi, BACKEND_SIX_BLOCKS_START, BACKEND_SIX_BLOCKS_END);
 	KUNIT_EXPECT_EQ(test, vi->fail_early, 0);
+	KUNIT_EXPECT_TRUE(test, amdvi_is_unconfirmed(vi, 0));
+	KUNIT_EXPECT_TRUE(test, amdvi_is_unconfirmed(vi, 1));
+	amdvi_detach_both(vi);
+}
+
+/* There is nothing to wait for: hardware has been turned off. */
+static void flush_in_halves_that_failed_is_unconfirmed(struct kunit *test)
+{
+	const struct iommu_sva_range range = { .start = SZ_1M, .end = SZ_2M };
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	vi->fail_early = -EIO;
+	amdvi_flush_in_halves(vi, &range, amdvi_note_started);
+	KUNIT_EXPECT_EQ(test, amdvi_waits(vi), 0);
 	KUNIT_EXPECT_TRUE(test, amdvi_is_unconfirmed(vi, 0));
 	KUNIT_EXPECT_TRUE(test, amdvi_is_unconfirmed(vi, 1));
 	amdvi_detach_both(vi);
@@ -602,10 +677,14 @@ static struct kunit_case amd_gcr3_cases[] = {
 	KUNIT_CASE(release_keeps_entries_and_waits_once),
 	KUNIT_CASE(release_of_nothing_does_nothing),
 	KUNIT_CASE_PARAM(release_waits_once_for_all_devices, amdvi_many_gen_params),
+	KUNIT_CASE(flush_in_halves_is_submitted_and_waited_for_later),
+	KUNIT_CASE(release_in_halves_flushes_everything_and_is_noted),
+	KUNIT_CASE(flush_in_halves_of_many_blocks_waits_once),
 	KUNIT_CASE(device_that_timed_out_is_not_asked_any_more),
 	KUNIT_CASE(time_out_event_marks_its_device),
 	KUNIT_CASE(flush_that_failed_is_unconfirmed_for_all),
 	KUNIT_CASE(flush_whose_beginning_failed_is_unconfirmed),
+	KUNIT_CASE(flush_in_halves_that_failed_is_unconfirmed),
 	KUNIT_CASE(flush_whose_beginning_timed_out_looks_for_the_device),
 	KUNIT_CASE(flush_that_leaves_a_device_out_says_so),
 	KUNIT_CASE(flush_that_timed_out_is_unconfirmed_for_one),

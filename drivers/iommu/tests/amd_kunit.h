@@ -77,6 +77,7 @@ struct amdvi_dev {
  * @on_submit: called with each submission, before it completes
  * @fail: what the next submission that is waited for returns; once
  * @fail_early: the same of one that is not waited for
+ * @started: events until the first half of a flush was over
  * @looks: how often a thread has looked for what has not happened yet
  * @stopped: the PPR log has overflowed, and not been started again
  * @restarts: how often it was
@@ -97,6 +98,7 @@ struct amdvi {
 	void (*on_submit)(struct amdvi *vi, bool wait);
 	int fail;
 	int fail_early;
+	unsigned int started;
 	unsigned int looks;
 	bool stopped;
 	unsigned int restarts;
@@ -254,6 +256,18 @@ static inline void amdvi_detach_both(struct amdvi *vi)
 static inline void amdvi_invalidate(struct amdvi *vi, unsigned long start, unsigned long end)
 {
 	amd_sva_ops.invalidate_range(&vi->sdom.domain, start, end);
+}
+
+/* Both halves of a flush; what happens in between is @between's. */
+static inline void amdvi_flush_in_halves(struct amdvi *vi, const struct iommu_sva_range *range,
+					 void (*between)(struct amdvi *vi))
+{
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+
+	guard(rcu)();
+	amd_sva_ops.start_flush(&vi->sdom.domain, range, notes);
+	between(vi);
+	amd_sva_ops.await_flush(&vi->sdom.domain, range, notes);
 }
 
 static inline struct iommu_sva *amdvi_bind(struct amdvi *vi, unsigned int n)

@@ -739,6 +739,21 @@ static void slow_flush_looks_for_time_outs_itself(struct kunit *test)
 	amdvi_detach_both(vi);
 }
 
+/* While the thread waits for another IOMMU: by the time of its own wait all is done. */
+static void device_given_up_before_the_wait_is_found(struct kunit *test)
+{
+	const struct iommu_sva_range range = { .start = SZ_1M, .end = SZ_2M };
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_both(vi);
+	amdvi_start_engine(test, 0, NULL);
+	amdvi_flush_in_halves(vi, &range, amdvi_give_up);
+	KUNIT_EXPECT_EQ(test, amdvi_engine.carried_out, 5);
+	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(&vi->dev[0]->pdev.dev));
+	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(&vi->dev[1]->pdev.dev));
+	amdvi_detach_both(vi);
+}
+
 /* Any device of the flush may be the one whose event is missing. */
 static void amdvi_expect_both_suspect(struct amdvi *vi, void (*give_up)(struct amdvi *vi))
 {
@@ -829,6 +844,7 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
 	KUNIT_CASE(time_in_which_the_cpu_was_stopped_does_not_count),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
+	KUNIT_CASE(device_given_up_before_the_wait_is_found),
 	KUNIT_CASE(time_out_lost_by_a_stopped_event_log_counts),
 	KUNIT_CASE(time_out_lost_before_the_event_log_is_started_counts),
 	KUNIT_CASE(time_out_lost_while_the_event_log_is_started_counts),
