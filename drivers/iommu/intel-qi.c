@@ -7,7 +7,8 @@
  * without descriptors for the device that hangs: it costs each of them one time-out, and they send
  * the device no more until it has been reset. Dropped invalidations are unconfirmed (iopf-atc.c).
  * Page group responses that hardware has fetched have left, and are not submitted again: a second
- * response could meet a new group with the same index.
+ * response could meet a new group with the same index. A wait that hardware fetches after the error
+ * completes, though invalidations ahead of it were aborted: their CPU submits again, too.
  *
  * Hardware names the device that hangs with the error. If it does not (section 11.4.9.9: the ID is
  * zero), CPUs submit descriptors one by one; a device hangs if its descriptor is aborted QI_ABORTS
@@ -198,6 +199,30 @@ void intel_qi_drop_sent(struct intel_iommu *iommu, struct qi_desc *desc, unsigne
 			desc[i] = qi_fence;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_drop_sent);
+
+/**
+ * intel_qi_has_lost() - Has a time-out aborted ATC invalidations, but not the wait behind them?
+ * @iommu: the IOMMU
+ * @desc: the descriptors of a submission whose wait has completed
+ * @count: how many
+ * @index: the slot of the first of them
+ *
+ * Hardware aborts the waits that it has fetched (VT-d 4.1, section 6.5.2.10). A wait that it
+ * fetches after the error completes, since the invalidations ahead of it are no longer pending.
+ *
+ * Context: &q_inval.q_lock is held.
+ * Return: true if the caller must treat the submission as aborted.
+ */
+bool intel_qi_has_lost(struct intel_iommu *iommu, const struct qi_desc *desc, unsigned int count,
+		       unsigned int index)
+{
+	const int *status = iommu->qi->desc_status;
+
+	for (unsigned int i = 0; i < count; i++)
+		if (qi_is_atc(&desc[i]) && status[(index + i) % QI_LENGTH] == QI_ABORT)
+			return true;
+	return false;
+}
 
 /**
  * intel_qi_try_again() - Handle a submission that a time-out has aborted

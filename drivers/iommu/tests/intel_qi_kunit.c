@@ -42,6 +42,7 @@ struct qi_dev {
  * @regs: registers
  * @head: what is read next
  * @hangs: the ID of a device that does not complete invalidations
+ * @aborted: the ID of a device of whose invalidations another CPU notes a time-out
  * @is_stuck: no wait completes until the queue is disabled
  * @rests: looks at the clock until hardware reads on; a restart ends that
  * @restarts: how often the queue was disabled
@@ -62,6 +63,7 @@ struct qi_ring {
 	void *regs;
 	unsigned int head;
 	u16 hangs;
+	u16 aborted;
 	bool is_stuck;
 	unsigned int rests;
 	unsigned int restarts;
@@ -229,6 +231,10 @@ static void qi_ring_run(struct qi *qi)
 
 		if (type == QI_DEIOTLB_TYPE)
 			ring->is_stuck |= (u16)(desc->qw0 >> 16) == ring->hangs;
+		if (type == QI_DEIOTLB_TYPE && (u16)(desc->qw0 >> 16) == ring->aborted) {
+			ring->status[ring->head] = QI_ABORT;
+			intel_qi_timed_out(&qi->hw, ring->aborted);
+		}
 		ring->iotlb += type == QI_EIOTLB_TYPE;
 		ring->responses += type == QI_PGRP_RESP_TYPE;
 		if (type == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE) && !ring->is_stuck)
@@ -377,6 +383,20 @@ static void page_responses_are_not_sent_again(struct kunit *test)
 	qi_time_out(qi, qi_rid(qi, 1));
 	KUNIT_EXPECT_TRUE(test, qi_try_again(qi, 1));
 	qi_expect_dropped(test, BIT(0) | BIT(2));
+}
+
+/* Another CPU notes the error; hardware had not fetched the wait, which completes. */
+static void invalidation_aborted_ahead_of_a_wait_is_made_again(struct kunit *test)
+{
+	struct qi *qi = test->priv;
+
+	qi_add_ring(test);
+	KUNIT_ASSERT_EQ(test, iopf_atc_use(qi->dev[1].dev, 5), 0);
+	qi->ring->aborted = qi_rid(qi, 1);
+	qi_submit_batch(test, ARRAY_SIZE(qi->desc));
+	qi_expect_dropped(test, BIT(2));
+	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(qi->dev[1].dev));
+	KUNIT_EXPECT_FALSE(test, iopf_atc_is_unconfirmed(qi->dev[0].dev));
 }
 
 static void device_that_has_gone_is_not_waited_for(struct kunit *test)
@@ -636,6 +656,7 @@ static struct kunit_case intel_qi_cases[] = {
 	KUNIT_CASE(device_that_was_reset_is_sent_to_again),
 	KUNIT_CASE(submission_of_others_is_made_again_whole),
 	KUNIT_CASE(page_responses_are_not_sent_again),
+	KUNIT_CASE(invalidation_aborted_ahead_of_a_wait_is_made_again),
 	KUNIT_CASE(device_that_has_gone_is_not_waited_for),
 	KUNIT_CASE(what_is_dropped_is_unconfirmed),
 	KUNIT_CASE(without_ids_each_descriptor_goes_alone),
