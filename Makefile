@@ -18,7 +18,7 @@ demo:		## show a device that works in a process's own memory; installs and build
 test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|verify|kunit|qemu|vtd|amd|smmuv3|stall|kexec|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/test/run-tests
 
-test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|models|la57|seed|stop|slots|control-amd|series|torture|torture-short|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
+test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|models|la57|seed|stop|slots|control-amd|series|torture|torture-short|programs|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
 	@scripts/test/run-tests long
 
 test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
