@@ -79,6 +79,27 @@ TEST_F(accounts, hugetlb_page_is_charged_to_the_group_of_the_process)
 	munmap(huge, len);
 }
 
+/* Without a reservation by mmap(), each page is reserved for the group when it is allocated. */
+TEST_F(accounts, hugetlb_limit_of_the_group_holds_for_the_device_of_its_process)
+{
+	const size_t len = 2 * HUGETLB_PAGE;
+	__u8 *huge;
+
+	ASSERT_EQ(0, write_text(GROUPS "cgroup.subtree_control", "+hugetlb"));
+	ASSERT_EQ(0, write_text(GROUP "hugetlb.2MB.max", "2097152"));
+	huge = mmap(ANYWHERE, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+		    MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+	ASSERT_NE(MAP_FAILED, huge);
+	run_ok(&self->q, sva_fill(huge, HUGETLB_PAGE, 0x37));
+	EXPECT_EQ(HUGETLB_PAGE, group_number("hugetlb.2MB.current", NULL));
+	EXPECT_EQ(HUGETLB_PAGE, group_number("hugetlb.2MB.rsvd.current", NULL));
+	refused(&self->q, sva_fill(huge + HUGETLB_PAGE, PAGE, 0x37));
+	EXPECT_EQ(HUGETLB_PAGE, group_number("hugetlb.2MB.current", NULL));
+	EXPECT_LE(1, group_number("hugetlb.2MB.events", "max"));
+	munmap(huge, len);
+	EXPECT_EQ(0, group_number("hugetlb.2MB.current", NULL));
+}
+
 /* What perf counts of this thread's page faults; -1 without perf */
 static int count_faults(void)
 {
