@@ -31,6 +31,8 @@
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
+#include <linux/bitfield.h>
+#include <linux/io.h>
 #include <linux/iopoll.h>
 #include <linux/nmi.h>
 #include <linux/panic.h>
@@ -323,6 +325,18 @@ static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
 	smmu_note_unconfirmed(master, ssid);
 }
 
+/*
+ * Has a device been given up? A caller that goes on without the invalidation frees memory: so the
+ * device must have been cut off.
+ */
+static bool smmu_is_cut_off(struct arm_smmu_master *master)
+{
+	if (likely(!READ_ONCE(master->atc_lost)))
+		return false;
+	guard(spinlock_irqsave)(&master->ste_lock);
+	return master->atc_lost;
+}
+
 /**
  * arm_smmu_sva_ask() - May an ATC invalidation be sent to a device?
  * @master: the device
@@ -334,16 +348,9 @@ static void smmu_give_up(struct arm_smmu_master *master, ioasid_t ssid)
  */
 bool arm_smmu_sva_ask(struct arm_smmu_master *master, ioasid_t ssid)
 {
-	bool lost;
-
 	if (!arm_smmu_sva_has_atc(master))
 		return false;
-	if (likely(!READ_ONCE(master->atc_lost)))
-		return true;
-	/* The caller goes on without the invalidation: the device must have been cut off. */
-	scoped_guard(spinlock_irqsave, &master->ste_lock)
-		lost = master->atc_lost;
-	if (!lost)
+	if (likely(!smmu_is_cut_off(master)))
 		return true;
 	smmu_note_unconfirmed(master, ssid);
 	return false;
@@ -433,7 +440,7 @@ void arm_smmu_sva_flush_atc(struct arm_smmu_master *master, ioasid_t ssid)
 int arm_smmu_sva_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 {
 	guard(rcu)();
-	if (READ_ONCE(master->atc_lost) || !smmu_is_there(master))
+	if (smmu_is_cut_off(master) || !smmu_is_there(master))
 		return 0;
 	return smmu_flush_all(master, ssid);
 }

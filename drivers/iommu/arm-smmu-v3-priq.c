@@ -44,6 +44,8 @@
 #include <linux/io.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/wait_bit.h>
 
 #include "arm-smmu-v3-sva.h"

@@ -35,12 +35,16 @@
  * entries stay until then. A struct smmu_sva_dev goes a grace period after its detach.
  */
 #include <kunit/visibility.h>
+#include <linux/atomic.h>
+#include <linux/bitfield.h>
 #include <linux/cpufeature.h>
 #include <linux/iommu.h>
 #include <linux/mm_types.h>
+#include <linux/mutex.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
+#include <linux/xarray.h>
 #include <asm/memory.h>
 #include <asm/sysreg.h>
 

@@ -484,6 +484,31 @@ static void bind_fails_without_page_requests(struct kunit *test)
 	vf->is_virtfn = false;
 }
 
+/* Whatever the core knows of it: an invalidation may fail when the bind has begun. */
+static void device_that_is_cut_off_is_not_bound(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct arm_smmu_master *master = &t->fn[0]->master;
+
+	map_touched(test, 1);
+	WRITE_ONCE(master->atc_lost, true);
+	expect_refused_bind(t, -EBUSY);
+	WRITE_ONCE(master->atc_lost, false);
+	iommu_sva_unbind_device(bind(t, 0));
+}
+
+/* The SMMU refuses all that the device would send. */
+static void device_of_an_smmu_that_is_off_is_not_bound(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+
+	map_touched(test, 1);
+	WRITE_ONCE(t->smmu->shut_down, true);
+	expect_refused_bind(t, -EIO);
+	WRITE_ONCE(t->smmu->shut_down, false);
+	iommu_sva_unbind_device(bind(t, 0));
+}
+
 /* Push and wait, answers and wait; the CD; its ATC; and once more */
 static void unbind_drains_detaches_and_drains(struct kunit *test)
 {
@@ -523,6 +548,8 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(bind_of_a_device_in_a_reset_asks_nothing_of_it),
 	KUNIT_CASE(bind_fails_without_the_ats_that_was_promised),
 	KUNIT_CASE(bind_fails_without_page_requests),
+	KUNIT_CASE(device_that_is_cut_off_is_not_bound),
+	KUNIT_CASE(device_of_an_smmu_that_is_off_is_not_bound),
 	KUNIT_CASE(unbind_drains_detaches_and_drains),
 	{}
 };
