@@ -49,6 +49,7 @@
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <asm/iommu.h>
 

@@ -40,10 +40,12 @@
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/interrupt.h>
+#include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/kfifo.h>
 #include <linux/pci.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
@@ -65,24 +67,6 @@
 #define PRQ_1_LAST		BIT_ULL(2)
 #define PRQ_1_GROUP		GENMASK_ULL(11, 3)
 #define PRQ_1_ADDR		GENMASK_ULL(63, 12)
-
-/**
- * intel_svm_submit() - Have hardware carry out descriptors, and wait until it has
- * @iommu: the IOMMU
- * @desc: the descriptors; they may complete in any order
- * @count: how many; with 0 the function waits for what was submitted before
- * @options: QI_OPT_WAIT_DRAIN, or 0
- *
- * Context: any; spins.
- * Return: 0, or the error of qi_submit_sync().
- */
-int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
-		     unsigned long options)
-{
-	KUNIT_STATIC_STUB_REDIRECT(intel_svm_submit, iommu, desc, count, options);
-	return qi_submit_sync(iommu, desc, count, options);
-}
-EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
 
 /**
  * intel_svm_has_atc() - May ATC invalidations be sent to a device?

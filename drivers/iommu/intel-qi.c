@@ -71,6 +71,24 @@
 /* Replaces a descriptor that must not be submitted */
 static const struct qi_desc qi_fence = { .qw0 = QI_IWD_TYPE | QI_IWD_FENCE };
 
+/**
+ * intel_svm_submit() - Have hardware carry out descriptors, and wait until it has
+ * @iommu: the IOMMU
+ * @desc: the descriptors; they may complete in any order
+ * @count: how many; with 0 the function waits for what was submitted before
+ * @options: QI_OPT_WAIT_DRAIN, or 0
+ *
+ * Context: any; spins.
+ * Return: 0, or the error of qi_submit_sync().
+ */
+int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+		     unsigned long options)
+{
+	KUNIT_STATIC_STUB_REDIRECT(intel_svm_submit, iommu, desc, count, options);
+	return qi_submit_sync(iommu, desc, count, options);
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_svm_submit);
+
 static bool qi_is_atc(const struct qi_desc *desc)
 {
 	u64 type = FIELD_GET(QI_TYPE, desc->qw0);

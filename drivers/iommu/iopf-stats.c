@@ -14,10 +14,12 @@
  * Lifetime: a bond's numbers outlive all groups that point to them (struct iopf_bond_stats); those
  * of a device and of a queue are parts of these.
  */
+#include <linux/atomic.h>
 #include <linux/iommu.h>
 #include <linux/math64.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -568,3 +570,56 @@ int iopf_queues_show(struct seq_file *m, void *v)
 	return 0;
 }
 #endif
+
+/* What is counted of a device without its bonds, and logged */
+
+/**
+ * iopf_read_counts - What has happened to the page requests of a device
+ * @dev: the device
+ * @counts: filled, by enum iopf_count; since the device was added to its queue
+ *
+ * Context: process.
+ * Return: 0, or -ENODEV if @dev is on no queue.
+ */
+int iopf_read_counts(struct device *dev, u64 counts[IOPF_NR_COUNTS])
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (!idev)
+		return -ENODEV;
+	for (int i = 0; i < IOPF_NR_COUNTS; i++)
+		counts[i] = atomic64_read(&idev->counts[i]);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iopf_read_counts);
+
+/**
+ * iopf_device_count - Count for a device
+ * @dev: the device; nothing happens if it is on no queue
+ * @what: what is counted
+ * @nr: how many to add
+ *
+ * Context: any.
+ */
+void iopf_device_count(struct device *dev, enum iopf_count what, u64 nr)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	if (idev)
+		atomic64_add(nr, &idev->counts[what]);
+}
+
+/**
+ * iopf_may_log - May a vendor driver log a line about a device?
+ * @dev: the device
+ * @line: the kind of line; each kind has its own limit for each device
+ *
+ * Context: any.
+ * Return: true if it may; false if there were many of that kind lately, or if @dev is on no queue.
+ */
+bool iopf_may_log(struct device *dev, enum iopf_line line)
+{
+	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+
+	return idev && __ratelimit(&idev->lines[line]);
+}

@@ -13,6 +13,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 
 #include "soft-priv.h"

@@ -6,6 +6,8 @@
  * atomic context, under any lock but soft_ledger.lock: nothing is allocated, the first
  * SOFT_VIOLATIONS texts are kept and all are counted. They stay until the IOMMU goes.
  */
+#include <linux/atomic.h>
+#include <linux/minmax.h>
 #include <linux/rcupdate.h>
 
 #include "soft-backend.h"

@@ -19,6 +19,7 @@
  *
  * Lifetime: creator, domains and endpoints hold references to the IOMMU.
  */
+#include <linux/atomic.h>
 #include <linux/mmu_notifier.h>
 #include <linux/platform_device.h>
 #include <linux/property.h>

@@ -195,6 +195,18 @@ static void sva_dma_destroy_wq(void *wq)
 	destroy_workqueue(wq);
 }
 
+/* What keeps the function from SVA, for the log. */
+const char *sva_dma_missing_cap(struct pci_dev *pdev)
+{
+	if (!device_iommu_mapped(&pdev->dev))
+		return "no IOMMU in front of the device";
+	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID))
+		return "the device has no PASID";
+	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS))
+		return "the device has no ATS";
+	return "the IOMMU refused";
+}
+
 /**
  * sva_dma_init_faults() - Make a device without page requests ready for binds
  * @sva: the device, in probe()

@@ -18,18 +18,6 @@
 
 #define FAULT_RETRY_US		1000
 
-/* What keeps the function from SVA, for the log. */
-const char *sva_dma_missing_cap(struct pci_dev *pdev)
-{
-	if (!device_iommu_mapped(&pdev->dev))
-		return "no IOMMU in front of the device";
-	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID))
-		return "the device has no PASID";
-	if (!pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS))
-		return "the device has no ATS";
-	return "the IOMMU refused";
-}
-
 static int sva_dma_no_bond(struct sva_dma *sva, int error)
 {
 	dev_err_ratelimited(&sva->pdev->dev, "no queue without SVA: %s (%pe)\n",

@@ -190,7 +190,6 @@ static inline unsigned long sva_dma_all(struct sva_dma *sva)
 /* queue.c */
 extern const struct uacce_ops sva_dma_uacce_ops;
 irqreturn_t sva_dma_irq(int irq, void *data);
-const char *sva_dma_missing_cap(struct pci_dev *pdev);
 
 /* ioctl.c */
 long sva_dma_ioctl(struct uacce_queue *q, unsigned int cmd, unsigned long arg);
@@ -203,6 +202,7 @@ void sva_dma_drop_eventfd(struct sva_dma_queue *sq);
 int sva_dma_next_fault(struct sva_dma_queue *sq, struct sva_dma_fault *fault);
 
 /* faults.c */
+const char *sva_dma_missing_cap(struct pci_dev *pdev);
 int sva_dma_init_faults(struct sva_dma *sva);
 struct sva_dma_bond *sva_dma_bond_make(struct sva_dma *sva);
 void sva_dma_bond_put(struct sva_dma_bond *bond);
