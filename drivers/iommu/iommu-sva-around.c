@@ -61,6 +61,7 @@
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/userfaultfd_k.h>
+#include <linux/xarray.h>
 #include <trace/events/iommu_sva.h>
 
 #include "iommu-sva-priv.h"
@@ -597,7 +598,7 @@ static bool around_concerns(struct sva_fault_around *around,
 void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm)
 {
 	/* The reporter has checked that already: sva_can_fault_nowait() */
-	if (!sva_server_is_reporter(server) && around_concerns(&server->io_mm->around, prm))
+	if (!sva_server_is_inline(server) && around_concerns(&server->io_mm->around, prm))
 		advance_window(server, prm);
 }
 

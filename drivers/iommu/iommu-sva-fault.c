@@ -79,7 +79,7 @@ static bool sva_may_wait(struct sva_server *server, struct vm_area_struct *vma,
 			 const struct iommu_fault_page_request *prm)
 {
 	return sva_others_decide(vma) ||
-	       (sva_server_is_reporter(server) &&
+	       (sva_server_is_inline(server) &&
 		!sva_can_fault_nowait(&server->io_mm->around, vma, prm));
 }
 
@@ -376,7 +376,7 @@ static void sva_enlist(struct sva_server *server)
 {
 	server->task = current;
 	INIT_LIST_HEAD(&server->node);
-	if (sva_server_is_reporter(server))
+	if (sva_server_is_inline(server))
 		return;
 	guard(spinlock)(&server->io_mm->servers_lock);
 	list_add(&server->node, &server->io_mm->servers);

@@ -206,7 +206,7 @@ static inline bool sva_server_is_prompt(const struct sva_server *server)
 }
 
 /* Is the server the thread that reads the hardware queue? */
-static inline bool sva_server_is_reporter(const struct sva_server *server)
+static inline bool sva_server_is_inline(const struct sva_server *server)
 {
 	return server->job && server->job->is_inline;
 }

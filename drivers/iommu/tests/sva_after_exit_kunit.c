@@ -111,7 +111,7 @@ static void reset_during_exit_brings_no_tables_back(struct kunit *test)
 	late->test = test;
 	late->scene = &scene;
 	late->notifier.ops = &late_user_ops;
-	/* Who registers later is told earlier. */
+	/* The kernel tells the notifier that was registered last first. */
 	KUNIT_ASSERT_EQ(test, mmu_notifier_register(&late->notifier, mm), 0);
 	scene.sva = sva_bind(test, fix->ep[0], scene.proc);
 	scene.pasid = iommu_sva_get_pasid(scene.sva);

@@ -268,7 +268,7 @@ static void stacks_are_left_alone(struct kunit *test)
 	expect_nothing_ahead(bond, mem, true);
 }
 
-/* Who knows what a driver's fault handler makes of being called. */
+/* A driver's fault handler may make more of a call than to map a page. */
 static void memory_of_drivers_is_left_alone(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);

@@ -132,7 +132,7 @@ static vm_fault_t gate_fault(struct vm_fault *vmf)
 	kref_get(&gate->users);
 	if (again)
 		release_fault_lock(vmf);
-	/* Who sees the fault counted may rely on the lock being free. */
+	/* A test that sees the fault counted may rely on the lock being free. */
 	atomic_inc(&gate->faults);
 	wake_up_all(&gate->wait);
 	if (READ_ONCE(gate->killable))

@@ -332,7 +332,7 @@ static void device_with_too_many_strays_is_not_bound(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, sva_becomes(!try_bind(fix->ep[0], proc)));
 }
 
-static void bonds_of_an_unfit_device_go_on(struct kunit *test)
+static void bonds_of_a_blocked_device_go_on(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
 	struct iopf_bond *bond = iopf_bind(test, fix->ep[0], NULL);
@@ -476,7 +476,7 @@ static struct kunit_case sva_stray_cases[] = {
 	KUNIT_CASE(process_whose_pasid_has_gone_gets_another),
 	KUNIT_CASE(all_pasids_in_use_or_quarantine_is_enospc),
 	KUNIT_CASE(device_with_too_many_strays_is_not_bound),
-	KUNIT_CASE(bonds_of_an_unfit_device_go_on),
+	KUNIT_CASE(bonds_of_a_blocked_device_go_on),
 	KUNIT_CASE(strays_are_counted_by_pasid),
 	KUNIT_CASE(room_of_a_quarantine_that_is_over_is_used_again),
 	KUNIT_CASE(many_devices_with_strays),

@@ -148,7 +148,7 @@ static void sva_dma_invalidated(IOMMUNotifier *n, IOMMUTLBEntry *entry)
 
 static bool inv_pending(SvaDma *s)
 {
-    /* Who hangs does not even complete what concerns PASIDs that it has never used. */
+    /* A device that hangs does not even complete invalidations for PASIDs that it never used. */
     return (s->behaviour & SVA_DMA_INV) == SVA_DMA_INV_HANG || !QSIMPLEQ_EMPTY(&s->late_invs);
 }
 

@@ -18,8 +18,8 @@
 /* ---- Steps ---- */
 
 /*
- * There is no translation of @va. Who can ask for the page does; who cannot makes the access with the
- * address that it has, so that the IOMMU reports what becomes of it.
+ * There is no translation of @va. A device that can ask for the page does so; another one makes the
+ * access with the address that it has, so that the IOMMU reports what becomes of it.
  */
 static bool job_denied(SvaDma *s, Channel *c, uint64_t va, uint64_t base, unsigned need, Target *t)
 {

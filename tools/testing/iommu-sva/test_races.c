@@ -571,7 +571,7 @@ EXPLORE(slot_that_is_filled_against_a_bind)
 	tear_down();
 }
 
-/* Who fills a slot has found an io_mm that goes. */
+/* The thread that fills a slot has found an io_mm that goes. */
 EXPLORE(slot_that_is_filled_against_the_last_unbind)
 {
 	set_up_slots();

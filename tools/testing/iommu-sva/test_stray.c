@@ -143,7 +143,7 @@ TEST(request_without_pasid_puts_none_in_quarantine)
 	SIM_CHECK(can_bind(dev, 0));
 }
 
-TEST(ninth_stray_pasid_makes_the_device_unfit)
+TEST(ninth_stray_pasid_blocks_binds_of_the_device)
 {
 	struct vendor_dev *dev = test_dev(), *other = test_dev_beside(dev);
 	struct mm_struct *mm = test_mm();
@@ -459,7 +459,7 @@ static void fail_to_bind_often(struct vendor_dev *dev, unsigned int nr)
 	mmput(mm);
 }
 
-TEST(binds_of_an_unfit_device_do_not_silence_another_one)
+TEST(binds_of_a_blocked_device_do_not_silence_another_one)
 {
 	struct vendor_dev *bad = test_dev(), *dev = test_dev_beside(bad);
 	unsigned int before;

@@ -63,7 +63,7 @@ static void raw_answer_at(struct __test_metadata *_metadata, int line, struct sv
 #define raw_answer(...)	raw_answer_at(_metadata, __LINE__, __VA_ARGS__)
 
 /*
- * Every second request is for a page that is at hand, which the interrupt thread serves itself; a
+ * Every second request does not make the interrupt thread wait, which serves it itself; a
  * worker of the process serves the others.
  */
 static void silence_at(struct __test_metadata *_metadata, int line, struct sva_queue *q)
