@@ -249,15 +249,13 @@ static bool sva_start_flush(struct sva_domain *sdom, const struct iommu_sva_rang
 
 /*
  * Starts the flush of each domain but the last, has that carried out as a whole, and then waits for
- * the others: all IOMMUs work at the same time, and a single one takes one submission.
+ * the others: all IOMMUs work at the same time.
  */
-static void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
+static noinline void io_mm_flush_several(struct io_mm *io_mm, const struct iommu_sva_range *range)
 {
 	struct sva_flush started[SVA_MAX_FLUSHES];
 	struct sva_domain *sdom, *last = NULL;
 	unsigned int nr = 0;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "domains and devices may go");
 
 	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
 		if (!sdom->domain->owner->sva_ops)
@@ -273,6 +271,26 @@ static void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range
 	if (last)
 		sva_flush_domain(last, range);
 	sva_await_flushes(started, nr, range);
+}
+
+/* A single domain, as most processes have it, takes no more stack than its driver needs. */
+static void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
+{
+	struct sva_domain *sdom, *only = NULL;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "domains and devices may go");
+
+	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
+		if (!sdom->domain->owner->sva_ops)
+			continue;
+		if (only) {
+			io_mm_flush_several(io_mm, range);
+			return;
+		}
+		only = sdom;
+	}
+	if (only)
+		sva_flush_domain(only, range);
 }
 
 static void io_mm_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
