@@ -3,17 +3,20 @@
 #
 # Debian's archives, as this system's apt is set up. Sourced, not run.
 
-# debian_sources ARCH: Debian's archives that this system uses, as lines of a sources.list for ARCH
+# debian_sources ARCH: Debian's archives that this system uses, as lines of a sources.list for ARCH; with
+# APT_SUITE, those of that suite, such as trixie, on the same hosts
 debian_sources()
 {
-	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed='' uri codename component label
+	local own keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed='' uri codename component label
 
 	[[ ! -f $keyring ]] || signed=" signed-by=$keyring"
+	own=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(LABEL)' \
 		'Created-By: Packages' 2>/dev/null | LC_ALL=C sort -u |
 		while read -r uri codename component label; do
 			[[ $label == @(Debian|Debian-Security) && $component == main ]] || continue
+			[[ -z ${APT_SUITE:-} ]] || codename=$APT_SUITE${codename#"$own"}
 			echo "deb [arch=$1$signed] $uri $codename main"
 		done
 }
@@ -48,7 +51,7 @@ private_apt()
 download_package()
 (
 	cd "$1" || exit
-	if [[ $2 == "$(dpkg --print-architecture)" ]]; then
+	if [[ -z ${APT_SUITE:-} && $2 == "$(dpkg --print-architecture)" ]]; then
 		apt-get -q -o Acquire::Retries=2 -o Acquire::http::Timeout=30 download "$3"
 	else
 		private_apt "$1/apt" "$2" update --error-on=any && private_apt "$1/apt" "$2" download "$3"
