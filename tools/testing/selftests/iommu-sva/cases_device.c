@@ -715,7 +715,7 @@ TEST_F(device, abort_ends_a_job)
 #define TIME_OUT_X86 "DMAR: (VT-d detected Invalidation|QI (HEAD|PRIOR): |Invalidation Time-out|" \
 	"DRHD: handling fault)|Event logged .IOTLB_INV_TIMEOUT |has not completed an ATC invalidation"
 #define TIME_OUT_SMMU "arm-smmu-v3 .*: (CMDQ error .*: ATC invalidate timeout|unexpected global " \
-	"error|CMD_SYNC timeout)|has not completed an ATC invalidation"
+	"error|CMD_SYNC timeout|commands take long)|has not completed an ATC invalidation"
 
 /*
  * ATC invalidations that the function has got since its reset. Each that it does not complete makes
