@@ -42,6 +42,7 @@
  */
 #include <asm/pgalloc.h>
 #include <linux/bitmap.h>
+#include <linux/compiler.h>
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -56,6 +57,7 @@
 /* Page-table isolation sets it in the kernel's view of the user half, which no IOMMU uses. */
 #define SVA_ROOT_DROPPED	_PAGE_NX
 #define SVA_ROOT_SLOTS		(PTRS_PER_PGD / 2)
+#define SVA_ROOT_RUN		16
 
 int io_mm_alloc_root(struct io_mm *io_mm)
 {
@@ -86,18 +88,38 @@ static void io_mm_copy_slot(struct io_mm *io_mm, unsigned long i)
 	__assign_bit(i, io_mm->filled, slot);
 }
 
-/* Brings all slots up to date, for a bind. Most are empty in both roots. */
+static pgdval_t sva_any_of_four(const pgd_t *slots)
+{
+	return pgd_val(slots[0]) | pgd_val(slots[1]) | pgd_val(slots[2]) | pgd_val(slots[3]);
+}
+
+/* Is one of SVA_ROOT_RUN slots filled? */
+static bool sva_any_slot(const pgd_t *slots)
+{
+	/* What a bind must copy was there before. It may miss what another thread fills now. */
+	return data_race(sva_any_of_four(slots) | sva_any_of_four(slots + 4) |
+			 sva_any_of_four(slots + 8) | sva_any_of_four(slots + 12));
+}
+
+/* Brings all slots up to date, for a bind: ours that are filled, then theirs. Most are empty. */
 void io_mm_mirror_all(struct io_mm *io_mm)
 {
-	const pgd_t *theirs = io_mm->notifier.mm->pgd, *ours = io_mm->root;
+	const pgd_t *theirs = io_mm->notifier.mm->pgd;
+	unsigned long i, run;
 
 	guard(spinlock)(&io_mm->root_lock);
 	if (io_mm->exited)
 		return;
-	for (unsigned long i = 0; i < SVA_ROOT_SLOTS; i++)
-		if ((pgd_val(READ_ONCE(theirs[i])) | pgd_val(READ_ONCE(ours[i]))) &&
-		    !io_mm_slot_in_sync(io_mm, i))
+	for_each_set_bit(i, io_mm->filled, SVA_ROOT_SLOTS)
+		if (!io_mm_slot_in_sync(io_mm, i))
 			io_mm_copy_slot(io_mm, i);
+	for (run = 0; run < SVA_ROOT_SLOTS; run += SVA_ROOT_RUN) {
+		if (!sva_any_slot(theirs + run))
+			continue;
+		for (i = run; i < run + SVA_ROOT_RUN; i++)
+			if (pgd_val(READ_ONCE(theirs[i])) && !io_mm_slot_in_sync(io_mm, i))
+				io_mm_copy_slot(io_mm, i);
+	}
 }
 
 /* Brings the slots of @start to @last, inclusive, up to date: some may have gone. */

@@ -98,6 +98,8 @@ static inline void *ERR_CAST(const void *ptr)
 #define SZ_4M			0x400000
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min3(a, b, c)		min(min(a, b), c)
+/* Tests have one CPU. */
+#define data_race(expression)	(expression)
 #define max(a, b)		((a) > (b) ? (a) : (b))
 #define clamp(v, low, high)	((v) >= (high) ? (high) : (v) <= (low) ? (low) : (v))
 
@@ -202,6 +204,9 @@ static inline unsigned long find_next_bit(const unsigned long *word, unsigned lo
 
 #define for_each_set_bit_from(bit, word, size) \
 	for (; (bit) = find_next_bit(word, size, bit), (bit) < (size); (bit)++)
+
+#define for_each_set_bit(bit, word, size) \
+	for ((bit) = 0; (bit) = find_next_bit(word, size, bit), (bit) < (size); (bit)++)
 
 static inline unsigned long find_first_bit(const unsigned long *word, unsigned long size)
 {

@@ -273,6 +273,24 @@ TEST(bind_copies_every_slot_there_is)
 	mmput(mm);
 }
 
+TEST(bind_copies_a_slot_wherever_it_is)
+{
+	struct vendor_dev *dev = test_dev();
+
+	for (unsigned int i = 0; i < 256; i++) {
+		struct mm_struct *mm = sim_mm_new();
+		struct iommu_sva *sva;
+
+		map_slots(mm, i, 1);
+		sim_touch(mm, SLOT(i), true);
+		sva = test_bind(dev, mm);
+		SIM_CHECK(vendor_dma(dev, iommu_sva_get_pasid(sva), SLOT(i), true));
+		iommu_sva_unbind_device(sva);
+		mmput(mm);
+		sim_settle();
+	}
+}
+
 /* With and without ENQCMD, where the PASID of the process stays. */
 TEST(slots_that_come_between_two_bonds_are_copied)
 {
