@@ -95,6 +95,13 @@ struct sva_fault_around {
 	bool no_hw_access_flag;
 };
 
+/* For the next process: no thread uses it any more. */
+static inline void sva_fault_around_reset(struct sva_fault_around *around)
+{
+	sva_seqs_init(&around->seqs);
+	around->no_hw_access_flag = false;
+}
+
 /* iommu-sva-around.c */
 void sva_fault_around_init(struct sva_fault_around *around);
 void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm);

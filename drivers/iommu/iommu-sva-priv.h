@@ -35,6 +35,13 @@
 #include "iopf-service.h"
 #include "iopf-stats.h"
 
+/* Bytes of a root that the core keeps, in front of the io_mm */
+#ifdef CONFIG_X86_64
+#define SVA_ROOT_SIZE	PAGE_SIZE
+#else
+#define SVA_ROOT_SIZE	0UL
+#endif
+
 /**
  * struct io_mm - an address space that devices use
  * @notifier: counted by mmu_notifier_get()/_put(); @svc has one reference while it has users
@@ -43,8 +50,8 @@
  * @bonds: struct sva_bond, RCU
  * @pasid: IOMMU_PASID_INVALID while there are no bonds
  * @root_lock: guards @root's contents, @filled and @exited
- * @root: what the IOMMU walks, if the architecture needs the core to keep it
- * @filled: slots of @root that are not empty, until the exit
+ * @root: what the IOMMU walks; where the core keeps it, it is in front of the io_mm, in one object
+ * @filled: slots of @root that are not empty, until the exit; after it, those that were
  * @exited: the mm has exited, and @root stays empty
  * @released: the core has told back-ends and listeners of the exit
  * @svc: serves page requests. Its users are bonds, groups and workers; when the last has gone it
@@ -325,8 +332,8 @@ static inline bool io_mm_is_dead(struct io_mm *io_mm)
 #endif
 
 /* iommu-sva-root.c */
-int io_mm_alloc_root(struct io_mm *io_mm);
-void io_mm_free_root(struct io_mm *io_mm);
+void io_mm_init_root(struct io_mm *io_mm);
+void io_mm_empty_root(struct io_mm *io_mm);
 void io_mm_mirror_all(struct io_mm *io_mm);
 void io_mm_mirror(struct io_mm *io_mm, unsigned long start, unsigned long last);
 void io_mm_clear_root(struct io_mm *io_mm);

@@ -38,12 +38,13 @@
  * writes to a top level writes to its kernel half, to tables that no process has, or to page-table
  * isolation's user copy of mm->pgd.
  *
- * Locks: io_mm.root_lock, innermost. Lifetime: the root goes with the io_mm, after the last detach.
+ * Locks: io_mm.root_lock, innermost. Lifetime: the root is in one object with the io_mm, so it goes
+ * after the last detach. It is empty when the object goes, as the next owner expects it: a bind
+ * would have to clear a page of which a process uses some five slots.
  */
 #include <asm/pgalloc.h>
 #include <linux/bitmap.h>
 #include <linux/compiler.h>
-#include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -59,15 +60,20 @@
 #define SVA_ROOT_SLOTS		(PTRS_PER_PGD / 2)
 #define SVA_ROOT_RUN		16
 
-int io_mm_alloc_root(struct io_mm *io_mm)
+void io_mm_init_root(struct io_mm *io_mm)
 {
-	io_mm->root = (pgd_t *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	return io_mm->root ? 0 : -ENOMEM;
+	io_mm->root = (void *)io_mm - SVA_ROOT_SIZE;
 }
 
-void io_mm_free_root(struct io_mm *io_mm)
+/* For the next owner of the memory. A slot that is not marked as filled is empty. */
+void io_mm_empty_root(struct io_mm *io_mm)
 {
-	free_page((unsigned long)io_mm->root);
+	unsigned long i;
+
+	for_each_set_bit(i, io_mm->filled, SVA_ROOT_SLOTS)
+		io_mm->root[i] = __pgd(0);
+	bitmap_zero(io_mm->filled, SVA_ROOT_SLOTS);
+	io_mm->exited = false;
 }
 
 static pgdval_t io_mm_slot(struct io_mm *io_mm, unsigned long i)
@@ -187,14 +193,14 @@ void io_mm_clear_root(struct io_mm *io_mm)
 
 #else /* !CONFIG_X86_64: user and kernel have separate tables, and the IOMMU walks mm->pgd */
 
-int io_mm_alloc_root(struct io_mm *io_mm)
+void io_mm_init_root(struct io_mm *io_mm)
 {
 	io_mm->root = io_mm->notifier.mm->pgd;
-	return 0;
 }
 
-void io_mm_free_root(struct io_mm *io_mm)
+void io_mm_empty_root(struct io_mm *io_mm)
 {
+	io_mm->exited = false;
 }
 
 void io_mm_mirror_all(struct io_mm *io_mm)

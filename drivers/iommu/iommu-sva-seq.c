@@ -23,6 +23,7 @@
 #include <linux/bitops.h>
 #include <linux/hash.h>
 #include <linux/minmax.h>
+#include <linux/string.h>
 
 #include "iommu-sva-around.h"
 
@@ -33,10 +34,13 @@
 
 /**
  * sva_seqs_init() - Initialise the sequences of a process
- * @seqs: zeroed memory
+ * @seqs: zeroed memory, or what a process has left that no thread serves any more
  */
 void sva_seqs_init(struct sva_seqs *seqs)
 {
+	/* Most processes have none, and they are large. */
+	if (seqs->nr)
+		memset(seqs, 0, sizeof(*seqs));
 	for (int i = 0; i < ARRAY_SIZE(seqs->hints); i++)
 		seqs->hints[i] = NO_HINT;
 }

@@ -55,6 +55,7 @@
  * bonds, groups and workers, and those of binds under way. A bond goes a grace period after its
  * last unbind, a domain a grace period after its last bond.
  */
+#include <linux/init.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
@@ -64,6 +65,7 @@
 #include <linux/rculist.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/workqueue.h>
 #include <trace/events/iommu_sva.h>
 
@@ -338,14 +340,17 @@ static void io_mm_await_release(struct io_mm *io_mm)
 		synchronize_rcu();
 }
 
-static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
+/*
+ * Memory of io_mms, each with its root in front. A bind gets it as io_mm_construct() has made it:
+ * io_mm_free() leaves it so, and has to clear no more than the process has used.
+ */
+static struct kmem_cache *io_mm_cache;
+
+static void io_mm_construct(void *object)
 {
-	struct io_mm *io_mm;
+	struct io_mm *io_mm = object + SVA_ROOT_SIZE;
 
-	io_mm = kzalloc(sizeof(*io_mm), GFP_KERNEL_ACCOUNT);
-	if (!io_mm)
-		return ERR_PTR(-ENOMEM);
-
+	memset(object, 0, SVA_ROOT_SIZE + sizeof(*io_mm));
 	mutex_init(&io_mm->lock);
 	spin_lock_init(&io_mm->root_lock);
 	spin_lock_init(&io_mm->servers_lock);
@@ -353,14 +358,38 @@ static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
 	INIT_LIST_HEAD(&io_mm->domains);
 	INIT_LIST_HEAD(&io_mm->bonds);
 	io_mm->pasid = IOMMU_PASID_INVALID;
-	io_mm->notifier.mm = mm;
 	iopf_service_init(&io_mm->svc, &sva_service_ops);
 	sva_fault_around_init(&io_mm->around);
-	if (io_mm_alloc_root(io_mm)) {
-		kfree(io_mm);
+}
+
+static int __init io_mm_create_cache(void)
+{
+	io_mm_cache = kmem_cache_create("io_mm", SVA_ROOT_SIZE + sizeof(struct io_mm),
+					SVA_ROOT_SIZE, SLAB_ACCOUNT | SLAB_PANIC, io_mm_construct);
+	return 0;
+}
+core_initcall(io_mm_create_cache);
+
+static struct mmu_notifier *io_mm_alloc(struct mm_struct *mm)
+{
+	void *object = kmem_cache_alloc(io_mm_cache, GFP_KERNEL_ACCOUNT);
+	struct io_mm *io_mm;
+
+	if (!object)
 		return ERR_PTR(-ENOMEM);
-	}
+
+	io_mm = object + SVA_ROOT_SIZE;
+	io_mm->notifier.mm = mm;
+	io_mm_init_root(io_mm);
+	iopf_service_begin(&io_mm->svc);
 	return &io_mm->notifier;
+}
+
+static void io_mm_free_rcu(struct rcu_head *rcu)
+{
+	struct io_mm *io_mm = container_of(rcu, struct io_mm, rcu);
+
+	kmem_cache_free(io_mm_cache, (void *)io_mm - SVA_ROOT_SIZE);
 }
 
 static void io_mm_free(struct mmu_notifier *mn)
@@ -368,9 +397,11 @@ static void io_mm_free(struct mmu_notifier *mn)
 	struct io_mm *io_mm = to_io_mm(mn);
 
 	iopf_service_destroy(&io_mm->svc);
-	io_mm_free_root(io_mm);
+	io_mm_empty_root(io_mm);
+	sva_fault_around_reset(&io_mm->around);
+	io_mm->released = false;
 	/* sva_bind_again() may still look at the list of bonds. */
-	kfree_rcu(io_mm, rcu);
+	call_rcu(&io_mm->rcu, io_mm_free_rcu);
 }
 
 static const struct mmu_notifier_ops io_mm_notifier_ops = {

@@ -148,7 +148,7 @@ int iopf_service_get_wq(struct iopf_service *svc)
 }
 
 /**
- * iopf_service_destroy - Undo iopf_service_init() and iopf_service_get_wq()
+ * iopf_service_destroy - Undo iopf_service_begin() and iopf_service_get_wq()
  * @svc: the service, which has no users any more
  *
  * Context: any that may take a spinlock.
@@ -157,6 +157,7 @@ void iopf_service_destroy(struct iopf_service *svc)
 {
 	if (svc->wq && atomic_dec_and_test(&svc->wq->services))
 		queue_work(system_wq, &iopf_free_wqs_work);
+	svc->wq = NULL;
 }
 
 static struct iopf_worker *to_worker(struct iopf_job *job)
@@ -683,8 +684,8 @@ void iopf_job_count_major(struct iopf_job *job)
 /* Services */
 
 /**
- * iopf_service_init - Prepare a service
- * @svc: the service, in memory that &iopf_service_ops.free gives back
+ * iopf_service_init - Make a service, which may serve one owner after another
+ * @svc: the service, in zeroed memory that &iopf_service_ops.free gives back
  * @ops: what it does
  *
  * Context: any. The service has no users yet.
@@ -697,10 +698,22 @@ void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *
 	svc->idle = IOPF_ALL_IDLE;
 	svc->ops = ops;
 	for (int i = 0; i < IOPF_MAX_WORKERS; i++) {
-		INIT_WORK(&svc->workers[i].work, iopf_worker_work);
 		INIT_LIST_HEAD(&svc->workers[i].done);
 		svc->workers[i].svc = svc;
 	}
+}
+
+/**
+ * iopf_service_begin - Prepare a service for an owner
+ * @svc: the service: as iopf_service_init() or iopf_service_destroy() has left it
+ *
+ * Context: any. The service has no users yet.
+ */
+void iopf_service_begin(struct iopf_service *svc)
+{
+	/* What checks the use of works forgets them when their memory is freed. */
+	for (int i = 0; i < IOPF_MAX_WORKERS; i++)
+		INIT_WORK(&svc->workers[i].work, iopf_worker_work);
 }
 
 /**

@@ -91,6 +91,7 @@ struct iopf_service {
 };
 
 void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *ops);
+void iopf_service_begin(struct iopf_service *svc);
 int iopf_service_get_wq(struct iopf_service *svc);
 void iopf_service_destroy(struct iopf_service *svc);
 bool iopf_service_use(struct iopf_service *svc);

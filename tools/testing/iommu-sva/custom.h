@@ -42,13 +42,27 @@ void sim_warn(const char *what);
 void *sim_alloc(size_t size, gfp_t gfp, const char *where);
 void kfree(const void *p);
 
+#define __init
+/* Before main() */
+#define core_initcall(fn) \
+	static void __attribute__((constructor)) sim_initcall_##fn(void) \
+	{ \
+		fn(); \
+	}
+
+/* Objects come back in the state in which they were freed; what is freed can't be used. */
+#define SLAB_ACCOUNT		1U
+#define SLAB_PANIC		2U
+struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align,
+				     unsigned int flags, void (*construct)(void *object));
+void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
+void kmem_cache_free(struct kmem_cache *cache, void *object);
+
 #define kzalloc(size, gfp)	sim_alloc(size, gfp, __func__)
 #define kvzalloc(size, gfp)	sim_alloc(size, gfp, __func__)
 #define kcalloc(n, size, gfp)	sim_alloc((n) * (size), gfp, __func__)
 #define kvfree(p)		kfree(p)
-#define get_zeroed_page(gfp)	((unsigned long)sim_alloc(PAGE_SIZE, gfp, __func__))
 #define noinline	__attribute__((noinline))
-#define free_page(addr)		kfree((void *)(addr))
 
 /* Tasks */
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that records what has not been freed, IDs, and the kernel log.
+ * Memory that records what has not been freed, caches of objects, IDs, and the kernel log.
  */
+#include <sanitizer/asan_interface.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -20,29 +21,37 @@ static unsigned int nr_allocs, nr_failed, fail_in, nr_logged;
 static char last_logged[256];
 static bool failed;
 
-static void *take(size_t size, const char *where)
+static void *record(void *p, size_t size, const char *where)
 {
-	void *p = size == PAGE_SIZE ? aligned_alloc(PAGE_SIZE, size) : malloc(size);
-
 	if (!p || nr_live == MAX_LIVE)
 		sim_fail("the host has no memory for %s()", where);
-	memset(p, 0, size);
 	live[nr_live++] = (struct live){ p, size, where };
 	return p;
 }
 
-void *sim_alloc(size_t size, gfp_t gfp, const char *where)
+static void *take(size_t size, const char *where)
+{
+	void *p = size == PAGE_SIZE ? aligned_alloc(PAGE_SIZE, size) : malloc(size);
+
+	return memset(record(p, size, where), 0, size);
+}
+
+static bool fails(gfp_t gfp, const char *where)
 {
 	if (gfp & GFP_KERNEL)
 		sim_might_sleep(where);
 	sim_point("alloc");
 	nr_allocs++;
-	if (fail_in && !--fail_in) {
-		failed = true;
-		nr_failed++;
-		return NULL;
-	}
-	return take(size, where);
+	if (!fail_in || --fail_in)
+		return false;
+	failed = true;
+	nr_failed++;
+	return true;
+}
+
+void *sim_alloc(size_t size, gfp_t gfp, const char *where)
+{
+	return fails(gfp, where) ? NULL : take(size, where);
 }
 
 void *sim_alloc_sure(size_t size, const char *where)
@@ -50,21 +59,77 @@ void *sim_alloc_sure(size_t size, const char *where)
 	return take(size, where);
 }
 
-void kfree(const void *p)
+static bool forget(const void *p)
 {
-	if (!p)
-		return;
 	for (size_t i = nr_live; i--; ) {
 		if (live[i].p != p)
 			continue;
 		sim_mem_check_free(p, live[i].size);
 		live[i] = live[--nr_live];
-		free((void *)p);
-		return;
+		return true;
 	}
+	return false;
+}
+
+void kfree(const void *p)
+{
+	bool was_live = !p || forget(p);
+
 	/* Twice, or never had: the sanitizer tells which, and where. */
 	free((void *)p);
-	sim_fail("something is freed that was never allocated");
+	if (!was_live)
+		sim_fail("something is freed that was never allocated");
+}
+
+/* Caches of objects */
+
+#define MAX_FREE	1024
+
+struct kmem_cache {
+	const char *name;
+	size_t size;
+	size_t align;
+	void (*construct)(void *object);
+	void *free[MAX_FREE];
+	unsigned int nr_free;
+};
+
+struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align,
+				     unsigned int flags, void (*construct)(void *object))
+{
+	struct kmem_cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache)
+		abort();
+	cache->name = name;
+	cache->align = align ?: sizeof(void *);
+	cache->size = (size + cache->align - 1) / cache->align * cache->align;
+	cache->construct = construct;
+	return cache;
+}
+
+void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	void *object;
+
+	if (fails(gfp, cache->name))
+		return NULL;
+	if (cache->nr_free) {
+		object = cache->free[--cache->nr_free];
+		ASAN_UNPOISON_MEMORY_REGION(object, cache->size);
+		return record(object, cache->size, cache->name);
+	}
+	object = record(aligned_alloc(cache->align, cache->size), cache->size, cache->name);
+	cache->construct(object);
+	return object;
+}
+
+void kmem_cache_free(struct kmem_cache *cache, void *object)
+{
+	if (!forget(object) || cache->nr_free == MAX_FREE)
+		sim_fail("an object of %s is freed that was never allocated", cache->name);
+	ASAN_POISON_MEMORY_REGION(object, cache->size);
+	cache->free[cache->nr_free++] = object;
 }
 
 void sim_fail_alloc(unsigned int nth)

@@ -541,6 +541,24 @@ TEST(bits_of_a_window_in_work_outlive_its_stream)
 	end();
 }
 
+/* Memory of a process that has ended serves the next one. */
+TEST(nothing_is_left_of_the_sequences_of_the_process_before)
+{
+	struct sva_seqs *fresh = sim_alloc_sure(sizeof(*fresh), __func__);
+
+	begin();
+	sva_seqs_init(fresh);
+	ask(7);
+	sva_seqs_init(seqs);
+	SIM_CHECK(!memcmp(seqs, fresh, sizeof(*seqs)));
+	ask(100);
+	SIM_CHECK(ask(101));
+	sva_seqs_init(seqs);
+	SIM_CHECK(!memcmp(seqs, fresh, sizeof(*seqs)));
+	kfree(fresh);
+	end();
+}
+
 /* With the service */
 
 struct flow {
@@ -592,6 +610,22 @@ TEST(device_that_streams_asks_less)
 	iopf_read_counts(dev_of(f.dev), counts);
 	SIM_EQ(counts[IOPF_AHEAD], PAGES - 4);
 	flow_end(&f);
+}
+
+/* The memory of its io_mm has been that of another process's. */
+TEST(device_does_not_go_on_where_that_of_another_process_was)
+{
+	u64 counts[IOPF_NR_COUNTS];
+	struct flow f;
+
+	for (u32 i = 1; i < 3; i++) {
+		f = flow_begin(512);
+		test_answered(vendor_ask(f.dev, i, 0, PAGE(i)), SUCCESS);
+		iopf_read_counts(dev_of(f.dev), counts);
+		SIM_EQ(counts[IOPF_AHEAD], 0);
+		flow_end(&f);
+		sim_settle();
+	}
 }
 
 TEST(windows_end_with_their_mapping)

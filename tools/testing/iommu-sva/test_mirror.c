@@ -291,6 +291,63 @@ TEST(bind_copies_a_slot_wherever_it_is)
 	}
 }
 
+/* Binds a process that has nothing in its slots. */
+static void expect_empty_root(struct vendor_dev *dev)
+{
+	struct mm_struct *mm = sim_mm_new();
+	struct iommu_sva *sva = test_bind(dev, mm);
+	pgd_t *root = vendor_root(dev, iommu_sva_get_pasid(sva));
+
+	for (unsigned int i = 0; i < 256; i++)
+		SIM_EQ(root[i].pgd, 0);
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+	sim_settle();
+}
+
+/* An io_mm gets the memory of another process's, which had slots at its bind and later. */
+TEST(root_is_empty_after_another_process)
+{
+	struct vendor_dev *dev = test_dev();
+
+	for (unsigned int exits = 0; exits < 2; exits++) {
+		struct mm_struct *mm = sim_mm_new();
+		struct iommu_sva *sva;
+
+		map_slots(mm, 17, 3);
+		map_slots(mm, 255, 1);
+		sim_touch(mm, SLOT(17), true);
+		sim_touch(mm, SLOT(255), true);
+		sva = test_bind(dev, mm);
+		sim_touch(mm, SLOT(18), true);
+		if (exits)
+			mmput(mm);
+		iommu_sva_unbind_device(sva);
+		if (!exits)
+			mmput(mm);
+		sim_settle();
+		expect_empty_root(dev);
+	}
+}
+
+TEST(slots_are_copied_after_another_process_has_exited)
+{
+	struct vendor_dev *dev = test_dev();
+	struct mm_struct *mm = sim_mm_new();
+	struct iommu_sva *sva = test_bind(dev, mm);
+
+	mmput(mm);
+	iommu_sva_unbind_device(sva);
+	sim_settle();
+	mm = sim_mm_new();
+	map_slots(mm, 3, 1);
+	sim_touch(mm, SLOT(3), true);
+	sva = test_bind(dev, mm);
+	SIM_CHECK(vendor_dma(dev, iommu_sva_get_pasid(sva), SLOT(3), true));
+	iommu_sva_unbind_device(sva);
+	mmput(mm);
+}
+
 /* With and without ENQCMD, where the PASID of the process stays. */
 TEST(slots_that_come_between_two_bonds_are_copied)
 {
