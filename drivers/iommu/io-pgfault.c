@@ -472,7 +472,6 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 	spin_lock_init(&idev->lock);
 	init_waitqueue_head(&idev->wait);
 	INIT_DELAYED_WORK(&idev->timeout_work, iopf_timeout_work);
-	idev->bind_blocked_until = get_jiffies_64();
 	INIT_LIST_HEAD(&idev->answering);
 	INIT_LIST_HEAD(&idev->free);
 	INIT_LIST_HEAD(&idev->partials);

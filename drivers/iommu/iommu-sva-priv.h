@@ -96,6 +96,7 @@ struct io_mm {
  * @past: for &sva_mm_data.past, until the bond has been attached
  * @stats: struct iopf_bond_stats, for each device of the group. Only the bind and the end of the
  *	bond change the list.
+ * @first_stats: the first of @stats, and as a rule the only one
  * @exited: the core has told the listeners of the exit, or is about to
  * @lock: guards @listeners for writers
  * @listeners: struct iommu_sva_listener, RCU
@@ -110,6 +111,7 @@ struct sva_bond {
 	ioasid_t pasid;
 	struct sva_past *past;
 	struct list_head stats;
+	struct iopf_bond_stats first_stats;
 	bool exited;
 	spinlock_t lock;	/* of listeners */
 	struct list_head listeners;

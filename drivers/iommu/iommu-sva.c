@@ -490,13 +490,6 @@ static int sva_drain_attachment(struct device *dev, void *data)
 	return 0;
 }
 
-static int sva_use_atc(struct device *dev, void *data)
-{
-	struct sva_bond *bond = data;
-
-	return dev->iommu->max_pasids ? iopf_atc_use(dev, bond->pasid) : 0;
-}
-
 static int sva_leave_atc(struct device *dev, void *data)
 {
 	struct sva_bond *bond = data;
@@ -505,31 +498,49 @@ static int sva_leave_atc(struct device *dev, void *data)
 	return 0;
 }
 
-/* Notes what the devices' ATCs may hold, from before they can translate with the PASID. */
-static int bond_use_atcs(struct sva_bond *bond)
-{
-	return iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_use_atc);
-}
-
 static void bond_leave_atcs(struct sva_bond *bond)
 {
 	iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_leave_atc);
 }
 
-static int sva_keep_stats(struct device *dev, void *data)
+static int sva_prepare_device(struct device *dev, void *data)
 {
 	struct sva_bond *bond = data;
+	struct iopf_bond_stats *stats;
+	int ret;
 
 	if (!dev->iommu->max_pasids)
 		return 0;
-	return iopf_bond_add(&bond->stats, dev, bond->pasid, &bond->sva.handle,
-			     bond->io_mm->notifier.mm);
+	ret = iopf_atc_use(dev, bond->pasid);
+	if (ret)
+		return ret;
+	stats = list_empty(&bond->stats) ? &bond->first_stats :
+		kzalloc(sizeof(*stats), GFP_KERNEL_ACCOUNT);
+	if (!stats)
+		return -ENOMEM;
+	iopf_bond_add(stats, &bond->stats, dev, bond->pasid, &bond->sva.handle,
+		      bond->io_mm->notifier.mm);
+	return 0;
 }
 
-/* Adds statistics, before the devices can send requests, which keep a pointer to them. */
-static int bond_keep_stats(struct sva_bond *bond)
+/*
+ * Notes what the devices' ATCs may hold, from before they can translate with the PASID, and adds
+ * statistics, before they can send requests, which keep a pointer to these.
+ */
+static int bond_prepare_devices(struct sva_bond *bond)
 {
-	return iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_keep_stats);
+	return iommu_group_for_each_dev(bond->sva.dev->iommu_group, bond, sva_prepare_device);
+}
+
+static void bond_end_stats(struct sva_bond *bond)
+{
+	struct iopf_bond_stats *stats, *next;
+
+	iopf_bonds_del(&bond->stats);
+	list_for_each_entry_safe(stats, next, &bond->stats, siblings)
+		if (stats != &bond->first_stats)
+			kfree(stats);
+	INIT_LIST_HEAD(&bond->stats);
 }
 
 /*
@@ -691,9 +702,7 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	bond->pasid = io_mm->pasid;
 
 	io_mm_mirror_all(io_mm);
-	ret = bond_use_atcs(bond);
-	if (!ret)
-		ret = bond_keep_stats(bond);
+	ret = bond_prepare_devices(bond);
 	if (!ret)
 		ret = bond_attach(bond);
 	if (ret)
@@ -707,7 +716,7 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 err_pasid:
 	bond_leave_atcs(bond);
 	bond_forget_sequences(bond);
-	iopf_bonds_del(&bond->stats);
+	bond_end_stats(bond);
 	io_mm_put_pasid(io_mm);
 err_free:
 	kfree(bond->past);
@@ -878,7 +887,7 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 			list_del_rcu(&bond->node);
 			bond_detach(bond);
 			io_mm_await_release(io_mm);
-			iopf_bonds_del(&bond->stats);
+			bond_end_stats(bond);
 			trace_iommu_sva_unbind(handle->dev, bond->pasid);
 			io_mm_put_pasid(io_mm);
 		}

@@ -134,13 +134,15 @@ struct iopf_slot {
  * @resets: how many resets there have been
  * @credits: what iopf_grant_credits() has given the device; guarded by the queue's lock
  * @limit: how long a group may be pending, in jiffies; 0: for ever
- * @bind_blocked_until: the device may not be bound until then (get_jiffies_64())
+ * @bind_blocked_until: the device may not be bound until then (get_jiffies_64()); 0: it has never
+ *	been blocked
  * @is_single: the request being reported is all that the hardware queue holds; guarded by fp.lock
  * @inline_worker: the worker whose work the reporter is to do; guarded by fp.lock
  * @timeout_work: answers groups that have been pending for too long
  * @lines: rate limits, by enum iopf_line
  * @counts: by enum iopf_count; not guarded
- * @stats: what no bond counts, and the numbers of bonds that have ended
+ * @stats: what no bond counts, and the numbers of bonds that have ended, less what bonds had
+ *	counted before the device joined its queue
  * @bonds: struct iopf_bond_stats, by PASID
  * @recent_handle: the attachment that the latest request has found, or NULL
  * @recent_stats: the statistics that counted that request
@@ -273,20 +275,27 @@ static inline void iopf_count_ahead(struct iopf_stats *stats, enum iopf_count wh
 
 /* References to a device's slots: one of the queue, one per group. */
 
-static inline struct iopf_device *iopf_device_get(struct device *dev)
+/* NULL: the device is on no fault queue. Inside an RCU read-side section, for which it stays */
+static inline struct iopf_device *iopf_device_find(struct device *dev)
 {
 	struct iommu_fault_param *fp;
 	struct dev_iommu *param;
 
-	guard(rcu)();
 	/* The device may be leaving its IOMMU. */
 	param = READ_ONCE(dev->iommu);
 	if (!param)
 		return NULL;
 	fp = rcu_dereference(param->fault_param);
-	if (!fp || !refcount_inc_not_zero(&fp->users))
-		return NULL;
-	return container_of(fp, struct iopf_device, fp);
+	return fp ? container_of(fp, struct iopf_device, fp) : NULL;
+}
+
+static inline struct iopf_device *iopf_device_get(struct device *dev)
+{
+	struct iopf_device *idev;
+
+	guard(rcu)();
+	idev = iopf_device_find(dev);
+	return idev && refcount_inc_not_zero(&idev->fp.users) ? idev : NULL;
 }
 
 static inline void iopf_device_put(struct iopf_device *idev)

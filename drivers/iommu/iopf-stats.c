@@ -128,62 +128,37 @@ static void iopf_bond_join(struct iopf_bond_stats *bond, struct iopf_device *ide
 	idev->recent_handle = NULL;
 }
 
-/* Adds what a bond has counted since its device joined its queue. */
-static void iopf_bond_read(const struct iopf_bond_stats *bond, struct iopf_stats *sum)
-{
-	iopf_stats_add(sum, &bond->stats);
-	iopf_stats_mix(sum, &bond->past, -1);
-}
-
-/*
- * If the bond ends, its numbers go to the device. If only the device leaves its queue, the bond
- * keeps its numbers and the queue gets a copy, which @past remembers: the device may come back, and
- * the queue must not count them twice.
- */
-static void iopf_bond_leave(struct iopf_bond_stats *bond, bool ends)
+/* The numbers of a bond go to @heir: to the device if the bond ends, else a copy to the queue. */
+static void iopf_bond_leave(struct iopf_bond_stats *bond, struct iopf_stats *heir)
 {
 	struct iopf_device *idev = bond->idev;
 
 	lockdep_assert_held(&stats_lock);
 
-	if (!idev)
-		return;
 	bond->idev = NULL;
 	guard(spinlock)(&idev->lock);
 	hlist_del_init(&bond->hash);
 	if (idev->recent_handle == bond->handle)
 		idev->recent_handle = NULL;
-	if (ends) {
-		iopf_bond_read(bond, &idev->stats);
-		return;
-	}
-	/* Some numbers may grow meanwhile: give the queue exactly what @past has. */
-	iopf_stats_mix(&idev->own->past, &bond->past, -1);
-	memset(&bond->past, 0, sizeof(bond->past));
-	iopf_stats_add(&bond->past, &bond->stats);
-	iopf_stats_add(&idev->own->past, &bond->past);
+	iopf_stats_add(heir, &bond->stats);
 }
 
 /**
  * iopf_bond_add() - Add statistics of a (device, PASID) that is about to belong to a process
- * @bonds: the list that the statistics are added to, for iopf_bonds_del()
+ * @bond: the statistics, zeroed
+ * @bonds: the list that they are added to, for iopf_bonds_del()
  * @dev: the device, on a fault queue or not
  * @pasid: the PASID
  * @handle: passed to iommu_attach_device_pasid() later
  * @mm: of the process
  *
  * Context: process, may sleep.
- * Return: 0 or -ENOMEM.
  */
-int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
-		  const struct iommu_attach_handle *handle, struct mm_struct *mm)
+void iopf_bond_add(struct iopf_bond_stats *bond, struct list_head *bonds, struct device *dev,
+		   ioasid_t pasid, const struct iommu_attach_handle *handle, struct mm_struct *mm)
 {
 	struct iopf_device *idev __free(iopf_device_put) = NULL;
-	struct iopf_bond_stats *bond;
 
-	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
-	if (!bond)
-		return -ENOMEM;
 	bond->dev = dev;
 	bond->pasid = pasid;
 	bond->handle = handle;
@@ -196,25 +171,23 @@ int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
 	idev = iopf_device_get(dev);
 	if (idev && idev->own)
 		iopf_bond_join(bond, idev);
-	return 0;
 }
 
 /**
  * iopf_bonds_del() - Undo iopf_bond_add() for all devices of a bond
- * @bonds: the list, which is empty afterwards. All its devices have been detached and drained.
+ * @bonds: the list, which stays as it is. All its devices have been detached and drained.
  *
- * Context: process, may sleep.
+ * Context: process, may sleep. The statistics are the caller's alone afterwards.
  */
 void iopf_bonds_del(struct list_head *bonds)
 {
-	struct iopf_bond_stats *bond, *next;
+	struct iopf_bond_stats *bond;
 
 	guard(mutex)(&stats_lock);
-	list_for_each_entry_safe(bond, next, bonds, siblings) {
-		iopf_bond_leave(bond, true);
-		list_del(&bond->siblings);
+	list_for_each_entry(bond, bonds, siblings) {
+		if (bond->idev)
+			iopf_bond_leave(bond, &bond->idev->stats);
 		list_del(&bond->node);
-		kfree(bond);
 	}
 }
 
@@ -251,9 +224,14 @@ void iopf_stats_add_device(struct iopf_own_queue *own, struct iopf_device *idev)
 	guard(mutex)(&stats_lock);
 	idev->own = own;
 	list_add_tail(&idev->stats_node, &own->devices);
-	list_for_each_entry(bond, &all_bonds, node)
-		if (bond->dev == idev->fp.dev)
-			iopf_bond_join(bond, idev);
+	list_for_each_entry(bond, &all_bonds, node) {
+		if (bond->dev != idev->fp.dev)
+			continue;
+		/* What the bond has counted before is not since the device has joined. */
+		scoped_guard(spinlock, &idev->lock)
+			iopf_stats_mix(&idev->stats, &bond->stats, -1);
+		iopf_bond_join(bond, idev);
+	}
 }
 
 static void iopf_read_device(struct iopf_device *idev, struct iopf_reading *sum)
@@ -266,7 +244,7 @@ static void iopf_read_device(struct iopf_device *idev, struct iopf_reading *sum)
 	iopf_stats_add(&sum->stats, &idev->stats);
 	for (int i = 0; i < ARRAY_SIZE(idev->bonds); i++)
 		hlist_for_each_entry(bond, &idev->bonds[i], hash)
-			iopf_bond_read(bond, &sum->stats);
+			iopf_stats_add(&sum->stats, &bond->stats);
 	sum->pending += list_count_nodes(&idev->fp.faults) + list_count_nodes(&idev->answering);
 	sum->partials += list_count_nodes(&idev->partials);
 	sum->devices++;
@@ -288,7 +266,7 @@ void iopf_stats_remove_device(struct iopf_device *idev)
 		iopf_stats_add(&idev->own->past, &idev->stats);
 	for (int i = 0; i < ARRAY_SIZE(idev->bonds); i++) {
 		hlist_for_each_entry_safe(bond, next, &idev->bonds[i], hash)
-			iopf_bond_leave(bond, false);
+			iopf_bond_leave(bond, &idev->own->past);
 	}
 	list_del(&idev->stats_node);
 	idev->own = NULL;

@@ -8,7 +8,7 @@
  * One place counts a request: the bond that its PASID belongs to, or the device if there is none.
  * When a bond ends the device gets its numbers; when a device leaves its queue the queue gets the
  * device's. So the numbers of a device since it joined its queue are its own and those of its
- * bonds.
+ * bonds. Those of a bond that is older are subtracted from the device's own when it joins.
  */
 #ifndef _DRIVERS_IOMMU_IOPF_STATS_H
 #define _DRIVERS_IOMMU_IOPF_STATS_H
@@ -72,7 +72,6 @@ struct iopf_stats {
  * @pid: the process that had the mm at the bind, in the initial namespace; 0: unknown
  * @comm: its name then
  * @stats: the numbers
- * @past: the numbers that the last queue of the device got when the device left it
  *
  * Lives from before the attachment until after the last drain, and so longer than any slot of a
  * group that points to it.
@@ -88,7 +87,6 @@ struct iopf_bond_stats {
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 	struct iopf_stats stats;
-	struct iopf_stats past;
 };
 
 /**
@@ -128,8 +126,8 @@ static inline unsigned int iopf_latency_bucket(u64 from, u64 to)
 u64 iopf_clock_to_ns(u64 ticks);
 u64 iopf_ns_since(u64 then);
 
-int iopf_bond_add(struct list_head *bonds, struct device *dev, ioasid_t pasid,
-		  const struct iommu_attach_handle *handle, struct mm_struct *mm);
+void iopf_bond_add(struct iopf_bond_stats *bond, struct list_head *bonds, struct device *dev,
+		   ioasid_t pasid, const struct iommu_attach_handle *handle, struct mm_struct *mm);
 void iopf_bonds_del(struct list_head *bonds);
 void iopf_bond_count(struct list_head *bonds, enum iopf_count what, u64 nr);
 int iopf_read_stats(struct device *dev, struct iopf_reading *reading);

@@ -184,7 +184,7 @@ void iopf_note_stray(struct iopf_device *idev, ioasid_t pasid, u64 addr, const c
 	iopf_count(idev, IOPF_STRAY);
 	if (!noted) {
 		guard(spinlock)(&idev->lock);
-		idev->bind_blocked_until = pasid_quarantine_ends();
+		WRITE_ONCE(idev->bind_blocked_until, pasid_quarantine_ends());
 	}
 	iopf_warn(idev, STRAY, "%s for %#llx with PASID %u, which is not bound: %s\n", what, addr,
 		  pasid, noted ? "it stays in quarantine while this goes on" :
@@ -226,9 +226,12 @@ EXPORT_SYMBOL_GPL(iopf_report_stray);
  */
 bool iopf_device_may_bind(struct device *dev)
 {
-	struct iopf_device *idev __free(iopf_device_put) = iopf_device_get(dev);
+	struct iopf_device *idev;
 
-	if (!idev)
+	guard(rcu)();
+	idev = iopf_device_find(dev);
+	/* Most devices have never been blocked: it costs each bind a look. */
+	if (!idev || !READ_ONCE(idev->bind_blocked_until))
 		return true;
 	scoped_guard(spinlock, &idev->lock)
 		if (time_after_eq64(get_jiffies_64(), idev->bind_blocked_until))
