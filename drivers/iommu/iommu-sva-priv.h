@@ -89,11 +89,12 @@ struct io_mm {
  * struct sva_bond - a device may use an mm
  * @sva: what drivers see; sva.users counts successful binds
  * @node: in &io_mm.bonds
- * @group: of the device. Only compared, never followed: after the last unbind both may be gone.
+ * @group: of the device. Only compared, never followed: after the last unbind both may be gone. A
+ *	group that has come to its address later was never bound to an earlier owner of the PASID.
  * @io_mm: of the mm, kept by a reference to its service
  * @sdom: the domain that the device is attached to
  * @pasid: never changes
- * @past: for &sva_mm_data.past, until the bond has been attached
+ * @past: of a bond that has ended: the next one of &sva_mm_data.past
  * @stats: struct iopf_bond_stats, for each device of the group. Only the bind and the end of the
  *	bond change the list.
  * @first_stats: the first of @stats, and as a rule the only one
@@ -109,7 +110,7 @@ struct sva_bond {
 	struct io_mm *io_mm;
 	struct sva_domain *sdom;
 	ioasid_t pasid;
-	struct sva_past *past;
+	struct sva_bond *past;
 	struct list_head stats;
 	struct iopf_bond_stats first_stats;
 	bool exited;
@@ -119,28 +120,18 @@ struct sva_bond {
 };
 
 /**
- * struct sva_past - a group has been bound to an mm since the mm has its PASID
- * @node: in &sva_mm_data.past
- * @group: as &sva_bond.group. Only compared, never followed: it may be gone. A group that has come
- *	to its address later was never bound to an earlier owner of the PASID.
- */
-struct sva_past {
-	struct list_head node;
-	struct iommu_group *group;
-};
-
-/**
  * struct sva_mm_data - what mm->iommu_mm points to
  * @data: the part that the rest of the kernel knows
  * @io_mm: NULL while the mm has no bond. Written under &io_mm.lock and mm->page_table_lock; read
  *	under the latter, or RCU.
- * @past: struct sva_past, guarded by &io_mm.lock
+ * @past: of each group that has been bound since the mm has the PASID, the first bond that has
+ *	ended, through &sva_bond.past; guarded by &io_mm.lock
  * @rcu: defers the free past readers of mm->iommu_mm
  */
 struct sva_mm_data {
 	struct iommu_mm_data data;
 	struct io_mm *io_mm;
-	struct list_head past;
+	struct sva_bond *past;
 	struct rcu_head rcu;
 };
 

@@ -53,7 +53,7 @@
  *
  * Lifetime. The io_mm lives while its notifier has references: that of its service, whose users are
  * bonds, groups and workers, and those of binds under way. A bond goes a grace period after its
- * last unbind, a domain a grace period after its last bond.
+ * last unbind, or with the PASID; a domain goes a grace period after its last bond.
  */
 #include <linux/init.h>
 #include <linux/iommu.h>
@@ -97,22 +97,25 @@ static bool sva_pasid_stays_with_mm(void)
 #endif
 }
 
+/* Has the group had a bond since the mm has its PASID? If it has one now, no bind asks. */
 static bool sva_was_bound(const struct sva_mm_data *data, const struct iommu_group *group)
 {
-	const struct sva_past *past;
+	const struct sva_bond *bond;
 
-	list_for_each_entry(past, &data->past, node)
-		if (past->group == group)
+	for (bond = data->past; bond; bond = bond->past)
+		if (bond->group == group)
 			return true;
 	return false;
 }
 
 static void sva_forget_past(struct sva_mm_data *data)
 {
-	struct sva_past *past, *next;
+	struct sva_bond *bond;
 
-	list_for_each_entry_safe(past, next, &data->past, node)
-		kfree(past);
+	while ((bond = data->past)) {
+		data->past = bond->past;
+		kfree_rcu(bond, rcu);
+	}
 }
 
 static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
@@ -144,7 +147,6 @@ static int io_mm_get_pasid(struct io_mm *io_mm, struct device *dev)
 			return -ENOSPC;
 		}
 		INIT_LIST_HEAD(&data->data.sva_domains);
-		INIT_LIST_HEAD(&data->past);
 	}
 	io_mm->pasid = data->data.pasid;
 	/* From here on __iommu_sva_populate() finds the io_mm. */
@@ -655,11 +657,6 @@ static struct sva_bond *bond_alloc(struct io_mm *io_mm, struct device *dev)
 
 	if (!bond)
 		return NULL;
-	bond->past = kzalloc(sizeof(*bond->past), GFP_KERNEL_ACCOUNT);
-	if (!bond->past) {
-		kfree(bond);
-		return NULL;
-	}
 	refcount_set(&bond->sva.users, 1);
 	bond->sva.dev = dev;
 	bond->group = dev->iommu_group;
@@ -670,20 +667,22 @@ static struct sva_bond *bond_alloc(struct io_mm *io_mm, struct device *dev)
 	return bond;
 }
 
-/* From now on, what the group does with the PASID counts as the mm's. */
-static void bond_note_past(struct sva_bond *bond)
+/*
+ * A bond has ended. What the group still does with the PASID counts as the mm's: the bond itself
+ * notes that, as long as the mm has the PASID, since an end can't fail for want of memory.
+ */
+static void bond_end(struct sva_bond *bond)
 {
 	struct sva_mm_data *data = sva_mm_data(bond->io_mm->notifier.mm);
 
 	lockdep_assert_held(&bond->io_mm->lock);
 
 	if (sva_was_bound(data, bond->group)) {
-		kfree(bond->past);
+		kfree_rcu(bond, rcu);
 	} else {
-		bond->past->group = bond->group;
-		list_add(&bond->past->node, &data->past);
+		bond->past = data->past;
+		data->past = bond;
 	}
-	bond->past = NULL;
 }
 
 static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
@@ -708,7 +707,6 @@ static struct sva_bond *io_mm_add_bond(struct io_mm *io_mm, struct device *dev)
 	if (ret)
 		goto err_pasid;
 
-	bond_note_past(bond);
 	list_add_rcu(&bond->node, &io_mm->bonds);
 	trace_iommu_sva_bind(dev, bond->pasid);
 	return bond;
@@ -719,7 +717,6 @@ err_pasid:
 	bond_end_stats(bond);
 	io_mm_put_pasid(io_mm);
 err_free:
-	kfree(bond->past);
 	/* The bond could be found for a moment: a worker may still look at its listeners. */
 	kfree_rcu(bond, rcu);
 	return ERR_PTR(ret);
@@ -889,13 +886,12 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 			io_mm_await_release(io_mm);
 			bond_end_stats(bond);
 			trace_iommu_sva_unbind(handle->dev, bond->pasid);
+			bond_end(bond);
 			io_mm_put_pasid(io_mm);
 		}
 	}
-	if (last) {
-		kfree_rcu(bond, rcu);
+	if (last)
 		iopf_service_put(&io_mm->svc);
-	}
 	iopf_service_put(&io_mm->svc);
 }
 EXPORT_SYMBOL_GPL(iommu_sva_unbind_device);
