@@ -40,7 +40,8 @@
 
 #include "iopf.h"
 
-#define ATC_HASH_BITS	8
+/* So that with thousands of processes a bind finds a dozen uses in its bucket */
+#define ATC_HASH_BITS	10
 
 /**
  * struct atc_use - a device may hold translations of a PASID
@@ -100,6 +101,9 @@ static struct atc_use *atc_add(struct device *dev, ioasid_t pasid, gfp_t gfp)
 static void atc_set_unconfirmed(struct atc_use *use, bool unconfirmed)
 {
 	lockdep_assert_held(&uses_lock);
+	/* Binds of all processes read the number: its line stays in their caches. */
+	if (use->unconfirmed == unconfirmed)
+		return;
 	WRITE_ONCE(nr_unconfirmed, nr_unconfirmed + unconfirmed - use->unconfirmed);
 	use->unconfirmed = unconfirmed;
 }
