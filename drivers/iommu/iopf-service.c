@@ -143,6 +143,9 @@ int iopf_service_get_wq(struct iopf_service *svc)
 	svc->wq = iopf_find_wq();
 	if (!svc->wq)
 		return -ENOMEM;
+	/* It may have room for more: the next search begins with it, not with full ones. */
+	if (svc->wq != list_first_entry(&iopf_wqs, struct iopf_wq, node))
+		list_move(&svc->wq->node, &iopf_wqs);
 	atomic_inc(&svc->wq->services);
 	return 0;
 }
