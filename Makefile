@@ -5,7 +5,7 @@
 export V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-pages torture kunit harness fuzz mutants verify coverage bench check patch series deb kernel shell setup clean distclean
+.PHONY: help demo test test-long test-pages torture kunit harness fuzz scale mutants verify coverage bench check patch series deb kernel shell setup clean distclean
 
 help:		## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
@@ -15,7 +15,7 @@ help:		## list the targets
 demo:		## show a device that works in a process's own memory; installs and builds what is missing (MACHINE=vtd|amd|smmuv3)
 	@scripts/test/demo
 
-test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|verify|kunit|qemu|vtd|amd|smmuv3|stall|kexec|iommufd|control|consumers, FILTER=vtd/CASE
+test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|scale|verify|kunit|qemu|vtd|amd|smmuv3|stall|kexec|iommufd|control|consumers, FILTER=vtd/CASE
 	@scripts/test/run-tests
 
 test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|models|la57|seed|stop|slots|control-amd|series|torture|torture-short|programs|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
@@ -35,6 +35,9 @@ harness:	## the SVA core as a user program against shims, with ASan and UBSan (F
 
 fuzz:		## feed the same core arbitrary input (SECONDS=60)
 	@scripts/test/fuzz $(SECONDS)
+
+scale:		## which locks do 10,000 processes on 64 simulated CPUs share, counted
+	@scripts/test/scale
 
 mutants:	## do the harness and KUnit fail when the core is wrong? (FILTER=WORD)
 	@scripts/test/mutants $(FILTER)

@@ -44,8 +44,9 @@ void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_r
 	const void *key;
 	unsigned int size;
 
-	if (sva_server_is_inline(server) || !sim_around_pages || !sva_seqs_concern(&around->seqs,
-										     page))
+	if (sva_server_is_inline(server) || !sim_around_pages)
+		return;
+	if (!sva_seqs_concern(&around->seqs, page))
 		return;
 
 	scoped_guard(rcu)

@@ -96,6 +96,7 @@ struct mempolicy {
  * @mm: of its process
  * @killed: it has been killed
  * @pending: a SIGKILL that only it has got
+ * @cpu: on which it runs. Tasks and RCU callbacks stay there; for works see queue_work()
  */
 struct task_struct {
 	char name[32];
@@ -121,6 +122,7 @@ struct task_struct {
 	bool killed;
 	struct { bool signal; } pending;
 	int pid;
+	unsigned int cpu;
 };
 
 #define TASK_COMM_LEN		16
@@ -478,6 +480,7 @@ struct rcu_head {
 	u64 since;
 	bool srcu;
 	size_t offset;
+	unsigned int cpu;
 	struct rcu_head *next;
 };
 
@@ -523,6 +526,7 @@ struct work_struct {
 	work_func_t func;
 	struct workqueue_struct *wq;
 	bool pending;
+	unsigned int cpu;
 	struct work_struct *next;
 };
 
@@ -557,8 +561,12 @@ extern struct workqueue_struct *system_wq;
 #define system_unbound_wq	system_wq
 
 #define WQ_UNBOUND	2
+#ifdef SIM_SCALE
+#define WQ_MAX_ACTIVE		2048
+#else
 /* Less than the kernel has: three full workqueues would use up all tasks. */
 #define WQ_MAX_ACTIVE		16
+#endif
 #define WQ_DFL_MIN_ACTIVE	8
 
 #define INIT_WORK(w, fn)	(*(w) = (struct work_struct){ .func = (fn) })

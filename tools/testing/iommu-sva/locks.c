@@ -18,6 +18,8 @@ void sim_locks_reset(void)
 
 bool sim_cpu_is_wanted;
 
+void (*sim_taken)(const void *lock, const char *class);
+
 static unsigned int class_of(const struct sim_lock *lock)
 {
 	unsigned int i;
@@ -101,6 +103,8 @@ void sim_lock(struct sim_lock *lock, bool shared)
 		sim_fail("too many locks held");
 	current->held[current->nr_held++] = lock;
 	current->spinning += lock->kind == SIM_SPINLOCK;
+	if (sim_taken)
+		sim_taken(lock, lock->class);
 }
 
 void sim_unlock(struct sim_lock *lock)

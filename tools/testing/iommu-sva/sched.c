@@ -20,6 +20,16 @@
 #ifdef HAVE_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#elif defined(SIM_SCALE)
+static void __sanitizer_start_switch_fiber(void **save, const void *bottom, size_t size)
+{
+}
+
+static void __sanitizer_finish_switch_fiber(void *save, const void **bottom, size_t *size)
+{
+}
+
+#define __sanitizer_print_stack_trace()	((void)0)
 #else
 #error "the harness is built with -fsanitize=address"
 #endif
@@ -115,8 +125,8 @@ void sim_expect_warnings(unsigned int n)
 
 static void co_main(void)
 {
-	const void *bottom;
-	size_t size;
+	const void *bottom = NULL;
+	size_t size = 0;
 
 	__sanitizer_finish_switch_fiber(NULL, &bottom, &size);
 	if (came_from == &cos[0] && !cos[0].stack) {
@@ -184,6 +194,7 @@ static struct co *co_new(const char *name, void (*fn)(void *arg), void *arg)
 	memset(&co->t, 0, sizeof(co->t));
 	snprintf(co->t.name, sizeof(co->t.name), "%s", name);
 	sim_default_limits(&co->t);
+	co->t.cpu = current->cpu;
 	co->fn = fn;
 	co->arg = arg;
 	co->since = ++now;
@@ -273,17 +284,21 @@ static struct co *start_work(struct work_struct *work)
 	work->wq->running++;
 	co = co_new(work->wq->name, run_work, work);
 	co->t.work = work;
+	co->t.cpu = work->cpu;
 	return co;
 }
 
 static struct co *start_callback(struct rcu_head *head)
 {
 	struct rcu_head **at = &callbacks;
+	struct co *co;
 
 	while (*at != head)
 		at = &(*at)->next;
 	*at = head->next;
-	return co_new("rcu", run_callback, head);
+	co = co_new("rcu", run_callback, head);
+	co->t.cpu = head->cpu;
+	return co;
 }
 
 static bool stands_before(const struct co *a, const struct co *b)
@@ -508,7 +523,9 @@ static void add_callback(struct rcu_head *head, void (*func)(struct rcu_head *he
 	for (; *at; at = &(*at)->next)
 		if (*at == head)
 			sim_fail("RCU callback queued twice");
-	*head = (struct rcu_head){ .func = func, .since = ++now, .srcu = srcu };
+	*head = (struct rcu_head){
+		.func = func, .since = ++now, .srcu = srcu, .cpu = current->cpu,
+	};
 	*at = head;
 	sim_point("call_rcu");
 }
@@ -612,8 +629,12 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
 		return false;
 	work->pending = true;
 	work->wq = wq;
+	/* The system's workqueues are those of a CPU; a worker of another one runs beside it. */
+	work->cpu = current->cpu ^ (wq != system_wq);
 	work->next = NULL;
 	wq->pending++;
+	if (sim_taken && wq != system_wq)
+		sim_taken(wq, "workqueue's pool");
 	while (*at)
 		at = &(*at)->next;
 	*at = work;

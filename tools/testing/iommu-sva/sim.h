@@ -38,6 +38,11 @@ void sim_settle(void);
 void sim_yield(void);
 /* Waits, and lets others run, until the condition is true. Not for interrupt context. */
 void sim_block(bool (*condition)(void *arg), void *arg, const char *what);
+/*
+ * Called, if not NULL, when @current takes a lock, and for what the kernel has under locks of its
+ * own: @class names it
+ */
+extern void (*sim_taken)(const void *lock, const char *class);
 /* No RCU callbacks until it is released. */
 void sim_hold_rcu(bool hold);
 /* Time passes: delayed works that are due are queued. */
