@@ -349,6 +349,9 @@ static bool prq_consume(struct intel_iommu *iommu)
 	if (seq == end) {
 		WRITE_ONCE(iommu->prq_resumed, false);
 		iopf_queue_discard_partial(iommu->iopf_queue);
+		/* A drain that waited for room sees the losses of intel_prq_suspend(). */
+		smp_mb();	/* as below */
+		wake_up_var(&iommu->prq_seq_number);
 		return true;
 	}
 

@@ -259,14 +259,32 @@ static void drain_pushes_again_after_a_sleep(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
 }
 
-/* Sleep takes away the bit that it waits for. */
+static DECLARE_COMPLETION(vtd_drained);
+static bool vtd_drained_in_time;
+
+static unsigned long vtd_endless_step(void)
+{
+	return 120 * HZ;
+}
+
+static void vtd_sleep_work_sees_the_end(struct work_struct *work)
+{
+	vtd_sleep_work(work);
+	vtd_drained_in_time = wait_for_completion_timeout(&vtd_drained, 40 * HZ);
+}
+
+/* Sleep takes away the bit that it waits for. The end of sleep wakes the drain: no step passes. */
 static void drain_that_slept_over_an_overflow_goes_on(struct kunit *test)
 {
 	struct vtd *vtd = test->priv;
 
-	vtd_drain_while(vtd, vtd_ring_overflows_once, vtd_sleep_work);
+	kunit_activate_static_stub(test, intel_prq_step, vtd_endless_step);
+	reinit_completion(&vtd_drained);
+	vtd_drain_while(vtd, vtd_ring_overflows_once, vtd_sleep_work_sees_the_end);
+	complete(&vtd_drained);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
 	flush_work(&vtd->irq);
+	KUNIT_EXPECT_TRUE(test, vtd_drained_in_time);
 }
 
 static unsigned long vtd_short_step(void)
