@@ -13,10 +13,10 @@
 #define GROUPS_MAX	512
 /* As many as the page request ring takes at once; what follows are multiples */
 #define BATCH		64
-/* A hundred times what the log may have of them */
-#define MALFORMED	2048
+/* Many times what the log may have of them */
+#define MALFORMED	1024
 /* With KASAN, which keeps what is freed, their memory cannot be counted; and each takes longer. */
-#define PARTIALS	(IS_ENABLED(CONFIG_KASAN) ? 4096U : 16384U)
+#define PARTIALS	(IS_ENABLED(CONFIG_KASAN) ? 2U * GROUPS_MAX : 16384U)
 
 static struct sva_fixture *fixture(struct kunit *test)
 {
