@@ -7,6 +7,7 @@
  *	iommu-sva-around.c	maps ahead of sequential accesses (and iommu-sva-seq.c)
  *	iommu-sva-mm.c		what a device may do in an mm
  *	iommu-sva-listen.c	tells listeners of faults and of the exit
+ *	iommu-sva-flush.c	flushes of all IOMMUs of a process
  *	iommu-sva-root.c	the page-table root that the IOMMU walks
  *
  * Each calls what is below it, and none calls back. The locks are in iommu-sva.c.
@@ -29,6 +30,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "iommu-sva-around.h"
 #include "iopf.h"
@@ -117,6 +119,20 @@ struct sva_bond {
 	spinlock_t lock;	/* of listeners */
 	struct list_head listeners;
 	struct rcu_head rcu;
+};
+
+/**
+ * struct sva_domain - an IOMMU domain on an io_mm's list
+ * @node: in &io_mm.domains
+ * @domain: the vendor driver's
+ * @bonds: how many bonds are attached to it
+ * @free: waits for notifier callbacks that still see it
+ */
+struct sva_domain {
+	struct list_head node;
+	struct iommu_domain *domain;
+	unsigned int bonds;
+	struct rcu_work free;
 };
 
 /**
@@ -323,6 +339,9 @@ static inline bool io_mm_is_dead(struct io_mm *io_mm)
 	return atomic_read(&io_mm->notifier.mm->mm_users) <= atomic_read(&io_mm->serving);
 }
 #endif
+
+/* iommu-sva-flush.c */
+void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range);
 
 /* iommu-sva-root.c */
 void io_mm_init_root(struct io_mm *io_mm);

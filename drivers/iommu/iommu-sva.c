@@ -72,20 +72,6 @@
 #include "iommu-priv.h"
 #include "iommu-sva-priv.h"
 
-/**
- * struct sva_domain - an IOMMU domain on an io_mm's list
- * @node: in &io_mm.domains
- * @domain: the vendor driver's
- * @bonds: how many bonds are attached to it
- * @free: waits for notifier callbacks that still see it
- */
-struct sva_domain {
-	struct list_head node;
-	struct iommu_domain *domain;
-	unsigned int bonds;
-	struct rcu_work free;
-};
-
 /* The PASID of an mm */
 
 static bool sva_pasid_stays_with_mm(void)
@@ -205,97 +191,6 @@ void mm_pasid_drop(struct mm_struct *mm)
 }
 
 /* MMU notifier */
-
-/**
- * struct sva_flush - a flush that has been started
- * @domain: of the IOMMU that works
- * @notes: of the vendor driver
- */
-struct sva_flush {
-	struct iommu_domain *domain;
-	u64 notes[IOMMU_SVA_FLUSH_NOTES];
-};
-
-/* Flushes that a thread starts before it waits; on the stack of one that may be deep in reclaim */
-#define SVA_MAX_FLUSHES		16
-
-static void sva_await_flushes(struct sva_flush *flush, unsigned int nr,
-			      const struct iommu_sva_range *range)
-{
-	for (; nr; nr--, flush++)
-		flush->domain->owner->sva_ops->await_flush(flush->domain, range, flush->notes);
-}
-
-static void sva_flush_domain(struct sva_domain *sdom, const struct iommu_sva_range *range)
-{
-	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
-
-	if (range->exits)
-		ops->release(sdom->domain);
-	else
-		ops->invalidate_range(sdom->domain, range->start, range->end);
-}
-
-/* Returns false if there is nothing to wait for. */
-static bool sva_start_flush(struct sva_domain *sdom, const struct iommu_sva_range *range,
-			    struct sva_flush *flush)
-{
-	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
-
-	if (!ops->start_flush) {
-		sva_flush_domain(sdom, range);
-		return false;
-	}
-	flush->domain = sdom->domain;
-	ops->start_flush(sdom->domain, range, flush->notes);
-	return true;
-}
-
-/*
- * Starts the flush of each domain but the last, has that carried out as a whole, and then waits for
- * the others: all IOMMUs work at the same time.
- */
-static noinline void io_mm_flush_several(struct io_mm *io_mm, const struct iommu_sva_range *range)
-{
-	struct sva_flush started[SVA_MAX_FLUSHES];
-	struct sva_domain *sdom, *last = NULL;
-	unsigned int nr = 0;
-
-	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
-		if (!sdom->domain->owner->sva_ops)
-			continue;
-		if (nr == SVA_MAX_FLUSHES) {
-			sva_await_flushes(started, nr, range);
-			nr = 0;
-		}
-		if (last)
-			nr += sva_start_flush(last, range, &started[nr]);
-		last = sdom;
-	}
-	if (last)
-		sva_flush_domain(last, range);
-	sva_await_flushes(started, nr, range);
-}
-
-/* A single domain, as most processes have it, takes no more stack than its driver needs. */
-static void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
-{
-	struct sva_domain *sdom, *only = NULL;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "domains and devices may go");
-
-	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
-		if (!sdom->domain->owner->sva_ops)
-			continue;
-		if (only) {
-			io_mm_flush_several(io_mm, range);
-			return;
-		}
-		only = sdom;
-	}
-	if (only)
-		sva_flush_domain(only, range);
-}
 
 static void io_mm_invalidate(struct mmu_notifier *mn, struct mm_struct *mm,
 			     unsigned long start, unsigned long end)

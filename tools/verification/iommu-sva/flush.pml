@@ -15,8 +15,9 @@
  * flush is complete when the MMU notifier's callback returns; so one stands for all.
  *
  * Stands for:
- *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid io_mm_flush_several
- *		io_mm_flush io_mm_invalidate io_mm_release io_mm_await_release
+ *	drivers/iommu/iommu-sva-flush.c: io_mm_flush_several io_mm_flush
+ *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid
+ *		io_mm_invalidate io_mm_release io_mm_await_release
  *		io_mm_add_domain io_mm_put_domain bond_attach bond_detach io_mm_add_bond
  *		io_mm_bind iommu_sva_unbind_device
  *	drivers/iommu/intel-svm.c: svm_add_entry svm_flush_entry svm_flush_atcs

@@ -13,8 +13,9 @@
  * Stands for:
  *	drivers/iommu/iommu-sva-root.c: io_mm_slot io_mm_slot_in_sync io_mm_copy_slot
  *		io_mm_mirror_all io_mm_mirror __iommu_sva_populate io_mm_clear_root io_mm_has_exited
- *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid io_mm_flush_several
- *		io_mm_flush io_mm_invalidate io_mm_release io_mm_await_release
+ *	drivers/iommu/iommu-sva-flush.c: io_mm_flush_several io_mm_flush
+ *	drivers/iommu/iommu-sva.c: io_mm_get_pasid io_mm_put_pasid
+ *		io_mm_invalidate io_mm_release io_mm_await_release
  *		io_mm_add_bond io_mm_bind io_mm_free
  *	integration/linux-6.12/0013-top-level-slots.patch: *
  */
