@@ -2,7 +2,9 @@
 #
 # Commands for developers. scripts/ does the work, the kernel's own make builds the kernels.
 
-export V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND WORKERS
+# For the scripts. Make would export one that is not set as an empty one, which means something else.
+$(foreach v,V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND WORKERS,\
+	$(if $($(v)),$(eval export $(v))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-pages torture kunit harness fuzz scale mutants verify coverage bench check patch series deb kernel shell setup clean distclean
