@@ -82,7 +82,10 @@ int t_open(struct t_actor *a, struct t_queue *tq)
 	tq->upset = t_upset(tq->device);
 	ret = open_once(a, tq);
 	if (ret) {
-		if (!t_was_upset(tq->device, tq->upset) || !passes_by(ret))
+		/* uacce says -EINVAL if the device goes after the look-up of its node. */
+		bool passes = passes_by(ret) || ret == -EINVAL;
+
+		if (!t_was_upset(tq->device, tq->upset) || !passes)
 			t_fail(a->number, "no bond with %s: %s", device_of(tq)->bdf, tq->q.error);
 		return ret;
 	}
