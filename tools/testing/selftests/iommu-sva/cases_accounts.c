@@ -13,17 +13,17 @@ FIXTURE(accounts) {
 FIXTURE_SETUP(accounts)
 {
 	env_setup(_metadata, &self->env);
-	ASSERT_EQ(0, write_text(GROUPS "cgroup.subtree_control", "+memory"));
+	ASSERT_EQ(0, sva_write_text(GROUPS "cgroup.subtree_control", "+memory"));
 	rmdir(GROUP);	/* what a case that failed has left */
 	ASSERT_EQ(0, mkdir(GROUP, 0755));
-	ASSERT_EQ(0, write_text(GROUP "cgroup.procs", "0"));
+	ASSERT_EQ(0, sva_write_text(GROUP "cgroup.procs", "0"));
 	start(&self->q, &self->env.sva[0]);
 }
 
 FIXTURE_TEARDOWN(accounts)
 {
 	sva_close(&self->q);
-	EXPECT_EQ(0, write_text(GROUPS "cgroup.procs", "0"));
+	EXPECT_EQ(0, sva_write_text(GROUPS "cgroup.procs", "0"));
 	EXPECT_EQ(0, rmdir(GROUP));
 	env_teardown(_metadata, &self->env);
 }
@@ -85,8 +85,8 @@ TEST_F(accounts, hugetlb_limit_of_the_group_holds_for_the_device_of_its_process)
 	const size_t len = 2 * HUGETLB_PAGE;
 	__u8 *huge;
 
-	ASSERT_EQ(0, write_text(GROUPS "cgroup.subtree_control", "+hugetlb"));
-	ASSERT_EQ(0, write_text(GROUP "hugetlb.2MB.max", "2097152"));
+	ASSERT_EQ(0, sva_write_text(GROUPS "cgroup.subtree_control", "+hugetlb"));
+	ASSERT_EQ(0, sva_write_text(GROUP "hugetlb.2MB.max", "2097152"));
 	huge = mmap(ANYWHERE, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
 		    MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
 	ASSERT_NE(MAP_FAILED, huge);
@@ -152,7 +152,7 @@ static int use_too_much(struct line line, void *arg)
 	struct sva_queue q;
 
 	CHECK(memory != MAP_FAILED);
-	CHECK(!write_text(GROUP "cgroup.procs", "0"));
+	CHECK(!sva_write_text(GROUP "cgroup.procs", "0"));
 	CHECK(!sva_open(&q, arg));
 	CHECK(!sva_start(&q));
 	sva_run(&q, &job);
@@ -167,8 +167,8 @@ static void exceed_limit(struct __test_metadata *_metadata, struct sva_device *d
 	struct peer peer;
 	int status = 0;
 
-	ASSERT_EQ(0, write_text(GROUP "memory.max", "33554432"));
-	ASSERT_EQ(0, write_text(GROUP "memory.swap.max", "0"));
+	ASSERT_EQ(0, sva_write_text(GROUP "memory.max", "33554432"));
+	ASSERT_EQ(0, sva_write_text(GROUP "memory.swap.max", "0"));
 	peer_start(_metadata, &peer, use_too_much, device);
 	EXPECT_EQ(peer.pid, waitpid(peer.pid, &status, 0));
 	EXPECT_EQ(SIGKILL, status);
@@ -185,14 +185,14 @@ TEST_F(accounts, limit_of_the_group_kills_the_process_whose_device_exceeds_it)
 	self->env.noisy = true;
 	kmsg_mark("SVA-EXPECT", OOM_REPORT);
 	/* It is the only one of the group. */
-	ASSERT_EQ(0, write_text(GROUPS "cgroup.procs", "0"));
+	ASSERT_EQ(0, sva_write_text(GROUPS "cgroup.procs", "0"));
 	exceed_limit(_metadata, &self->env.sva[1]);
 	kmsg_mark("SVA-EXPECT-END", "");
 }
 
 static int stay_in_group(struct line line, void *arg)
 {
-	CHECK(!write_text(GROUP "cgroup.procs", "0"));
+	CHECK(!sva_write_text(GROUP "cgroup.procs", "0"));
 	CHECK(tell(line, "", 1));
 	await(line);
 	return 0;
@@ -207,7 +207,7 @@ TEST_F(accounts, limit_of_the_group_spares_the_other_processes_of_it)
 
 	self->env.noisy = true;
 	kmsg_mark("SVA-EXPECT", OOM_REPORT);
-	ASSERT_EQ(0, write_text(GROUPS "cgroup.procs", "0"));
+	ASSERT_EQ(0, sva_write_text(GROUPS "cgroup.procs", "0"));
 	for (i = 0; i < 3; i++) {
 		peer_start(_metadata, &others[i], stay_in_group, NULL);
 		ASSERT_TRUE(hear(others[i].line, &told, sizeof(told)));

@@ -250,7 +250,7 @@ static void stray_is_logged(struct __test_metadata *_metadata, struct sva_env *e
 /* Quarantine that ends with the driver's hold on the device, not while the case runs. */
 static void long_quarantine(struct __test_metadata *_metadata)
 {
-	ASSERT_EQ(0, write_text(QUARANTINE, LONG_MS));
+	ASSERT_EQ(0, sva_write_text(QUARANTINE, LONG_MS));
 }
 
 static void end_quarantine(struct __test_metadata *_metadata, struct sva_env *env, int i,
@@ -259,9 +259,9 @@ static void end_quarantine(struct __test_metadata *_metadata, struct sva_env *en
 	char bdf[32];
 
 	snprintf(bdf, sizeof(bdf), "%s", env->sva[i].bdf);
-	ASSERT_EQ(0, write_text(QUARANTINE, "10000"));
+	ASSERT_EQ(0, sva_write_text(QUARANTINE, "10000"));
 	pci_write(bdf, "driver/unbind", bdf);
-	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
 	find_again(_metadata, &env->sva[i], bdf);
 	memset(&env->before[i], 0, sizeof(env->before[i]));
 	EXPECT_EQ(0, strays_of(&env->sva[i], pasid));
@@ -465,7 +465,7 @@ TEST_F(bonds, time_limit_is_off_until_it_is_set_and_holds_for_what_is_pending)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/" LIMIT, device->bdf);
 	EXPECT_EQ(0, read_number(path));
-	EXPECT_EQ(-EINVAL, write_text(path, "soon"));
+	EXPECT_EQ(-EINVAL, sva_write_text(path, "soon"));
 	ready.fd = uffd_register(_metadata, stuck, PAGE);
 	sva_submit(&self->q, &job);
 	ASSERT_EQ(1, poll(&ready, 1, SVA_TIMEOUT_MS));

@@ -86,7 +86,7 @@ static int reset_again_and_again(struct line line, void *arg)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", device->bdf);
 	for (i = 0; i < 10; i++) {
 		CHECK(await(line));
-		CHECK(!write_text(path, "1"));
+		CHECK(!sva_write_text(path, "1"));
 	}
 	return 0;
 }
@@ -173,7 +173,7 @@ TEST_F(device, driver_is_unbound_under_a_running_job)
 		ASSERT_TRUE(await(peer.line));
 		pci_write(address, "driver/unbind", address);
 		post(peer.line);
-		ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", address));
+		ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", address));
 		find_again(_metadata, &self->env.sva[0], address);
 		start(&self->q, &self->env.sva[0]);
 		run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x63 + i));
@@ -197,7 +197,7 @@ TEST_F(device, device_is_removed_under_a_running_job)
 	ASSERT_TRUE(await(peer.line));
 	pci_write(address, "remove", "1");
 	post(peer.line);
-	ASSERT_EQ(0, write_text("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/rescan", "1"));
 	find_again(_metadata, &self->env.sva[0], address);
 	start(&self->q, &self->env.sva[0]);
 	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x66));
@@ -307,7 +307,7 @@ TEST_F(device, poll_tells_of_a_device_that_has_gone)
 	sva_close(&other);
 	sva_close(&self->q);
 
-	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
 	find_again(_metadata, &self->env.sva[0], bdf);
 	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 	start(&self->q, &self->env.sva[0]);
@@ -378,7 +378,7 @@ TEST_F(device, function_that_does_not_stop_is_reset_when_the_driver_leaves)
 	sva_close(&self->q);
 
 	/* The next driver turns on what the job would need. */
-	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
 	find_again(_metadata, &self->env.sva[0], bdf);
 	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 	start(&self->q, &self->env.sva[0]);
@@ -503,7 +503,7 @@ TEST_F(device, function_that_runs_is_stopped_before_the_driver_makes_it_a_master
 	pci_listens(bdf, true);
 	start_a_job_by_hand(_metadata, bdf, last, second.info.pasid, &job);
 
-	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
 	find_again(_metadata, &self->env.sva[0], bdf);
 	memset(&self->env.before[0], 0, sizeof(self->env.before[0]));
 	start(&self->q, &self->env.sva[0]);
@@ -836,7 +836,7 @@ TEST_F(device, invalidations_that_are_never_completed_delay_others_once)
 	pci_write(bdf, "driver/unbind", bdf);
 	pci_write(bdf, "remove", "1");
 	sva_close(&self->q);
-	ASSERT_EQ(0, write_text("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/rescan", "1"));
 	find_again(_metadata, device, bdf);
 	pci_write(bdf, "reset", "1");
 	kmsg_mark("SVA-EXPECT-END", "");

@@ -74,7 +74,7 @@ static void file_read(struct __test_metadata *_metadata, const char *path, __u8 
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "3"));
+	ASSERT_EQ(0, sva_write_text("/proc/sys/vm/drop_caches", "3"));
 	ASSERT_EQ(FILE_LEN, pread(fd, bytes, FILE_LEN, 0));
 	close(fd);
 }

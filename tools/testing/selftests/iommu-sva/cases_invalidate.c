@@ -426,7 +426,7 @@ static void *shake(void *arg)
 	while (!__atomic_load_n(&shaker->stop, __ATOMIC_RELAXED)) {
 		madvise(shaker->memory, shaker->len, MADV_COLLAPSE);
 		madvise(shaker->memory, shaker->len, MADV_PAGEOUT);
-		write_text("/proc/sys/vm/compact_memory", "1");
+		sva_write_text("/proc/sys/vm/compact_memory", "1");
 	}
 	return NULL;
 }
@@ -475,19 +475,19 @@ TEST_F(invalidate, merged_pages_part_when_the_device_writes)
 	run_ok(&self->q, sva_copy(b, a, HOT_LEN));
 	ASSERT_EQ(0, madvise(a, HOT_LEN, MADV_MERGEABLE));
 	ASSERT_EQ(0, madvise(b, HOT_LEN, MADV_MERGEABLE));
-	ASSERT_EQ(0, write_text(KSM "sleep_millisecs", "1"));
-	ASSERT_EQ(0, write_text(KSM "pages_to_scan", "4096"));
-	ASSERT_EQ(0, write_text(KSM "run", "1"));
+	ASSERT_EQ(0, sva_write_text(KSM "sleep_millisecs", "1"));
+	ASSERT_EQ(0, sva_write_text(KSM "pages_to_scan", "4096"));
+	ASSERT_EQ(0, sva_write_text(KSM "run", "1"));
 	while (read_number(KSM "pages_sharing") < 120 && sva_now_ms() < end)
 		sva_relax();
 	EXPECT_LE(120, read_number(KSM "pages_sharing"));
-	ASSERT_EQ(0, write_text(KSM "run", "0"));
+	ASSERT_EQ(0, sva_write_text(KSM "run", "0"));
 
 	run_ok(&self->q, sva_fill(a, HOT_LEN, 0x19));
 	EXPECT_EQ(-1, differs(a, HOT_LEN, 0x19));
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(-1, differs_from_pattern(b + i * PAGE, PAGE, 1));
-	EXPECT_EQ(0, write_text(KSM "run", "2"));
+	EXPECT_EQ(0, sva_write_text(KSM "run", "2"));
 }
 
 /*

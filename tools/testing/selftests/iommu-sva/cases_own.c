@@ -112,7 +112,7 @@ TEST_F(own, forbidden_access_ends_the_job_and_listeners_hear)
 	ASSERT_EQ(0, sva_listen(&self->q, fd));
 	fails(&self->q, sva_fill(none, 8, 1), none, 0);
 	fault_is(&self->q, fd, none, SVA_DMA_FAULT_WRITE, SVA_DMA_FAULT_NO_ACCESS);
-	EXPECT_EQ(0, frame_of(none));
+	EXPECT_EQ(0, sva_frame_of(none));
 
 	memset(self->memory, 0x2a, OWN_LEN);
 	ASSERT_EQ(0, mprotect(self->memory + 2 * PAGE, PAGE, PROT_READ));
@@ -331,7 +331,7 @@ static void *unbind_driver(void *arg)
 	char path[128];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind", device->bdf);
-	return (void *)(intptr_t)write_text(path, device->bdf);
+	return (void *)(intptr_t)sva_write_text(path, device->bdf);
 }
 
 TEST_F(own, driver_leaves_while_a_fault_is_served)
@@ -352,7 +352,7 @@ TEST_F(own, driver_leaves_while_a_fault_is_served)
 	EXPECT_EQ(-1, differs_from_pattern(self->memory, PAGE, 7));
 	sva_close(&self->q);
 	close(fd);
-	ASSERT_EQ(0, write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf));
 	find_again(_metadata, &self->env.own, bdf);
 	start(&self->q, &self->env.own);
 }
@@ -373,7 +373,7 @@ TEST_F(own, fault_with_a_pasid_of_another_is_not_served)
 	ASSERT_EQ(0, sva_use_pasid(&q, other.pasid));
 	ASSERT_EQ(0, sva_start(&q));
 	EXPECT_EQ(SVA_DMA_ERR_FAULT, sva_run(&q, &job).status);
-	EXPECT_EQ(0, frame_of(self->memory));
+	EXPECT_EQ(0, sva_frame_of(self->memory));
 	sva_close(&q);
 	post(peer.line);
 	peer_ends_well(&peer);
@@ -471,7 +471,7 @@ TEST_F(bare, missing_memory_is_aborted_and_listeners_hear)
 	EXPECT_EQ(0, result.bytes);
 	EXPECT_EQ((uintptr_t)self->memory, result.fault_addr);
 	fault_is(&self->q, fd, self->memory, 0, SVA_DMA_FAULT_ABORTED);
-	EXPECT_EQ(0, frame_of(self->memory));
+	EXPECT_EQ(0, sva_frame_of(self->memory));
 
 	/* All lines of the report are in the log before its end is marked. */
 	while (lines < wanted && sva_now_ms() < end) {

@@ -58,14 +58,14 @@ static void sleep_a_while_at(struct __test_metadata *_metadata, int line)
 {
 	long before = read_number("/sys/power/suspend_stats/success");
 
-	write_text(ALARM, "0");
-	ASSERT_EQ(0, write_text(ALARM, alarm_time())) {
+	sva_write_text(ALARM, "0");
+	ASSERT_EQ(0, sva_write_text(ALARM, alarm_time())) {
 		TH_LOG("line %d: no alarm", line);
 	}
-	ASSERT_EQ(0, write_text("/sys/power/state", "mem")) {
+	ASSERT_EQ(0, sva_write_text("/sys/power/state", "mem")) {
 		TH_LOG("line %d: the machine does not sleep", line);
 	}
-	write_text(ALARM, "0");
+	sva_write_text(ALARM, "0");
 	ASSERT_EQ(before + 1, read_number("/sys/power/suspend_stats/success")) {
 		TH_LOG("line %d: the machine has not slept", line);
 	}

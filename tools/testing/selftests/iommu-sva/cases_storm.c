@@ -282,9 +282,9 @@ static void storm_comes_back(struct __test_metadata *_metadata, struct storm_sit
 	int error;
 
 	if (end == STORM_REBIND)
-		error = write_text("/sys/bus/pci/drivers/sva-dma/bind", site->bdf);
+		error = sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", site->bdf);
 	else if (end == STORM_REMOVE)
-		error = write_text("/sys/bus/pci/rescan", "1");
+		error = sva_write_text("/sys/bus/pci/rescan", "1");
 	else
 		return;
 	ASSERT_EQ(0, error);
@@ -354,7 +354,7 @@ static void storm_is_stuck(int sig)
 
 	if (write(STDOUT_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(KSFT_FAIL);
-	write_text("/proc/sysrq-trigger", "w");
+	sva_write_text("/proc/sysrq-trigger", "w");
 	_exit(KSFT_FAIL);
 }
 
@@ -422,7 +422,7 @@ TEST_F(storm, slot_is_powered_off_under_a_storm)
 			fclose(file);
 	}
 	globfree(&slots);
-	ASSERT_EQ(0, write_text(path, "0")) {
+	ASSERT_EQ(0, sva_write_text(path, "0")) {
 		TH_LOG("no power switch for the slot of %s", bdf);
 	}
 	ASSERT_TRUE(tell(peer.line, &end, sizeof(end)));

@@ -73,17 +73,6 @@ struct said {
 
 static struct said said;
 
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		errno = 0;
-	close(fd);
-}
-
 /* ---- what the library says ---- */
 
 static void take_line(const char *line)
@@ -199,8 +188,8 @@ static struct run run_once(char *command, const char *library, unsigned int seco
 
 	close(fd);
 	memset(&said, 0, sizeof(said));
-	write_text("/proc/sys/vm/drop_caches", "3");
-	write_text(HUGE_PAGES, NR_HUGE);
+	sva_write_text("/proc/sys/vm/drop_caches", "3");
+	sva_write_text(HUGE_PAGES, NR_HUGE);
 	pid = fork();
 	if (!pid)
 		become(command, library);
@@ -337,9 +326,9 @@ int main(int argc, char **argv)
 	n = for_all(list, argv[3], NULL, NULL);
 	printf("TAP version 13\n1..%d\n", n);
 	fflush(stdout);
-	write_text("/dev/kmsg", "SVA-ALLOW " ALLOWED);
+	sva_write_text("/dev/kmsg", "SVA-ALLOW " ALLOWED);
 	for_all(list, argv[3], argv[2], &well);
-	write_text("/dev/kmsg", "SVA-ALLOW-END");
+	sva_write_text("/dev/kmsg", "SVA-ALLOW-END");
 	fclose(list);
 	return n && well ? 0 : 1;
 }

@@ -524,22 +524,45 @@ long sva_iopf_count(const struct sva_device *device, const char *name)
 	return found;
 }
 
+int sva_write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n, len = strlen(text);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, len);
+	error = n < 0 ? -errno : 0;
+	close(fd);
+	return n == len ? 0 : error ?: -EIO;
+}
+
+__u64 sva_frame_of(const volatile void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 entry = 0;
+
+	if (fd < 0)
+		return 0;
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)addr / getpagesize() * sizeof(entry)) !=
+	    sizeof(entry))
+		entry = 0;
+	close(fd);
+	/* Present, not swapped */
+	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
+}
+
 static void shrink_slabs(void)
 {
 	glob_t slabs;
 	size_t i;
-	int fd;
 
 	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &slabs))
 		return;
-	for (i = 0; i < slabs.gl_pathc; i++) {
-		fd = open(slabs.gl_pathv[i], O_WRONLY | O_CLOEXEC);
-		/* A cache that is going has no use for it. */
-		if (fd >= 0 && write(fd, "1", 1) < 0)
-			errno = 0;
-		if (fd >= 0)
-			close(fd);
-	}
+	/* A cache that is going has no use for it. */
+	for (i = 0; i < slabs.gl_pathc; i++)
+		sva_write_text(slabs.gl_pathv[i], "1");
 	globfree(&slabs);
 }
 

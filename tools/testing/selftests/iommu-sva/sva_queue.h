@@ -134,6 +134,10 @@ int sva_next_fault(struct sva_queue *queue, struct sva_dma_fault *fault);
 int sva_use_pasid(struct sva_queue *queue, __u32 pasid);
 /* The number behind @name in the kernel's statistics of a device; -1: there is none */
 long sva_iopf_count(const struct sva_device *device, const char *name);
+/* Writes @text to a file of the kernel's; 0, or a negative error code */
+int sva_write_text(const char *path, const char *text);
+/* The page frame that @addr is in; 0: there is none, or the kernel does not say */
+__u64 sva_frame_of(const volatile void *addr);
 /*
  * Kernel memory in use that is not a cache of something else, in KiB; -1: not known. Free objects
  * that a slab cache keeps, or KASAN for a while, are given back first.

@@ -479,28 +479,12 @@ static long smaps_kb(const void *addr, const char *field)
 	return value;
 }
 
-/* The page frame that @addr is in, or 0 if there is none. */
-static __u64 frame_of(const void *addr)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	__u64 entry = 0;
-
-	if (fd < 0)
-		return 0;
-	if (pread(fd, &entry, sizeof(entry), (uintptr_t)addr / PAGE * sizeof(entry)) !=
-	    sizeof(entry))
-		entry = 0;
-	close(fd);
-	/* Present, not swapped */
-	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
-}
-
 static void frames_of(const void *memory, size_t pages, __u64 *frame)
 {
 	size_t i;
 
 	for (i = 0; i < pages; i++)
-		frame[i] = frame_of((const __u8 *)memory + i * PAGE);
+		frame[i] = sva_frame_of((const __u8 *)memory + i * PAGE);
 }
 
 /* How many frames of @a are among those of @b. */
@@ -524,20 +508,6 @@ static void stay_on_this_cpu(void)
 	sched_setaffinity(0, sizeof(here), &here);
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n, len = strlen(text);
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, len);
-	error = n < 0 ? -errno : 0;
-	close(fd);
-	return n == len ? 0 : error ?: -EIO;
-}
-
 /*
  * For scan-log, which looks at the log afterwards: lines that match @pattern must (SVA-EXPECT) or
  * may (SVA-ALLOW) follow, up to the END of the same name.
@@ -547,7 +517,7 @@ static void kmsg_mark(const char *what, const char *pattern)
 	char line[256];
 
 	snprintf(line, sizeof(line), "%s %s", what, pattern);
-	write_text("/dev/kmsg", line);
+	sva_write_text("/dev/kmsg", line);
 }
 
 /* What the base logs of a transaction whose PASID has no context descriptor */
@@ -616,7 +586,7 @@ static void pci_write_at(struct __test_metadata *_metadata, int line, const char
 	char path[128];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, file);
-	ASSERT_EQ(0, write_text(path, text)) {
+	ASSERT_EQ(0, sva_write_text(path, text)) {
 		TH_LOG("line %d: writing to %s failed", line, path);
 	}
 }

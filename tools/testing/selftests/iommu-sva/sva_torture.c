@@ -90,18 +90,6 @@ void t_fail(int stream, const char *what, ...)
 	_exit(3);
 }
 
-int t_write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		error = -errno;
-	close(fd);
-	return error;
-}
-
 /* A signal that no handler expects is a mistake of the kernel, or of this program. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -259,7 +247,7 @@ static void look_for_stuck(void)
 			 (long long)(now - since),
 			 (unsigned long long)t_shared->stream[i].step);
 		/* The kernel's log tells who else waits. */
-		t_write_text("/proc/sysrq-trigger", "w");
+		sva_write_text("/proc/sysrq-trigger", "w");
 	}
 }
 

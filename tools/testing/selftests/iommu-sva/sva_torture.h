@@ -239,7 +239,6 @@ void t_begin(int stream, __u64 step);
 void t_decided(int stream, enum t_op op, __u32 first, __u32 nr, int result);
 void t_rest(int stream);
 const char *t_op_name(enum t_op op);
-int t_write_text(const char *path, const char *text);
 
 /* The first mistake counts: it is kept, with the stream that has found it, and the process ends. */
 __attribute__((format(printf, 2, 3), noreturn))

@@ -464,26 +464,13 @@ static void honest(void)
 	_exit(0);
 }
 
-/* Where a page is; 0: the kernel does not say. */
-static __u64 frame_of(const volatile __u8 *page)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	__u64 entry = 0;
-
-	if (fd >= 0 && pread(fd, &entry, 8, (uintptr_t)page / t_page * 8) != 8)
-		entry = 0;
-	close(fd);
-	/* Present, and the number of its frame */
-	return entry >> 63 ? (entry & ((1ULL << 55) - 1)) * t_page : 0;
-}
-
 /* Forgets pages that were moved. */
 static void compare_frames(volatile __u8 *memory)
 {
 	int i;
 
 	for (i = 0; i < PAGES; i++)
-		if (t_lying->frame[i] != frame_of(memory + i * t_page))
+		if (t_lying->frame[i] != sva_frame_of(memory + i * t_page) * t_page)
 			t_lying->frame[i] = 0;
 }
 
@@ -504,7 +491,7 @@ static void bystander(void)
 	if (mlock((void *)memory, LEN))
 		t_fail(4, "mlock: %s", strerror(errno));
 	for (i = 0; i < PAGES; i++)
-		t_lying->frame[i] = frame_of(memory + i * t_page);
+		t_lying->frame[i] = sva_frame_of(memory + i * t_page) * t_page;
 	while (!t_ending()) {
 		usleep(500000);
 		for (i = 0; i < LEN; i++)
@@ -657,9 +644,9 @@ int t_lies(const struct t_options *options)
 	if (t_lying == MAP_FAILED)
 		return 2;
 	/* What is locked stays where it is. */
-	t_write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
+	sva_write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
 	/* Pages that come unasked would hide requests that are lost. */
-	t_write_text("/sys/module/iommu_sva/parameters/fault_around_pages", "0");
+	sva_write_text("/sys/module/iommu_sva/parameters/fault_around_pages", "0");
 	pid[0] = begin(bystander);
 	pid[1] = begin(honest);
 	if (alone_long_enough(half)) {

@@ -52,7 +52,7 @@ static void mark(const char *what, const char *pattern)
 	char line[512];
 
 	snprintf(line, sizeof(line), "%s %s", what, pattern);
-	t_write_text("/dev/kmsg", line);
+	sva_write_text("/dev/kmsg", line);
 }
 
 /* ---- what the machine says ---- */
@@ -224,7 +224,7 @@ int t_pci_write(int device, const char *file, const char *text)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", t_shared->device[device].bdf,
 		 file);
-	return t_write_text(path, text);
+	return sva_write_text(path, text);
 }
 
 /* Its counters begin again, too. */
@@ -250,11 +250,11 @@ static int disturb_device(enum t_op op)
 		break;
 	case T_REBIND:
 		ret = t_pci_write(0, "driver/unbind", bdf) ?:
-		      t_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf) ?: find_again(0);
+		      sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf) ?: find_again(0);
 		break;
 	default:
 		ret = t_pci_write(0, "remove", "1") ?:
-		      t_write_text("/sys/bus/pci/rescan", "1") ?: find_again(0);
+		      sva_write_text("/sys/bus/pci/rescan", "1") ?: find_again(0);
 		break;
 	}
 	disturb(0);
@@ -303,7 +303,7 @@ static int around(struct t_rng *rng)
 {
 	static const char * const pages[] = { "0", "4", "16", "64" };
 
-	return t_write_text("/sys/module/iommu_sva/parameters/fault_around_pages",
+	return sva_write_text("/sys/module/iommu_sva/parameters/fault_around_pages",
 			    pages[t_random(rng, 4)]);
 }
 
@@ -311,9 +311,9 @@ static int ksm(struct t_rng *rng)
 {
 	static const char * const run[] = { "0", "1", "1", "2" };
 
-	t_write_text(KSM "pages_to_scan", "500");
-	t_write_text(KSM "sleep_millisecs", "20");
-	return t_write_text(KSM "run", run[t_random(rng, 4)]);
+	sva_write_text(KSM "pages_to_scan", "500");
+	sva_write_text(KSM "sleep_millisecs", "20");
+	return sva_write_text(KSM "run", run[t_random(rng, 4)]);
 }
 
 /* A block of memory leaves, with all that is in it, and comes back. */
@@ -326,9 +326,9 @@ static int offline(struct t_rng *rng)
 	if (glob("/sys/devices/system/memory/memory*/state", 0, NULL, &blocks))
 		return ret;
 	path = blocks.gl_pathv[t_random(rng, blocks.gl_pathc)];
-	ret = t_write_text(path, "offline");
+	ret = sva_write_text(path, "offline");
 	if (!ret)
-		ret = t_write_text(path, "online");
+		ret = sva_write_text(path, "online");
 	globfree(&blocks);
 	return ret;
 }
@@ -344,7 +344,7 @@ static void hog(void)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	memory = mmap(NULL, HOG_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED || t_write_text(HOG_GROUP "cgroup.procs", "0"))
+	if (memory == MAP_FAILED || sva_write_text(HOG_GROUP "cgroup.procs", "0"))
 		_exit(2);
 	if (sva_open(&q, &device))
 		_exit(3);
@@ -364,8 +364,8 @@ static int run_out_of_memory(void)
 	int status, ret;
 	pid_t pid;
 
-	ret = t_write_text(HOG_GROUP "memory.max", "16777216") ?:
-	      t_write_text(HOG_GROUP "memory.swap.max", "0");
+	ret = sva_write_text(HOG_GROUP "memory.max", "16777216") ?:
+	      sva_write_text(HOG_GROUP "memory.swap.max", "0");
 	/* Without swap there is no limit to it. */
 	if (ret && ret != -ENOENT)
 		return ret;
@@ -403,9 +403,9 @@ static int suspend(void)
 		t_look_at_device(i);
 		disturb(i);
 	}
-	t_write_text(ALARM, "0");
-	ret = t_write_text(ALARM, "+20") ?: t_write_text("/sys/power/state", "mem");
-	t_write_text(ALARM, "0");
+	sva_write_text(ALARM, "0");
+	ret = sva_write_text(ALARM, "+20") ?: sva_write_text("/sys/power/state", "mem");
+	sva_write_text(ALARM, "0");
 	for (i = 0; i < t_shared->devices; i++)
 		disturb(i);
 	return ret;
@@ -414,7 +414,7 @@ static int suspend(void)
 static int cpu(void)
 {
 	static bool off;
-	int ret = t_write_text(CPU, off ? "1" : "0");
+	int ret = sva_write_text(CPU, off ? "1" : "0");
 
 	if (!ret)
 		off = !off;
@@ -433,11 +433,11 @@ static int act(enum t_op op, struct t_rng *rng)
 	case T_AROUND:
 		return around(rng);
 	case T_COMPACT:
-		return t_write_text("/proc/sys/vm/compact_memory", "1");
+		return sva_write_text("/proc/sys/vm/compact_memory", "1");
 	case T_DROP_CACHES:
-		return t_write_text("/proc/sys/vm/drop_caches", "3");
+		return sva_write_text("/proc/sys/vm/drop_caches", "3");
 	case T_RECLAIM:
-		return t_write_text(GROUP "memory.reclaim", "4M");
+		return sva_write_text(GROUP "memory.reclaim", "4M");
 	case T_KSM:
 		return ksm(rng);
 	case T_CPU:
@@ -544,12 +544,12 @@ static void prepare_injection(void)
 	t_shared->inject = !access("/proc/self/fail-nth", W_OK);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", kinds[i]);
-		if (t_write_text(path, "0"))
+		if (sva_write_text(path, "0"))
 			t_shared->inject = false;
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/ignore-gfp-wait", kinds[i]);
-		t_write_text(path, "N");
+		sva_write_text(path, "N");
 	}
-	t_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	sva_write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
 }
 
 static const char *allowed(bool lies)
@@ -571,11 +571,11 @@ void t_machine_init(bool lies)
 	t_kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	lseek(t_kmsg, 0, SEEK_END);
 	prepare_injection();
-	t_write_text(GROUPS "cgroup.subtree_control", "+memory");
+	sva_write_text(GROUPS "cgroup.subtree_control", "+memory");
 	mkdir(GROUP, 0755);
 	mkdir(HOG_GROUP, 0755);
 	/* Those that are started from here are in the same group. */
-	t_write_text(GROUP "cgroup.procs", "0");
+	sva_write_text(GROUP "cgroup.procs", "0");
 	for (i = 0; i < t_shared->devices; i++)
 		t_look_at_device(i);
 	memset(&t_seen, 0, sizeof(t_seen));
@@ -583,6 +583,6 @@ void t_machine_init(bool lies)
 
 void t_machine_done(void)
 {
-	t_write_text(CPU, "1");
+	sva_write_text(CPU, "1");
 	mark("SVA-ALLOW-END", "");
 }
