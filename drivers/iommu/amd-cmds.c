@@ -41,6 +41,7 @@
 #include <linux/timekeeping.h>
 
 #include "amd-sva.h"
+#include "iommu-sva-wait.h"
 #include "iopf.h"
 #include "iopf-pci.h"
 
@@ -61,12 +62,8 @@
 
 /* InvTimeOut is a second: a submission that has taken less has not timed out. */
 #define CMDS_SLOW_NS		(500 * NSEC_PER_MSEC)
-/* After so long a submitter looks where hardware is; it gives up if that is the same twice. */
-#define CMDS_WAIT_US		(5 * USEC_PER_SEC)
-/* Delays, in us: a part of the wait so far, within these limits */
-#define CMDS_DELAY_PART		16U
-#define CMDS_MIN_DELAY		1U
-#define CMDS_MAX_DELAY		1000U
+/* After so long, in ns, a submitter looks where hardware is. It gives up if it has not moved. */
+#define CMDS_WAIT		(5 * (u64)NSEC_PER_SEC)
 
 /* Commands: contents */
 
@@ -206,13 +203,13 @@ EXPORT_SYMBOL_IF_KUNIT(amd_sva_delay);
 /**
  * struct cmds_wait - a wait for hardware
  * @iommu: the IOMMU
- * @us: delays since the last look at @head
+ * @time: since the last look at @head
  * @looked: there was one
  * @head: where hardware was
  */
 struct cmds_wait {
 	struct amd_iommu *iommu;
-	unsigned int us;
+	struct sva_wait time;
 	bool looked;
 	u32 head;
 };
@@ -227,22 +224,20 @@ static bool cmds_stand_still(struct cmds_wait *wait)
 	touch_nmi_watchdog();
 	wait->looked = true;
 	wait->head = head;
-	wait->us = 0;
+	wait->time = (struct sva_wait){};
 	return still;
 }
 
-/*
- * Delays in a loop. Only the delays count: the clock may stand still, or go on while a hypervisor
- * does not run this CPU, which then has not looked whether hardware is done.
- */
+/* Delays in a loop. Returns false if hardware is stuck. */
 static bool cmds_delay(struct cmds_wait *wait)
 {
-	unsigned int step = clamp(wait->us / CMDS_DELAY_PART, CMDS_MIN_DELAY, CMDS_MAX_DELAY);
+	unsigned int us = sva_wait_pace(&wait->time);
 
-	if (wait->us > CMDS_WAIT_US && cmds_stand_still(wait))
+	if (sva_wait_ns(&wait->time) > CMDS_WAIT && cmds_stand_still(wait))
 		return false;
-	amd_sva_delay(step);
-	wait->us += step;
+	amd_sva_delay(us);
+	if (!sva_wait_look(&wait->time, amd_sva_clock()))
+		sva_wait_delayed(&wait->time, us);
 	return true;
 }
 
@@ -330,7 +325,7 @@ static int cmds_peek_time_outs(struct amd_iommu *iommu, unsigned int restarts)
  * @nr: how many
  * @wait: wait until hardware has carried out these, and all that other CPUs have submitted before
  *
- * Context: any; spins, for as long as hardware goes on. If it stands still for twice CMDS_WAIT_US
+ * Context: any; spins, for as long as hardware goes on. If it stands still for twice CMDS_WAIT
  * (10 s) while it is enabled, the function does not return.
  * Return: 0, or
  *

@@ -45,6 +45,7 @@
 
 #include "intel/iommu.h"
 #include "intel-svm.h"
+#include "iommu-sva-wait.h"
 #include "iopf.h"
 
 #define QI_TYPE			GENMASK_ULL(3, 0)
@@ -59,12 +60,6 @@
 
 /* How long a submitter waits for hardware, in ns: less than the watchdog for hard lockups does */
 #define QI_TIMEOUT		(5 * (u64)NSEC_PER_SEC)
-/* The most that one read of the clock may add: a CPU that was stopped has not waited. */
-#define QI_TIME_STEP		(10 * (u64)NSEC_PER_MSEC)
-/* Delays while the clock stands still, in us: a part of the wait so far, within these limits */
-#define QI_DELAY_PART		16U
-#define QI_MIN_DELAY		1U
-#define QI_MAX_DELAY		1000U
 /* How often in a row the queue may be stuck with no device to blame */
 #define QI_STUCK		3
 
@@ -293,51 +288,31 @@ VISIBLE_IF_KUNIT void intel_qi_delay(unsigned int us)
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_delay);
 
-/*
- * Delays while the clock stands still, and counts that. Short delays first, because hardware that
- * works is done in some microseconds.
- */
-static void qi_wait_still(struct intel_qi_wait *wait)
-{
-	unsigned int us = clamp(wait->still / QI_DELAY_PART, QI_MIN_DELAY, QI_MAX_DELAY);
-
-	intel_qi_delay(us);
-	wait->still += us;
-}
-
 /**
  * intel_qi_is_late() - Has a submitter waited for too long?
  * @wait: the state of the wait; the caller zeroes it when the wait begins
  *
- * Time by the clock and delays are summed separately: neither sum exceeds the time that has passed.
- * So the wait ends before twice the limit, whatever the clock does.
- *
  * Context: any; the caller holds no locks that other threads wait for.
  * Return: true if the caller must call intel_qi_give_up().
  */
-bool intel_qi_is_late(struct intel_qi_wait *wait)
+bool intel_qi_is_late(struct sva_wait *wait)
 {
-	u64 now = intel_qi_clock();
-	s64 step = now - wait->last;
+	unsigned int us;
 
 	cpu_relax();
-	wait->last = now;
-	if (!wait->looked) {
-		wait->looked = true;
-		return false;
+	if (!sva_wait_look(wait, intel_qi_clock())) {
+		us = sva_wait_pace(wait);
+		intel_qi_delay(us);
+		sva_wait_delayed(wait, us);
 	}
-	if (step > 0)
-		wait->waited += min((u64)step, QI_TIME_STEP);
-	else
-		qi_wait_still(wait);
-	return wait->waited > QI_TIMEOUT || wait->still * (u64)NSEC_PER_USEC > QI_TIMEOUT;
+	return sva_wait_ns(wait) > QI_TIMEOUT;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_is_late);
 
 /* Hardware begins at slot 0 when it is enabled (section 11.4.9.1). */
 VISIBLE_IF_KUNIT void intel_qi_enable(struct intel_iommu *iommu, bool on)
 {
-	struct intel_qi_wait wait = {};
+	struct sva_wait wait = {};
 
 	KUNIT_STATIC_STUB_REDIRECT(intel_qi_enable, iommu, on);
 	guard(raw_spinlock)(&iommu->register_lock);

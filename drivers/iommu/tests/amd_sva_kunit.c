@@ -683,6 +683,29 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), -EIO);
 }
 
+/* Delays take a part of the time that they should, and the clock counts ticks of 4 ms. */
+#define AMDVI_SHORT_DELAYS	30
+
+static u64 amdvi_clock_in_ticks(void)
+{
+	return NSEC_PER_SEC + rounddown(amdvi_engine.us / AMDVI_SHORT_DELAYS, 4000) *
+			      (u64)NSEC_PER_USEC;
+}
+
+/* The IOMMU takes 0.4 s: the flush has to wait, though it has delayed twelve seconds. */
+static void delays_do_not_count_while_the_clock_moves(struct kunit *test)
+{
+	struct amd_sva_cmd cmd = {};
+	struct amdvi *vi = test->priv;
+
+	amdvi_start_engine(test, 12 * USEC_PER_SEC, NULL);
+	kunit_activate_static_stub(test, amd_sva_clock, amdvi_clock_in_ticks);
+	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) |= BIT(CONTROL_CMDBUF_EN);
+	KUNIT_EXPECT_EQ(test, amd_sva_submit(vi->hw, &cmd, 1, true), 0);
+	KUNIT_EXPECT_EQ(test, *vi->hw->cmd_sem, vi->hw->cmd_sem_val);
+	KUNIT_EXPECT_EQ(test, amdvi_malfunctions, 0);
+}
+
 /* One device after the other may time out. */
 static void iommu_that_goes_on_is_waited_for(struct kunit *test)
 {
@@ -842,6 +865,7 @@ static struct kunit_case amd_sva_cases[] = {
 	KUNIT_CASE(iommu_that_carries_out_nothing_is_fatal),
 	KUNIT_CASE(iommu_that_goes_on_is_waited_for),
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
+	KUNIT_CASE(delays_do_not_count_while_the_clock_moves),
 	KUNIT_CASE(time_in_which_the_cpu_was_stopped_does_not_count),
 	KUNIT_CASE(slow_flush_looks_for_time_outs_itself),
 	KUNIT_CASE(device_given_up_before_the_wait_is_found),
