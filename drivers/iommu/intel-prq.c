@@ -331,6 +331,13 @@ VISIBLE_IF_KUNIT unsigned long intel_prq_count_at(unsigned long seq, unsigned lo
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_prq_count_at);
 
+static void prq_wake_drains(struct intel_iommu *iommu)
+{
+	/* Either a drain sees what the caller has written, or wake_up_var() sees the drain. */
+	smp_mb();
+	wake_up_var(&iommu->prq_seq_number);
+}
+
 /*
  * Consumes what is in the ring now or, after a sleep, what was there before; then devices may have
  * forgotten groups whose last page they had not sent. Returns false if there is nothing.
@@ -350,8 +357,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 		WRITE_ONCE(iommu->prq_resumed, false);
 		iopf_queue_discard_partial(iommu->iopf_queue);
 		/* A drain that waited for room sees the losses of intel_prq_suspend(). */
-		smp_mb();	/* as below */
-		wake_up_var(&iommu->prq_seq_number);
+		prq_wake_drains(iommu);
 		return true;
 	}
 
@@ -363,9 +369,7 @@ static bool prq_consume(struct intel_iommu *iommu)
 	/* The count before the head: hardware must not get further ahead than the ring's size. */
 	WRITE_ONCE(iommu->prq_seq_number, seq);
 	dmar_writeq(iommu->reg + DMAR_PQH_REG, tail * sizeof(struct page_req_dsc));
-	/* Either a drain sees the new count, or wake_up_var() sees the drain. */
-	smp_mb();
-	wake_up_var(&iommu->prq_seq_number);
+	prq_wake_drains(iommu);
 	iopf_serve_inline(worker);
 	return true;
 }
@@ -391,8 +395,7 @@ static void prq_note_loss(struct intel_iommu *iommu)
 	/* Before PRO is cleared: a drain sees PRO, or else the new number of losses. */
 	WRITE_ONCE(iommu->prq_losses, iommu->prq_losses + 1);
 	prq_clear_and_flush(iommu, DMA_PRS_PRO);
-	smp_mb();	/* as in prq_consume() */
-	wake_up_var(&iommu->prq_seq_number);
+	prq_wake_drains(iommu);
 }
 
 VISIBLE_IF_KUNIT irqreturn_t intel_prq_thread(int irq, void *data)
