@@ -502,6 +502,7 @@ static void domain_without_devices_is_not_flushed(struct kunit *test)
  * @give_up: called before the next wait is done; once
  * @head: of the command buffer
  * @carried_out: commands
+ * @delays: since the last of them
  *
  * Both go on only in the driver's delays, and in its thread: each carries out a command.
  */
@@ -513,10 +514,13 @@ struct amdvi_engine {
 	void (*give_up)(struct amdvi *vi);
 	u32 head;
 	unsigned int carried_out;
+	unsigned int delays;
 };
 
-/* Longer than any wait is to last; a driver that waits all the same finds its commands done. */
-#define AMDVI_DEAF_US	(20 * USEC_PER_SEC)
+/* Longer than any wait is to last; a driver that waits all the same finds its commands done, */
+#define AMDVI_DEAF_US		(20 * USEC_PER_SEC)
+/* and so does one that delays as often for one command. */
+#define AMDVI_MAX_DELAYS	100000
 
 static struct amdvi_engine amdvi_engine;
 
@@ -561,6 +565,8 @@ static void amdvi_run_engine(unsigned int us)
 
 	engine->us += us;
 	engine->now += us * NSEC_PER_USEC;
+	if (++engine->delays > AMDVI_MAX_DELAYS)
+		engine->late_us = 0;
 	if (engine->us < engine->late_us || engine->head == *amdvi_reg(vi, MMIO_CMD_TAIL_OFFSET))
 		return;
 	amdvi_read_cmd((struct amd_sva_cmd *)(vi->hw->cmd_buf + engine->head), &event);
@@ -571,6 +577,7 @@ static void amdvi_run_engine(unsigned int us)
 		*(u64 *)phys_to_virt(event.qw[0] & GENMASK_ULL(51, 3)) = event.qw[1];
 	}
 	engine->carried_out++;
+	engine->delays = 0;
 	engine->head = (engine->head + 16) % CMD_BUFFER_SIZE;
 	engine->late_us = engine->us + engine->pace_us;
 	*amdvi_reg(vi, MMIO_CMD_HEAD_OFFSET) = engine->head;
