@@ -21,8 +21,9 @@
 #define FN_PM		0x40
 #define FN_EVENTS	64
 #define FN_VENDOR	0x00010002
-/* The place of FLR among the PCI core's methods */
+/* The places of FLR, and of a reset by D3hot, among the PCI core's methods */
 #define FN_FLR		3
+#define FN_PM_RESET	5
 
 enum fn_event {
 	FN_ATS_ON,	/* ATS is enabled */
@@ -249,11 +250,12 @@ static void function_that_cannot_be_reached_is_paused_for_its_reset(struct kunit
 	KUNIT_EXPECT_FALSE(test, fn_is_paused(fn));
 }
 
-/* As VFIO does it */
+/* As VFIO does it, with a method that pauses no function by itself, as pcie_flr() does */
 static void locked_reset_pauses_until_the_state_is_restored(struct kunit *test)
 {
 	struct fn *fn = test->priv;
 
+	fn->pdev.reset_methods[0] = FN_PM_RESET;
 	pci_save_state(&fn->pdev);
 	pci_write_config_word(&fn->pdev, PCI_COMMAND, 0);
 	fn->nr = 0;
@@ -276,6 +278,23 @@ static void flr_by_a_driver_pauses_until_the_state_is_restored(struct kunit *tes
 	KUNIT_EXPECT_TRUE(test, fn_is_paused(fn));
 	pci_restore_state(&fn->pdev);
 	fn_expect_flush_on_return(test);
+}
+
+/* As VFIO resets what shares a bus: not by a method of the function's own */
+static void bus_reset_pauses_until_the_state_is_restored(struct kunit *test)
+{
+	struct fn *fn = test->priv, *port = fn_new(test, "iopf-pci-kunit-port");
+
+	fn->bus.self = &port->pdev;
+	INIT_LIST_HEAD(&fn->bus.devices);
+	list_add(&fn->pdev.bus_list, &fn->bus.devices);
+	KUNIT_EXPECT_EQ(test, pci_reset_bus(&fn->pdev), 0);
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_MASTER_OFF), fn_when(fn, FN_DRAINED));
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_DRAINED), fn_when(fn, FN_ATS_ON));
+	fn_expect_flush_on_return(test);
+	KUNIT_EXPECT_EQ(test, fn_when(port, FN_DRAINED), FN_EVENTS);
+	fn->bus.self = NULL;
+	fn_free(port);
 }
 
 static void restore_alone_flushes_nothing(struct kunit *test)
@@ -615,6 +634,7 @@ static struct kunit_case iopf_pci_cases[] = {
 	KUNIT_CASE(function_that_cannot_be_reached_is_paused_for_its_reset),
 	KUNIT_CASE(locked_reset_pauses_until_the_state_is_restored),
 	KUNIT_CASE(flr_by_a_driver_pauses_until_the_state_is_restored),
+	KUNIT_CASE(bus_reset_pauses_until_the_state_is_restored),
 	KUNIT_CASE(restore_alone_flushes_nothing),
 	KUNIT_CASE(function_that_keeps_its_state_is_flushed_when_it_wakes),
 	KUNIT_CASE(function_that_loses_its_state_stays_paused_until_that_is_restored),
