@@ -449,6 +449,9 @@ static void expect_refused_bind(struct smmu_test *t, int error)
 
 	sva = iommu_sva_bind_device(&t->fn[0]->pdev.dev, current->mm);
 	KUNIT_EXPECT_EQ(t->test, PTR_ERR_OR_ZERO(sva), error);
+	/* Else the end of the case waits for it. */
+	if (!IS_ERR(sva))
+		iommu_sva_unbind_device(sva);
 	KUNIT_EXPECT_FALSE(t->test, arm_smmu_ssids_in_use(&master->cd_table));
 }
 
@@ -463,6 +466,23 @@ static void bind_fails_without_the_ats_that_was_promised(struct kunit *test)
 	expect_refused_bind(t, -EBUSY);
 	scoped_guard(rcu)
 		KUNIT_EXPECT_FALSE(test, arm_smmu_sva_has_atc(master));
+}
+
+/* As that of a virtual function whose physical one has another smallest translation unit */
+static void bind_fails_if_ats_cannot_be_enabled(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct pci_dev *vf = &t->fn[0]->pdev;
+	struct arm_smmu_master *master = &t->fn[0]->master;
+
+	map_touched(test, 1);
+	vf->is_virtfn = true;
+	vf->physfn = &t->fn[1]->pdev;
+	t->smmu->pgsize_bitmap = PAGE_SIZE;
+	master->ats_enabled = false;
+	WRITE_ONCE(master->atc_live, false);
+	expect_refused_bind(t, -EINVAL);
+	vf->is_virtfn = false;
 }
 
 /* Until it can: a virtual function can't before its physical one has page requests enabled. */
@@ -547,6 +567,7 @@ static struct kunit_case arm_smmu_v3_sva_cases[] = {
 	KUNIT_CASE(last_unbind_leaves_the_stream_table_entry_alone),
 	KUNIT_CASE(bind_of_a_device_in_a_reset_asks_nothing_of_it),
 	KUNIT_CASE(bind_fails_without_the_ats_that_was_promised),
+	KUNIT_CASE(bind_fails_if_ats_cannot_be_enabled),
 	KUNIT_CASE(bind_fails_without_page_requests),
 	KUNIT_CASE(device_that_is_cut_off_is_not_bound),
 	KUNIT_CASE(device_of_an_smmu_that_is_off_is_not_bound),
