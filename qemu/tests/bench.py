@@ -161,6 +161,22 @@ class Qemu:
     def write16(self, addr, val):
         self.command("writew", addr, val)
 
+    def sleep_and_wake(self):
+        """S3 of a q35: all lose their power but memory. Firmware has to give back what is behind PCIEXBAR."""
+        for reg, val in ((0x40, 0x601), (0x44, 0x80)):      # PMBASE, ACPI_CNTL of the LPC bridge
+            self.command("outl", 0xcf8, 0x8000f800 | reg)
+            self.command("outl", 0xcfc, val)
+        self.command("outw", 0x604, 1 << 13 | 1 << 10)
+        self.wait_until("suspended")
+        self.qmp("system_wakeup")
+        self.wait_until("running")
+
+    def wait_until(self, status):
+        end = time.monotonic() + 600
+        while self.qmp("query-status")["status"] != status:
+            if time.monotonic() > end:
+                raise RuntimeError(f"the machine is not {status}")
+
     def function_level_reset(self):
         self.write16(self.capability(EXPRESS) + 8, 0x8000)
 
