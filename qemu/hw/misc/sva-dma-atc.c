@@ -332,9 +332,13 @@ void sva_dma_pasids_unlisten_inv_all(SvaDma *s)
 
 /* ---- ATS ---- */
 
-/* The Smallest Translation Unit: completions and invalidations speak of such blocks (10.5.1.3). */
-static unsigned ats_unit_shift(PCIDevice *pdev)
+/*
+ * The Smallest Translation Unit: completions and invalidations speak of such blocks. That of the
+ * physical function holds for its virtual ones (10.5.1.3).
+ */
+static unsigned ats_unit_shift(SvaDma *s)
 {
+    PCIDevice *pdev = PCI_DEVICE(sva_dma_physical(s));
     uint16_t ctrl = pci_get_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL);
 
     return DMA_PAGE_SHIFT + (pdev->exp.ats_cap ? PCI_ATS_CTRL_STU(ctrl) : 0);
@@ -350,7 +354,7 @@ AtsOutcome sva_dma_ats_request(SvaDma *s, Channel *c, uint64_t va, unsigned need
     PCIDevice *pdev = PCI_DEVICE(s);
     bool priv = c->job.flags & SVA_DMA_OP_PRIV;
     PasidContext *p = sva_dma_pasid_listen(s, c->pasid);
-    unsigned unit = ats_unit_shift(pdev);
+    unsigned unit = ats_unit_shift(s);
     IOMMUTLBEntry tlb = {};
     uint32_t errors;
     ssize_t n = -1;

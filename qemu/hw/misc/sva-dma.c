@@ -516,7 +516,10 @@ static bool sva_dma_init_pm(SvaDma *s, Error **errp)
     return true;
 }
 
-/* Extended capabilities. Virtual functions share the physical one's PASID and PRI. */
+/*
+ * Extended capabilities. Virtual functions share the physical one's PASID and PRI, and its translation
+ * unit (10.5.1.3).
+ */
 static bool sva_dma_init_extended(SvaDma *s, Error **errp)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
@@ -529,7 +532,8 @@ static bool sva_dma_init_extended(SvaDma *s, Error **errp)
     if (s->ats) {
         pcie_ats_init(pdev, cap, true);
         pci_word_test_and_set_mask(pdev->config + cap + PCI_ATS_CAP, ATS_CAP_GLOBAL_INVALIDATE);
-        pci_set_word(pdev->wmask + cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
+        pci_set_word(pdev->wmask + cap + PCI_ATS_CTRL,
+                     PCI_ATS_CTRL_ENABLE | (pci_is_vf(pdev) ? 0 : PCI_ATS_CTRL_STU(~0)));
         pdev->ats_inv_pending = sva_dma_inv_pending;
         cap += PCI_EXT_CAP_ATS_SIZEOF;
     }
