@@ -35,6 +35,10 @@
  * anything is unbound, and reset a function that has failed; recovery, which needs the device lock
  * that they hold, is over by then. After shutdown() no page request is left without an answer.
  *
+ * Virtual functions, which sriov_numvfs makes, are devices like any other to this driver. PASID and
+ * PRI of the physical function are theirs, too, so they go before it does. A reset of it takes them
+ * along, and their driver does not hear of that.
+ *
  * A device that cannot do SVA still gets its file, so that a program learns why: open() fails
  * with the error of iommu_sva_bind_device(), and the log names what is missing.
  *
@@ -409,6 +413,8 @@ static void sva_dma_remove(struct pci_dev *pdev)
 {
 	struct sva_dma *sva = pci_get_drvdata(pdev);
 
+	/* Virtual functions use PASID and PRI of this one. */
+	pci_disable_sriov(pdev);
 	sva_dma_leave(sva);
 	/* Unbinds, takes the mappings away, wakes sleepers in poll(). */
 	uacce_remove(sva->uacce);
@@ -439,6 +445,7 @@ static struct pci_driver sva_dma_driver = {
 	.probe = sva_dma_probe,
 	.remove = sva_dma_remove,
 	.shutdown = sva_dma_shutdown,
+	.sriov_configure = pci_sriov_configure_simple,
 	.err_handler = &sva_dma_err_handlers,
 	.dev_groups = sva_dma_groups,
 	.driver.pm = pm_sleep_ptr(&sva_dma_pm_ops),

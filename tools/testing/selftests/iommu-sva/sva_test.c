@@ -23,6 +23,7 @@
 #include "cases_accounts.c"
 #include "cases_stats.c"
 #include "cases_own.c"
+#include "cases_virtual.c"
 #include "cases_power.c"
 
 /* Takes options of cases, which the harness does not know, off the command line. */
