@@ -17,6 +17,7 @@
 #include "cases_lifetime.c"
 #include "cases_device.c"
 #include "cases_stop.c"
+#include "cases_link.c"
 #include "cases_bonds.c"
 #include "cases_limits.c"
 #include "cases_storm.c"
