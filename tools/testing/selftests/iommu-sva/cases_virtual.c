@@ -116,3 +116,26 @@ TEST_F(virtual, function_leaves_its_physical_one_alone)
 	EXPECT_EQ(SVA_DMA_ERR_STOPPED, sva_abort(&self->pf).status);
 	EXPECT_EQ(-1, differs(other, VIRTUAL_LEN, 0x39));
 }
+
+/* PASID and PRI that it uses go with the driver of the physical function. */
+TEST_F(virtual, function_goes_before_its_physical_one)
+{
+	char pf[32], path[128];
+
+	snprintf(pf, sizeof(pf), "%s", self->env.sva[1].bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", self->device.bdf);
+	background(&self->vf, sva_fill(self->memory, VIRTUAL_LEN, 0x3b));
+	pci_write(pf, "driver/unbind", pf);
+	EXPECT_EQ(-1, access(path, F_OK));
+	memset(self->memory, 0x3c, VIRTUAL_LEN);
+	sva_close(&self->vf);
+	sva_close(&self->pf);
+
+	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", pf));
+	find_again(_metadata, &self->env.sva[1], pf);
+	memset(&self->env.before[1], 0, sizeof(self->env.before[1]));
+	start(&self->pf, &self->env.sva[1]);
+	EXPECT_EQ(sva_fnv1a(self->memory, VIRTUAL_LEN),
+		  run_ok(&self->pf, sva_checksum(self->memory, VIRTUAL_LEN)).value);
+	EXPECT_EQ(-1, differs(self->memory, VIRTUAL_LEN, 0x3c));
+}
