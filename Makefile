@@ -3,7 +3,7 @@
 # Commands for developers. scripts/ does the work, the kernel's own make builds the kernels.
 
 # For the scripts. Make would export one that is not set as an empty one, which means something else.
-$(foreach v,V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND WORKERS,\
+$(foreach v,V JOBS LANES FILTER MACHINE PAGES ROUNDS PROFILE MINUTES SEED LIES SUSPEND UNPLUG WORKERS KERNEL,\
 	$(if $($(v)),$(eval export $(v))))
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 an
 test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
 	@FILTER=pages$(PAGES:%=-%) scripts/test/run-tests long
 
-torture:	## all that processes and machines do to memory, at random, beside DMA that is verified (MACHINE=vtd|amd|smmuv3|stall MINUTES=n SEED=n LIES=1 SUSPEND=1)
+torture:	## all that processes and machines do to memory, at random, beside DMA that is verified (MACHINE=vtd|amd|smmuv3|stall MINUTES=n SEED=n LIES=1 SUSPEND=1 UNPLUG=1 KERNEL=kcsan)
 	@scripts/test/torture
 
 kunit:		## unit tests on a software IOMMU, x86_64 and arm64, with KASAN (FILTER=SUITE[.CASE] ARCH=..., DEBUG=1: lockdep and kmemleak, too)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * sva_torture [--minutes N | --seconds N] [--seed N] [--workers N] [--suspend] [--lies]
+ * sva_torture [--minutes N | --seconds N] [--seed N] [--workers N] [--suspend] [--unplug]
+ *	       [--lies]
  *
  * Processes do at random what processes do to their memory, and the machine what machines do to
  * processes and devices, beside DMA whose every byte is verified: see sva_torture.h. With --lies, a
@@ -38,7 +39,7 @@ static const char * const t_op_names[T_OPS] = {
 	[T_BEHAVE] = "behave", [T_AROUND] = "around", [T_COMPACT] = "compact",
 	[T_DROP_CACHES] = "drop_caches", [T_RECLAIM] = "reclaim", [T_KSM] = "ksm",
 	[T_CPU] = "cpu", [T_OFFLINE] = "offline", [T_OOM] = "oom", [T_KILL] = "kill",
-	[T_SUSPEND] = "suspend",
+	[T_FUSE] = "fuse", [T_SUSPEND] = "suspend", [T_UNPLUG] = "unplug",
 };
 
 const char *t_op_name(enum t_op op)
@@ -340,9 +341,10 @@ static bool few_starved(void)
 }
 
 /* What the machine was asked to do it has done once at least. */
-static bool has_slept(void)
+static bool has_done_all(void)
 {
-	return !t_shared->suspend || t_shared->ops[T_SUSPEND];
+	return (!t_shared->suspend || t_shared->ops[T_SUSPEND]) &&
+	       (!t_shared->unplug || t_shared->ops[T_UNPLUG]);
 }
 
 static int report(const struct t_options *options)
@@ -355,7 +357,7 @@ static int report(const struct t_options *options)
 	passed &= t_result(1, "every_byte_is_where_it_belongs", !t_shared->failed,
 			   t_shared->failure);
 	passed &= t_result(2, "jobs_were_verified_and_did_not_starve",
-			 t_shared->jobs && t_seen.moved && few_starved() && has_slept(),
+			 t_shared->jobs && t_seen.moved && few_starved() && has_done_all(),
 			 "see the sums");
 	passed &= t_result(3, "each_request_is_answered_once", !t_seen.wrong[0], t_seen.wrong);
 	passed &= t_result(4, "kernel_reports_nothing", !t_seen.reports, t_seen.report);
@@ -381,7 +383,8 @@ __attribute__((noreturn))
 static void refuse(void)
 {
 	fprintf(stderr, "usage: sva_torture [--minutes N | --seconds N] [--seed N] ");
-	fprintf(stderr, "[--workers 1..%d] [--suspend] [--lies]\n", T_WORKERS);
+	fprintf(stderr, "[--workers 1..%d] [--suspend] [--unplug] [--lies]\n",
+		T_WORKERS);
 	exit(2);
 }
 
@@ -397,6 +400,10 @@ static void parse(int argc, char **argv, struct t_options *options, bool *lies)
 		}
 		if (!strcmp(argv[i], "--suspend")) {
 			options->suspend = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--unplug")) {
+			options->unplug = true;
 			continue;
 		}
 		if (i + 1 == argc || !parse_number(argv[i + 1], ~0ULL, &n))
@@ -437,6 +444,7 @@ int main(int argc, char **argv)
 	t_shared->seed = options.seed;
 	t_shared->workers = options.workers;
 	t_shared->suspend = options.suspend;
+	t_shared->unplug = options.unplug;
 	t_catch_signals();
 	t_machine_init(lies);
 	printf("TAP version 13\n1..5\n# seed %llu\n", (unsigned long long)options.seed);

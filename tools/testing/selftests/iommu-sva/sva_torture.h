@@ -77,7 +77,7 @@ enum t_op {
 	T_FORK, T_EXEC, T_EXIT, T_KILLED,
 	/* The machine */
 	T_RESET, T_REBIND, T_REMOVE, T_BEHAVE, T_AROUND, T_COMPACT, T_DROP_CACHES, T_RECLAIM, T_KSM,
-	T_CPU, T_OFFLINE, T_OOM, T_KILL, T_SUSPEND,
+	T_CPU, T_OFFLINE, T_OOM, T_KILL, T_FUSE, T_SUSPEND, T_UNPLUG,
 	T_OPS
 };
 
@@ -119,6 +119,7 @@ struct t_stream {
  * @devices: how many there are
  * @inject: allocations can be made to fail
  * @suspend: the machine sleeps now and then
+ * @unplug: the first device is torn out of its slot now and then
  */
 struct t_shared {
 	__u64 seed;
@@ -131,6 +132,7 @@ struct t_shared {
 	__u32 devices;
 	bool inject;
 	bool suspend;
+	bool unplug;
 	/* Sums */
 	__u64 ops[T_OPS];
 	__u64 jobs;
@@ -353,11 +355,12 @@ struct t_options {
 	__u32 workers;
 	__u64 seed;
 	bool suspend;
+	bool unplug;
 };
 
 /* The machine's stream, which runs in the director */
 void *t_machine(void *unused);
-/* With @lies, what the kernel says of them is no complaint. */
+/* With @lies, or if a device is torn out, what the kernel says of that is no complaint. */
 void t_machine_init(bool lies);
 void t_machine_done(void);
 /* What the machine has seen: reports in the kernel's log, and what the devices have counted. */
@@ -377,6 +380,16 @@ bool t_given_back(char *why, size_t size);
 /* The registers of a device; MAP_FAILED if they are not there */
 volatile __u32 *t_map_registers(int device);
 int t_pci_write(int device, const char *file, const char *text);
+
+/* ---- torture_fuse.c ---- */
+
+/* A process has a device copy a file whose server dies. */
+int t_fuse(struct t_rng *rng);
+
+/* ---- torture_slot.c ---- */
+
+/* The first device is torn out of its slot, and is put in again. */
+int t_unplug(void);
 
 /* ---- torture_lies.c ---- */
 

@@ -5,7 +5,8 @@
  * beside all workers. It touches no arena: what it shares with workers is t_shared, above all
  * t_shared->upset.
  *
- * Only the first device is reset, loses its driver or is removed. The second one must not notice.
+ * Only the first device is reset, loses its driver, is removed or torn out. The second one must not
+ * notice.
  */
 #include <glob.h>
 #include <stdarg.h>
@@ -21,11 +22,13 @@
 #define ALARM		"/sys/class/rtc/rtc0/wakealarm"
 #define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
 
-/* What the kernel may say meanwhile: when it kills for want of memory */
-#define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked"
-/* of a stall that is refused; of a sleep that a task keeps the machine from; and of lies */
+/* What the kernel may say meanwhile: when it kills for want of memory, or memory does not leave */
+#define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked" \
+	"|page dumped because: migration"
+/* of a stall that is refused; of a sleep that a task keeps the machine from; of slots; of lies */
 #define ALLOWED_STALL	"|arm-smmu-v3 .*: (event 0x(0[8a]|1[03]) received:|\\s+0x[0-9a-f]{16})$"
 #define ALLOWED_SUSPEND "|Freezing (user space|remaining freezable) .*(failed|aborted)"
+#define ALLOWED_UNPLUG	"|pcieport .*: (pciehp: |Data Link Layer Link Active not set)"
 #define ALLOWED_LIES	"|DMAR: (VT-d detected|QI |Invalidation|DRHD|\\[)|Event logged \\[" \
 	"|has not completed an ATC invalidation|arm-smmu-v3 .*: (event 0x|\\s+0x[0-9a-f]{16}" \
 	"|CMDQ error|unexpected global error|CMD_SYNC timeout)"
@@ -36,7 +39,7 @@ static const struct {
 } t_weights[] = {
 	{ T_RESET, 6 }, { T_REBIND, 2 }, { T_REMOVE, 1 }, { T_BEHAVE, 6 }, { T_AROUND, 4 },
 	{ T_COMPACT, 4 }, { T_DROP_CACHES, 2 }, { T_RECLAIM, 4 }, { T_KSM, 4 }, { T_CPU, 2 },
-	{ T_OFFLINE, 1 }, { T_OOM, 2 }, { T_KILL, 6 }, { T_SUSPEND, 1 },
+	{ T_OFFLINE, 1 }, { T_OOM, 2 }, { T_KILL, 6 }, { T_FUSE, 3 }, { T_SUSPEND, 1 },
 };
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -65,7 +68,7 @@ static bool is_report(const char *record)
 		"refcount_t", "list_add ", "list_del ", "Oops", "general protection", "lockup",
 		"unreferenced object", "scheduling while atomic", "sleeping function",
 		"detected stall", "blocked for more than", "page allocation failure",
-		"nobody cared", "suspicious RCU", "DEADLOCK", "bad_page",
+		"nobody cared", "suspicious RCU", "DEADLOCK", "bad_page", "KCSAN",
 	};
 	const char *text = strchr(record, ';');
 	size_t i;
@@ -252,6 +255,9 @@ static int disturb_device(enum t_op op)
 		ret = t_pci_write(0, "driver/unbind", bdf) ?:
 		      sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", bdf) ?: find_again(0);
 		break;
+	case T_UNPLUG:
+		ret = t_unplug() ?: find_again(0);
+		break;
 	default:
 		ret = t_pci_write(0, "remove", "1") ?:
 		      sva_write_text("/sys/bus/pci/rescan", "1") ?: find_again(0);
@@ -316,19 +322,42 @@ static int ksm(struct t_rng *rng)
 	return sva_write_text(KSM "run", run[t_random(rng, 4)]);
 }
 
+/* Is all that is in a block of memory such that it can move? @zones names the file that says so. */
+static bool can_move(const char *zones)
+{
+	char text[64] = "";
+	int fd = open(zones, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	return !strncmp(text, "Movable", 7);
+}
+
 /* A block of memory leaves, with all that is in it, and comes back. */
 static int offline(struct t_rng *rng)
 {
+	__u32 chosen, i;
 	glob_t blocks;
 	int ret = -ENOENT;
-	const char *path;
+	char path[128];
 
-	if (glob("/sys/devices/system/memory/memory*/state", 0, NULL, &blocks))
+	if (glob("/sys/devices/system/memory/memory*/valid_zones", 0, NULL, &blocks))
 		return ret;
-	path = blocks.gl_pathv[t_random(rng, blocks.gl_pathc)];
-	ret = sva_write_text(path, "offline");
-	if (!ret)
-		ret = sva_write_text(path, "online");
+	chosen = t_random(rng, blocks.gl_pathc);
+	for (i = 0; i < blocks.gl_pathc && ret == -ENOENT; i++) {
+		const char *zones = blocks.gl_pathv[(chosen + i) % blocks.gl_pathc];
+
+		if (!can_move(zones))
+			continue;
+		snprintf(path, sizeof(path), "%.*s/state", (int)(strrchr(zones, '/') - zones),
+			 zones);
+		ret = sva_write_text(path, "offline");
+		if (!ret)
+			ret = sva_write_text(path, "online_movable");
+	}
 	globfree(&blocks);
 	return ret;
 }
@@ -427,6 +456,7 @@ static int act(enum t_op op, struct t_rng *rng)
 	case T_RESET:
 	case T_REBIND:
 	case T_REMOVE:
+	case T_UNPLUG:
 		return disturb_device(op);
 	case T_BEHAVE:
 		return behave(rng);
@@ -448,19 +478,24 @@ static int act(enum t_op op, struct t_rng *rng)
 		return run_out_of_memory();
 	case T_KILL:
 		return kill_one(rng);
+	case T_FUSE:
+		/* As with monitors: what waits for a frozen server keeps the machine awake. */
+		return t_shared->suspend ? -EOPNOTSUPP : t_fuse(rng);
 	default:
 		return t_shared->suspend ? suspend() : -EOPNOTSUPP;
 	}
 }
 
-static enum t_op choose(struct t_rng *rng)
+static enum t_op choose(struct t_rng *rng, __u64 step)
 {
 	__u32 sum = 0, at;
 	size_t i;
 
-	/* A run for the sake of sleep has a part of it, however short the run is. */
+	/* A run for the sake of sleep, or of slots, has a part of it, however short it is. */
 	if (t_shared->suspend && !t_random(rng, 8))
 		return T_SUSPEND;
+	if (t_shared->unplug && step % 4 == 2)
+		return T_UNPLUG;
 	for (i = 0; i < ARRAY_SIZE(t_weights); i++)
 		sum += t_weights[i].weight;
 	at = t_random(rng, sum);
@@ -493,7 +528,7 @@ void *t_machine(void *unused)
 	t_is_machine = true;
 	for (step = 1; !t_ending(); step++) {
 		t_decide(&rng, T_MACHINE, 0, step);
-		op = choose(&rng);
+		op = choose(&rng, step);
 		usleep(1000 * (100 + t_random(&rng, 900)));
 		if (t_ending())
 			break;
@@ -558,6 +593,8 @@ static const char *allowed(bool lies)
 		return ALLOWED ALLOWED_LIES;
 	if (t_shared->suspend)
 		return ALLOWED ALLOWED_SUSPEND;
+	if (t_shared->unplug)
+		return ALLOWED ALLOWED_UNPLUG ALLOWED_LIES;
 	return t_shared->device[0].stall ? ALLOWED ALLOWED_STALL : ALLOWED;
 }
 
@@ -566,7 +603,8 @@ void t_machine_init(bool lies)
 	__u32 i;
 
 	find_devices();
-	t_complaints = lies;
+	/* A device that is torn out completes no invalidation any more, as one that lies. */
+	t_complaints = lies || t_shared->unplug;
 	mark("SVA-ALLOW", allowed(lies));
 	t_kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	lseek(t_kmsg, 0, SEEK_END);
