@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * sva-scale [DOCUMENT]: 10,000 processes on 64 simulated CPUs bind, ask for pages, unmap, exit and
- * unbind. It says which locks and lines of memory CPUs share, in KTAP. A case fails if they share
- * more than scale_limits[] lists, or if DOCUMENT does not have the table of locks as it is.
+ * sva-scale [DOCUMENT [LOCKS OBJECTS]]: 10,000 processes on 64 simulated CPUs bind, ask for pages,
+ * unmap, exit and unbind. It says which locks and lines of memory CPUs share, in KTAP. A case fails
+ * if they share more than scale_limits[] lists, if DOCUMENT does not have the table of locks as it
+ * is, or if all page requests take more than LOCKS locks or allocate more than OBJECTS objects.
+ *
+ * sva-scale -r: prints LOCKS and OBJECTS of this program. scripts/test/scale takes those of a core
+ * without statistics.
  *
  * Each CPU has a device of its own and each 64th process; 8 devices are behind an IOMMU, whose page
  * requests the first of their CPUs reads. No operation overlaps another one: the program counts who
@@ -422,8 +426,14 @@ static void check_document(const char *path)
 	free(table);
 }
 
+/* Of a phase: acquisitions of locks and allocations */
+static struct cost {
+	u64 locks, objects;
+} costs[NR_PHASES];
+
 static void run_phase(unsigned int phase)
 {
+	struct cost before = { scale_acquisitions, sim_nr_allocs() };
 	const struct scale_row *rows;
 	unsigned int nr;
 
@@ -431,7 +441,27 @@ static void run_phase(unsigned int phase)
 	for (unsigned int i = 0; i < PROCESSES; i++)
 		do_op(phases[phase].op, &processes[i]);
 	rows = scale_end(&nr);
+	costs[phase].locks = scale_acquisitions - before.locks;
+	costs[phase].objects = sim_nr_allocs() - before.objects;
 	add_up(rows, nr, phase);
+}
+
+static void check_requests(u64 locks, u64 objects)
+{
+	const struct cost *cost = &costs[REQUEST];
+
+	printf("# requests of %u processes: %llu acquisitions, %llu allocations;"
+	       " without statistics %llu and %llu\n", PROCESSES, cost->locks, cost->objects, locks,
+	       objects);
+	report(locks && cost->locks <= locks && cost->objects <= objects,
+	       "statistics_cost_a_request_no_lock_and_no_memory");
+}
+
+static void say_requests(void)
+{
+	run_phase(BIND);
+	run_phase(REQUEST);
+	printf("%llu %llu\n", costs[REQUEST].locks, costs[REQUEST].objects);
 }
 
 int main(int argc, char **argv)
@@ -442,7 +472,11 @@ int main(int argc, char **argv)
 	sim_begin();
 	scale_trace_init();
 	set_up();
-	printf("KTAP version 1\n1..%u\n", NR_PHASES + 4 + (argc > 1));
+	if (argc > 1 && !strcmp(argv[1], "-r")) {
+		say_requests();
+		return 0;
+	}
+	printf("KTAP version 1\n1..%u\n", NR_PHASES + 4 + (argc > 1) + (argc > 3));
 	beside_none = cost_of_bind();
 	run_phase(BIND);
 	beside_all = cost_of_bind();
@@ -463,5 +497,7 @@ int main(int argc, char **argv)
 		check_phase(i);
 	if (argc > 1)
 		check_document(argv[1]);
+	if (argc > 3)
+		check_requests(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
 	return nr_failed ? 1 : 0;
 }

@@ -401,6 +401,46 @@ TEST(device_that_comes_and_goes_is_counted_once)
 	SIM_EQ(all_latencies(&past), 3);
 }
 
+/*
+ * What statistics may not do from a report to its response. These locks are the queue's, the
+ * bond's and the process's; make scale compares how often they are taken with and without.
+ */
+static bool is_lock_of_request(const char *class)
+{
+	static const char * const locks[] = {
+		"idev->lock", "idev->fp.lock", "svc->lock", "servers_lock", "root_lock",
+		"bond->lock", "page_table_lock", "pte_lock", "mmap_lock", "vm_lock",
+		"workqueue's pool",
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(locks); i++)
+		if (strstr(class, locks[i]))
+			return true;
+	return false;
+}
+
+static void check_lock(const void *lock, const char *class)
+{
+	if (!is_lock_of_request(class))
+		sim_fail("%s is taken for a page request", class);
+}
+
+TEST(statistics_take_no_lock_and_no_memory_for_a_request)
+{
+	unsigned int allocs;
+
+	set_up();
+	allocs = sim_nr_allocs();
+	sim_taken = check_lock;
+	test_answered(vendor_ask(dev, 1, 0, PAGE(0)), SUCCESS);
+	test_answered(vendor_ask(dev, 1, 1, SLOT(1)), INVALID);
+	test_answered(vendor_ask(dev, 1, 2, PAGE(0)), SUCCESS);
+	sim_taken = NULL;
+	SIM_EQ(sim_nr_allocs(), allocs);
+	SIM_EQ(of_bond(1).counts[IOPF_REQUESTS], 3);
+	tear_down();
+}
+
 static void unbind_it(void *arg)
 {
 	iommu_sva_unbind_device(sva);
