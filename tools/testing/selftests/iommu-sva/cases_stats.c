@@ -136,6 +136,92 @@ TEST_F(stats, numbers_of_a_bond_stay_with_its_device)
 	EXPECT_EQ(0, number_in(line, NULL, " requests", "="));
 }
 
+/* Of a device: page requests, groups answered Success, and others */
+struct counted {
+	long long requests, served, refused;
+};
+
+static struct counted counted_by_core(struct __test_metadata *_metadata,
+				      const struct sva_device *device)
+{
+	static const char * const refused[] = {
+		"failed", "exited", "drained", "timed-out", "overrun", "stray",
+	};
+	struct counted sum = {
+		.requests = iopf_count(device, "requests"),
+		.served = iopf_count(device, "served"),
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(refused); i++)
+		sum.refused += iopf_count(device, refused[i]);
+	return sum;
+}
+
+/* Two processes of the storm, one of which is killed; with stalls both end in order. */
+static void storm_of_two(struct __test_metadata *_metadata, const struct sva_device *device)
+{
+	struct storm_who who = { .device = device, .round = 1 };
+	__u32 end = STORM_UNMAP;
+	struct peer peer[2];
+	int i, status;
+
+	for (i = 0; i < 2; i++) {
+		who.peer = i + 1;
+		peer_start(_metadata, &peer[i], storm_process, &who);
+	}
+	for (i = 0; i < 2; i++)
+		ASSERT_TRUE(await(peer[i].line));
+	for (i = 0; i < 2; i++)
+		ASSERT_TRUE(i || device->stall ? tell(peer[i].line, &end, sizeof(end)) :
+						 !kill(peer[i].pid, SIGKILL));
+	for (i = 0; i < 2; i++) {
+		status = peer_wait(&peer[i]);
+		ASSERT_EQ(i || device->stall ? 0 : SIGKILL, status);
+	}
+}
+
+TEST_F(stats, device_and_sva_top_agree_with_the_endpoint_after_a_storm)
+{
+	const struct sva_device *device = &self->env.sva[0];
+	struct sva_dma_counters sent, after;
+	struct counted before, now;
+	static char text[65536];
+	char whose[64], *record, *end;
+	bool stall = device->stall;
+
+	ASSERT_EQ(0, sva_settled_counters(&self->q, &sent));
+	before = counted_by_core(_metadata, device);
+	storm_of_two(_metadata, device);
+	ASSERT_EQ(self->q.info.channels - 1,
+		  env_wait_available(device, self->q.info.channels - 1));
+	ASSERT_EQ(0, sva_settled_counters(&self->q, &after));
+	now = counted_by_core(_metadata, device);
+	ASSERT_LT(2 * STORM_QUEUES, now.requests - before.requests);
+	EXPECT_EQ(env_delta(&sent, &after, stall ? SVA_DMA_CNT_STALLS : SVA_DMA_CNT_PRI_REQUESTS),
+		  now.requests - before.requests);
+	EXPECT_EQ(env_delta(&sent, &after,
+			    stall ? SVA_DMA_CNT_STALLS_RETRIED : SVA_DMA_CNT_PRI_SUCCESS),
+		  now.served - before.served);
+	EXPECT_EQ(env_delta(&sent, &after,
+			    stall ? SVA_DMA_CNT_STALLS_ABORTED : SVA_DMA_CNT_PRI_INVALID),
+		  now.refused - before.refused);
+
+	ASSERT_TRUE(sva_top(text, sizeof(text)));
+	record = strstr(text, "\"devices\":[");
+	ASSERT_NE(NULL, record);
+	snprintf(whose, sizeof(whose), "{\"device\":\"%s\"", device->bdf);
+	record = strstr(record, whose);
+	ASSERT_NE(NULL, record) {
+		TH_LOG("%s", text);
+	}
+	end = strchr(record, '}');
+	EXPECT_EQ(now.requests, number_in(record, end, "\"requests\"", ":"));
+	EXPECT_EQ(now.served, number_in(record, end, "\"served\"", ":"));
+	EXPECT_EQ(now.refused, number_in(record, end, "\"all_refused\"", ":") +
+			       number_in(record, end, "\"stray\"", ":"));
+}
+
 #define HIST_TRIGGERS	"/sys/kernel/tracing/events/iommu_sva/iopf_response/hist"
 
 /* sva-trace, which traces until its input ends */
