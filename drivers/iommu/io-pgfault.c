@@ -55,7 +55,7 @@ static struct hlist_head *iopf_bucket(struct iopf_device *idev,
 	return &idev->buckets[hash_32(prm->pasid ^ (prm->grpid << 20), IOPF_HASH_BITS)];
 }
 
-static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
+static __always_inline struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
 {
 	struct iopf_slot *slot;
 
@@ -73,10 +73,8 @@ static struct iopf_slot *iopf_get_slot(struct iopf_device *idev)
 	list_del_init(&slot->node);
 	slot->state = IOPF_PENDING;
 	slot->svc = NULL;
-	slot->worker = NULL;
 	slot->orphan = false;
 	slot->maybe_stale = false;
-	INIT_LIST_HEAD(&slot->coalesced);
 	return slot;
 }
 
@@ -180,7 +178,6 @@ static struct iopf_group *iopf_build_group(struct iopf_device *idev, const struc
 	group = &slot->group;
 	group->last_fault.fault = evt->fault;
 	group->attach_handle = found->handle;
-	group->fault_param = &idev->fp;
 	group->fault_count = 1;
 	group->cookie = 0;
 	INIT_LIST_HEAD(&group->node);
@@ -452,6 +449,14 @@ static u32 iopf_credits(struct device *dev)
 	return clamp(credits, 1U, (u32)IOPF_MAX_CREDITS);
 }
 
+/* A free slot is coalesced with none, and no worker works on it. */
+static void iopf_slot_init(struct iopf_device *idev, struct iopf_slot *slot)
+{
+	slot->group.fault_param = &idev->fp;
+	INIT_LIST_HEAD(&slot->coalesced);
+	list_add_tail(&slot->node, &idev->free);
+}
+
 static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct device *dev)
 {
 	u32 nr = iopf_credits(dev) + IOPF_SPARE_SLOTS;
@@ -476,7 +481,7 @@ static struct iopf_device *iopf_device_alloc(struct iopf_queue *queue, struct de
 	INIT_LIST_HEAD(&idev->free);
 	INIT_LIST_HEAD(&idev->partials);
 	for (u32 i = 0; i < nr; i++)
-		list_add_tail(&idev->slots[i].node, &idev->free);
+		iopf_slot_init(idev, &idev->slots[i]);
 	for (u32 i = 0; i < IOPF_NR_LINES; i++)
 		ratelimit_state_init(&idev->lines[i], DEFAULT_RATELIMIT_INTERVAL,
 				     DEFAULT_RATELIMIT_BURST);

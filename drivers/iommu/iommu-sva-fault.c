@@ -293,9 +293,9 @@ static int sva_serve_request(struct sva_server *server, const struct iommu_fault
 	return error;
 }
 
-static enum iommu_page_response_code sva_serve_group(struct sva_server *server)
+static enum iommu_page_response_code
+sva_serve_group(struct sva_server *server, const struct iommu_fault_page_request *prm)
 {
-	const struct iommu_fault_page_request *prm;
 	struct iopf_job *job = server->job;
 	int error;
 
@@ -303,13 +303,15 @@ static enum iommu_page_response_code sva_serve_group(struct sva_server *server)
 		job->why = IOPF_EXITED;
 		return IOMMU_PAGE_RESP_INVALID;
 	}
-	while ((prm = iopf_job_next(job))) {
+	/* A drain may have answered the group while the worker answered others. */
+	while (prm && iopf_job_group_pending(job)) {
 		error = sva_serve_request(server, prm);
 		if (error && !job->maybe_stale) {
 			job->why = error == -EINTR ? IOPF_EXITED : IOPF_FAILED;
 			job->reason = sva_fault_reason(error);
 			return IOMMU_PAGE_RESP_INVALID;
 		}
+		prm = job->has_next ? iopf_job_next(job) : NULL;
 	}
 	return IOMMU_PAGE_RESP_SUCCESS;
 }
@@ -449,16 +451,17 @@ static void sva_serve(struct iopf_service *svc, struct iopf_job *job)
 		.io_mm = container_of(svc, struct io_mm, svc),
 		.job = job,
 	};
+	const struct iommu_fault_page_request *prm;
 
 	if (!sva_begin(&server)) {
 		sva_refuse(job);
 		return;
 	}
 	job->server = &server;
-	while (iopf_job_next_group(job)) {
+	while ((prm = iopf_job_next_group(job))) {
 		if (READ_ONCE(server.stop) == SVA_UNBOUND)
 			sva_forget_unbind(&server);
-		job->code = sva_serve_group(&server);
+		job->code = sva_serve_group(&server, prm);
 	}
 	job->server = NULL;
 	sva_end(&server);

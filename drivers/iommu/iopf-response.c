@@ -88,11 +88,17 @@ static void iopf_send(struct device *dev, struct iopf_response *batch, unsigned 
 		ops->page_response(dev, batch[i].last, &batch[i].resp);
 }
 
+/* Groups of one service, as those of a worker's batch are, cost one operation. */
 void iopf_put_all(struct iopf_device *idev, const struct iopf_refs *refs)
 {
-	for (unsigned int i = 0; i < refs->nr; i++)
-		if (refs->svc[i])
-			iopf_service_put(refs->svc[i]);
+	for (unsigned int i = 0, first = 0; i < refs->nr; first = i) {
+		struct iopf_service *svc = refs->svc[first];
+
+		while (++i < refs->nr && refs->svc[i] == svc)
+			;
+		if (svc)
+			iopf_service_put_many(svc, i - first);
+	}
 	if (refs->nr && refcount_sub_and_test(refs->nr, &idev->fp.users))
 		kvfree_rcu(idev, fp.rcu);
 }
@@ -100,11 +106,15 @@ void iopf_put_all(struct iopf_device *idev, const struct iopf_refs *refs)
 void iopf_finish_slot(struct iopf_device *idev, struct iopf_slot *slot, struct iopf_refs *refs)
 {
 	lockdep_assert_held(&idev->lock);
-	list_del_init(&slot->node);
 	list_del_init(&slot->group.pending_node);
 	slot->state = IOPF_ANSWERED;
-	if (slot->orphan)
-		refs->svc[refs->nr++] = iopf_put_slots(idev, slot);
+	if (!slot->orphan) {
+		list_del_init(&slot->node);
+		return;
+	}
+	/* Those of its other pages are free already, see iopf_put_other_pages(). */
+	list_move(&slot->node, &idev->free);
+	refs->svc[refs->nr++] = slot->svc;
 }
 
 /* Sends the answers to the first @todo of the claimed groups in @mine, which count as in flight. */

@@ -338,8 +338,7 @@ static void iopf_worker_copy(struct iopf_worker *worker)
 	lockdep_assert_held(&worker->svc->lock);
 	worker->prm = worker->pos->fault.prm;
 	worker->job.maybe_stale = fault_slot(worker->pos)->maybe_stale;
-	worker->has_next = !list_is_last(&worker->pos->list, &worker->group->faults);
-	worker->is_new = true;
+	worker->job.has_next = !list_is_last(&worker->pos->list, &worker->group->faults);
 }
 
 /* Does a worker of a process that was idle wait for a CPU? */
@@ -355,10 +354,10 @@ static bool iopf_worker_start(struct iopf_worker *worker)
 
 	lockdep_assert_held(&svc->lock);
 
-	group = list_first_entry_or_null(&svc->waiting, struct iopf_group, node);
-	if (!group || worker->taken == IOPF_BATCH ||
+	if (list_empty(&svc->waiting) || worker->taken == IOPF_BATCH ||
 	    (worker->taken && (worker->job.is_inline || iopf_worker_should_yield(worker))))
 		return false;
+	group = list_first_entry(&svc->waiting, struct iopf_group, node);
 	worker->taken++;
 	iopf_service_dequeue(svc, group);
 	group_slot(group)->worker = worker;
@@ -451,10 +450,10 @@ static void iopf_worker_answer(struct iopf_worker *worker)
  *
  * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
  * lets go of.
- * Return: true if there is one, whose requests iopf_job_next() returns; false when the batch is
- * over.
+ * Return: the first request of the group, valid until the next call of this function or of
+ * iopf_job_next(); NULL when the batch is over.
  */
-bool iopf_job_next_group(struct iopf_job *job)
+const struct iommu_fault_page_request *iopf_job_next_group(struct iopf_job *job)
 {
 	struct iopf_worker *worker = to_worker(job);
 	struct iopf_device *late;
@@ -473,7 +472,7 @@ bool iopf_job_next_group(struct iopf_job *job)
 	}
 	if (due)
 		iopf_worker_answer(worker);
-	return started;
+	return started ? &worker->prm : NULL;
 }
 
 /* Puts the group in work back to the head of the waiting ones. */
@@ -586,33 +585,25 @@ void iopf_serve_inline(struct iopf_worker *worker)
 }
 EXPORT_SYMBOL_GPL(iopf_serve_inline);
 
-/* Goes on to the next request of the group in work. False if a drain has taken the group. */
-static noinline bool iopf_worker_go_on(struct iopf_worker *worker)
-{
-	guard(spinlock)(&worker->svc->lock);
-	if (!worker->group)
-		return false;
-	worker->pos = list_next_entry(worker->pos, list);
-	iopf_worker_copy(worker);
-	return true;
-}
-
 /**
  * iopf_job_next - Go on to the next request of the group that a worker works on
  * @job: as passed to &iopf_service_ops.serve
  *
+ * Only while &iopf_job.has_next is set.
+ *
  * Context: process, inside &iopf_service_ops.serve.
- * Return: the request, valid until the next call; NULL after the last one, or if the group's
- * answer is no longer wanted.
+ * Return: the request, valid until the next call; NULL if the group's answer is no longer wanted.
  */
 const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job)
 {
 	struct iopf_worker *worker = to_worker(job);
 
-	if (!worker->is_new && (!worker->has_next || !iopf_worker_go_on(worker)))
+	guard(spinlock)(&worker->svc->lock);
+	if (!worker->group)
 		return NULL;
-	worker->is_new = false;
-	return iopf_job_group_pending(job) ? &worker->prm : NULL;
+	worker->pos = list_next_entry(worker->pos, list);
+	iopf_worker_copy(worker);
+	return &worker->prm;
 }
 
 /**

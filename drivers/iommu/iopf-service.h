@@ -43,8 +43,6 @@ struct iopf_wq;
  * @taken: how many groups this batch has had
  * @since: when the first group of @done was put there, in jiffies
  * @prm: a copy of the request in work, which stays when @group goes
- * @has_next: there is a request behind @prm
- * @is_new: @prm has not been returned by iopf_job_next() yet
  */
 struct iopf_worker {
 	struct iopf_job job;
@@ -58,8 +56,6 @@ struct iopf_worker {
 	unsigned int taken;
 	unsigned long since;
 	struct iommu_fault_page_request prm;
-	bool has_next;
-	bool is_new;
 };
 
 /**
@@ -98,15 +94,22 @@ bool iopf_service_use(struct iopf_service *svc);
 void iopf_service_add(struct iopf_service *svc, struct iopf_group *group);
 
 /**
- * iopf_service_put - Cease to be a user of a service
+ * iopf_service_put_many - Cease to be so many users of a service
  * @svc: the service; its &iopf_service_ops.free is called when the last user is gone
+ * @nr: how many, at least 1
  *
  * Context: any that may take a spinlock.
  */
+static inline void iopf_service_put_many(struct iopf_service *svc, unsigned int nr)
+{
+	if (refcount_sub_and_test(nr, &svc->users))
+		svc->ops->free(svc);
+}
+
+/* The same, for one user */
 static inline void iopf_service_put(struct iopf_service *svc)
 {
-	if (refcount_dec_and_test(&svc->users))
-		svc->ops->free(svc);
+	iopf_service_put_many(svc, 1);
 }
 
 #endif /* _DRIVERS_IOMMU_IOPF_SERVICE_H */

@@ -23,6 +23,7 @@ struct iopf_worker;
  * @server: the handler's: what it needs to know from one request to the next
  * @is_inline: the handler runs in the thread that reads the hardware queue, and must not wait
  * @blocked: the handler has called iopf_job_will_block() for the group in work, and may block
+ * @has_next: the group has a request behind the one in work
  * @maybe_stale: the request may belong to a group that the device has given up: after an overflow
  *	of the hardware queue a partial may stay behind whose last page was lost, and meet a later
  *	group with the same PRG index. It is served, but its failure is not the group's.
@@ -30,13 +31,14 @@ struct iopf_worker;
  * @why: set with @code: how the group is counted; IOPF_SERVED to begin with
  * @reason: of IOPF_FAILED: what listeners are told; 0 to begin with
  *
- * The queue sets @is_inline, @blocked and @maybe_stale; the handler sets the others. Only the
- * thread that serves looks at them.
+ * The queue sets @is_inline, @blocked, @has_next and @maybe_stale; the handler sets the others.
+ * Only the thread that serves looks at them.
  */
 struct iopf_job {
 	void *server;
 	bool is_inline;
 	bool blocked;
+	bool has_next;
 	bool maybe_stale;
 	enum iommu_page_response_code code;
 	enum iopf_count why;
@@ -45,9 +47,9 @@ struct iopf_job {
 
 /**
  * struct iopf_service_ops - what a service does
- * @serve: for each group of a batch, as iopf_job_next_group() hands them out, handles the requests
- *	that iopf_job_next() returns and sets &iopf_job.code. In process context, may sleep; the
- *	caller holds no locks.
+ * @serve: for each group of a batch handles the request that iopf_job_next_group() returns, and
+ *	those that iopf_job_next() returns after it, and sets &iopf_job.code. In process context,
+ *	may sleep; the caller holds no locks.
  * @unlock: lets go of what @serve keeps from one request to the next. The worker calls it, inside
  *	@serve or after it, before it sends answers.
  * @timed_out: told that the time limit has answered a group in the place of @serve. Atomic, inside
@@ -62,7 +64,7 @@ struct iopf_service_ops {
 	void (*free)(struct iopf_service *svc);
 };
 
-bool iopf_job_next_group(struct iopf_job *job);
+const struct iommu_fault_page_request *iopf_job_next_group(struct iopf_job *job);
 const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job);
 bool iopf_job_will_block(struct iopf_job *job);
 bool iopf_job_group_pending(struct iopf_job *job);
