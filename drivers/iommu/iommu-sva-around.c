@@ -4,15 +4,15 @@
  *
  * A device that works its way through memory asks for every single page, and waits for each answer.
  * When a worker has served a page request that continues a sequence (iommu-sva-seq.c), it maps a
- * window of pages behind it too, as faults of the same kind would map them.
+ * window of pages behind it too, or below it, as faults of the same kind would map them.
  *
  * When. Before the worker answers the request: the device goes on as soon as it has the answer, and
  * would ask for the next page while the worker maps it. The delay of one answer saves as many round
  * trips of the device as the window has pages; and a window is only as large as the sequence has
  * proved to be long. The first window of a sequence is a few pages.
  *
- * What. Only what a process cannot tell from a faster device. A window ends at the end of its VMA,
- * and there is none in memory
+ * What. Only what a process cannot tell from a faster device. A window ends where its VMA does, and
+ * there is none in memory
  *
  *	that is locked, also on fault only: pages that are not touched must stay out of it
  *	that userfaultfd watches: its monitor would hear of accesses that were not made
@@ -101,7 +101,8 @@ MODULE_PARM_DESC(fault_around_pages,
  * @server: the thread that works on it
  * @seq: the sequence that the window belongs to
  * @perm: the access that the request asked for
- * @next: address of the next page
+ * @down: the window goes down from @next to @end
+ * @next: how far the window has come: the address of the next page, or behind it if @down
  * @end: where the window ends
  * @mapped: pages mapped ahead so far
  */
@@ -110,6 +111,7 @@ struct around_job {
 	struct sva_server *server;
 	struct sva_seq *seq;
 	u32 perm;
+	bool down;
 	unsigned long next;
 	unsigned long end;
 	unsigned int mapped;
@@ -346,12 +348,12 @@ static void count_accessed(struct mm_struct *mm, const struct sva_seq *seq, unsi
 	unsigned long i;
 
 	for_each_set_bit(i, seq->ahead, SVA_WINDOW_MAX) {
-		unsigned long addr = (seq->first + i) << PAGE_SHIFT;
+		unsigned long addr = sva_seq_place(seq, seq->first + i) << PAGE_SHIFT;
 		pte_t *pte, val = __pte(0);
 		bool huge;
 		pmd_t *pmd;
 
-		if (!vma || vma->vm_end <= addr)
+		if (!vma || addr < vma->vm_start || addr >= vma->vm_end)
 			vma = find_vma(mm, addr);
 		if (!may_count_accessed(vma, addr))
 			continue;
@@ -388,51 +390,92 @@ static bool around_fault(struct vm_area_struct *vma, unsigned long addr, u32 per
 	return !(fault & (VM_FAULT_ERROR | VM_FAULT_RETRY));
 }
 
+/* The lowest of the next @nr pages of a window */
+static unsigned long around_lowest(const struct around_job *job, unsigned int nr)
+{
+	return job->down ? job->next - nr * PAGE_SIZE : job->next;
+}
+
+/* How many pages are left between @job->next and @limit, in one table; at most a chunk. */
+static unsigned int around_span(const struct around_job *job, unsigned long limit)
+{
+	unsigned long bytes;
+
+	if (job->next == limit)
+		return 0;
+	if (job->down)
+		bytes = job->next - max(limit, (job->next - 1) & PMD_MASK);
+	else
+		bytes = pmd_addr_end(job->next, limit) - job->next;
+	return min(bytes >> PAGE_SHIFT, AROUND_CHUNK);
+}
+
+static void around_move(struct around_job *job, unsigned int nr)
+{
+	if (job->down)
+		job->next -= nr * PAGE_SIZE;
+	else
+		job->next += nr * PAGE_SIZE;
+}
+
+/* What is left of a window, in bytes; negative: around_pass() has moved @job->next behind its end. */
+static long around_left(const struct around_job *job)
+{
+	return job->down ? job->next - job->end : job->end - job->next;
+}
+
+/* Notes that the pages @mask, from @start on, are mapped ahead. */
+static void around_note(struct around_job *job, unsigned long start, unsigned long mask)
+{
+	struct sva_seq *seq = job->seq;
+	unsigned int i;
+
+	job->mapped += hweight_long(mask);
+	/* This thread has the sequence, and so its bitmap. */
+	for_each_set_bit(i, &mask, AROUND_CHUNK)
+		__set_bit(sva_seq_place(seq, (start >> PAGE_SHIFT) + i) - seq->first, seq->ahead);
+}
+
 /* Maps the empty ones of the next @nr pages. Returns how many pages it has got past. */
 static unsigned int around_fill(struct around_job *job, struct vm_area_struct *vma, unsigned int nr,
 				bool no_hw_access_flag)
 {
-	unsigned long start = job->next, empty, now, other, done = 0;
+	unsigned long start = around_lowest(job, nr), empty, other, now, none, done = 0;
 	unsigned int i;
 
 	around_scan(job->mm, start, nr, &empty, &other);
-	if (other)
-		nr = __ffs(other);
 	for (i = 0; i < nr; i++) {
-		unsigned long addr = start + i * PAGE_SIZE;
+		unsigned int at = job->down ? nr - 1 - i : i;
+		unsigned long addr = start + at * PAGE_SIZE;
 
-		if (!(empty & BIT(i)))
+		if (other & BIT(at))
+			break;
+		if (!(empty & BIT(at)))
 			continue;
 		/* One fault may map several pages. */
-		around_scan(job->mm, addr, 1, &now, &other);
+		around_scan(job->mm, addr, 1, &now, &none);
 		if (now && ((!vma_is_anonymous(vma) && !around_is_cached(vma, addr)) ||
 			    !around_fault(vma, addr, job->perm)))
 			break;
-		done |= BIT(i);
+		done |= BIT(at);
 	}
-	if (!done)
-		return i;
-	done = around_mark(vma, start, done, no_hw_access_flag);
-	job->mapped += hweight_long(done);
-	/* This thread has the sequence, and so its bitmap. */
-	start = (start >> PAGE_SHIFT) - job->seq->first;
-	for_each_set_bit(nr, &done, AROUND_CHUNK)
-		__set_bit(start + nr, job->seq->ahead);
+	if (done)
+		around_note(job, start, around_mark(vma, start, done, no_hw_access_flag));
 	return i;
 }
 
 /* The device does not ask for pages that are there: moves the end of the window behind them. */
 static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 {
-	unsigned long end = pmd_addr_end(job->next, vma->vm_end), empty, other;
-	unsigned int nr = min((end - job->next) >> PAGE_SHIFT, AROUND_CHUNK);
+	unsigned int nr = around_span(job, job->down ? vma->vm_start : vma->vm_end);
+	unsigned long empty, other;
 
-	if (job->next == vma->vm_end)
+	if (!nr)
 		return;
-	around_scan(job->mm, job->next, nr, &empty, &other);
+	around_scan(job->mm, around_lowest(job, nr), nr, &empty, &other);
 	if (empty | other)
-		nr = __ffs(empty | other);
-	job->next += nr * PAGE_SIZE;
+		nr = job->down ? nr - 1 - __fls(empty | other) : __ffs(empty | other);
+	around_move(job, nr);
 }
 
 /* Would a fault bring a huge page, most of which may never be used? */
@@ -463,47 +506,63 @@ static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 		return false;
 
 	/* The VMA of the page before, which the device has asked for, or which is mapped */
-	vma = vma_lookup(job->mm, job->next - PAGE_SIZE);
-	if (vma && job->next < vma->vm_end)
-		job->end = min(job->end, vma->vm_end);
-	else
+	vma = vma_lookup(job->mm, job->down ? job->next : job->next - PAGE_SIZE);
+	if (!vma)
 		job->end = job->next;
-	nr = min((pmd_addr_end(job->next, job->end) - job->next) >> PAGE_SHIFT, AROUND_CHUNK);
+	else if (job->down)
+		job->end = max(job->end, vma->vm_start);
+	else
+		job->end = min(job->end, vma->vm_end);
+	nr = around_span(job, job->end);
 
-	if (nr && around_is_for(vma, job->perm) && !around_may_be_huge(vma, job->next) &&
-	    around_has_room(vma, nr)) {
+	if (nr && around_is_for(vma, job->perm) &&
+	    !around_may_be_huge(vma, around_lowest(job, nr)) && around_has_room(vma, nr)) {
 		got = around_fill(job, vma, nr, no_hw_access_flag);
-		job->next += got * PAGE_SIZE;
+		around_move(job, got);
 		if (job->next == job->end)
 			around_pass(job, vma);
 	}
 	mmap_read_unlock(job->mm);
-	return got == nr && job->next < job->end;
+	return got == nr && around_left(job) > 0;
 }
 
 static void around_map(struct around_job *job, bool no_hw_access_flag)
 {
 	/* Answer requests that were served before now: mapping delays them by a chunk at most. */
-	if (job->end - job->next > AROUND_CHUNK * PAGE_SIZE)
+	if (around_left(job) > AROUND_CHUNK * PAGE_SIZE)
 		sva_server_will_wait(job->server);
 	while (around_chunk(job, no_hw_access_flag) && !sva_fault_aborted(job->server))
 		cond_resched();
 }
 
+/* Is the page mapped, by a small or a huge page? With mmap_lock held for reading */
+static bool around_is_mapped(struct mm_struct *mm, unsigned long page)
+{
+	unsigned long addr = page << PAGE_SHIFT, empty, other;
+
+	if (!may_count_accessed(find_vma(mm, addr), addr))
+		return false;
+	around_scan(mm, addr, 1, &empty, &other);
+	return !(empty | other);
+}
+
 /*
  * Does a request that seems to begin a sequence follow a page that is mapped? A device that strides
- * through memory leaves gaps.
+ * through memory leaves gaps. A sequence that goes down must follow two: the first two requests of
+ * one that goes up may have overtaken each other.
  */
-static bool around_follows(struct mm_struct *mm, unsigned long page)
+static bool around_follows(struct mm_struct *mm, const struct sva_seq *seq, unsigned long page)
 {
-	unsigned long addr = (page - 1) << PAGE_SHIFT, empty = 1, other = 0;
+	bool follows;
 
-	if (mmap_read_trylock(mm)) {
-		if (may_count_accessed(find_vma(mm, addr), addr))
-			around_scan(mm, addr, 1, &empty, &other);
-		mmap_read_unlock(mm);
-	}
-	return !(empty | other);
+	if (!mmap_read_trylock(mm))
+		return false;
+	if (seq->down)
+		follows = around_is_mapped(mm, page + 1) && around_is_mapped(mm, page + 2);
+	else
+		follows = around_is_mapped(mm, page - 1);
+	mmap_read_unlock(mm);
+	return follows;
 }
 
 /* Counts how the last window was used of a sequence that this thread has. */
@@ -551,18 +610,20 @@ static noinline void advance_window(struct sva_server *server,
 	if (!job.seq)
 		return;
 
+	job.down = job.seq->down;
 	sva_unlock_vma(server);
 	account_window(job.mm, job.seq, no_hw_access_flag, &used, &unused);
-	if (!job.seq->size && !around_follows(job.mm, page))
+	if (!job.seq->size && !around_follows(job.mm, job.seq, page))
 		max = 0;
 	scoped_guard(spinlock, &around->lock)
 		size = sva_seq_open(&around->seqs, job.seq, page, used, unused, max);
-	job.next = (page + 1) << PAGE_SHIFT;
-	job.end = job.next + size * PAGE_SIZE;
+	job.next = (job.down ? page : page + 1) << PAGE_SHIFT;
+	job.end = job.down ? job.next - size * PAGE_SIZE : job.next + size * PAGE_SIZE;
 	if (size)
 		around_map(&job, no_hw_access_flag);
+	page = job.down ? (job.next >> PAGE_SHIFT) - 1 : job.next >> PAGE_SHIFT;
 	scoped_guard(spinlock, &around->lock)
-		sva_seq_close(&around->seqs, job.seq, job.next >> PAGE_SHIFT);
+		sva_seq_close(&around->seqs, job.seq, sva_seq_place(job.seq, page));
 
 	sva_server_count(server, IOPF_AHEAD, job.mapped);
 	sva_server_count(server, IOPF_AHEAD_USED, used);

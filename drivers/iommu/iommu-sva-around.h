@@ -2,9 +2,9 @@
 /*
  * Fault-around: maps pages that a device is about to ask for
  *
- * A sequence is the run of requests of a device that works its way up through memory, page by page.
- * A window is the run of pages that the core maps ahead of it. All sizes and positions are in
- * pages.
+ * A sequence is the run of requests of a device that works its way up or down through memory, page
+ * by page. A window is the run of pages that the core maps ahead of it. All sizes and positions are
+ * in pages.
  */
 #ifndef _DRIVERS_IOMMU_IOMMU_SVA_AROUND_H
 #define _DRIVERS_IOMMU_IOMMU_SVA_AROUND_H
@@ -32,17 +32,20 @@ struct sva_server;
  * struct sva_seq - a sequence and its latest window
  * @key: the attachment of the device that it belongs to; NULL: unused
  * @kind: the access that the window is mapped for, IOMMU_FAULT_PERM_*
+ * @down: the device works its way down
  * @busy: a thread maps the next window; only that thread changes @first, @size, @ahead meanwhile
- * @first: first page of the window
- * @next: the page behind the window; a request for it shows that the device has used the window up
+ * @first: where the window begins, as is all below by sva_seq_place()
+ * @next: the place behind the window; a request for its page shows that the device has used the
+ *	window up
  * @size: of the window, as it was planned
  * @stamp: &sva_seqs.ticks when the window was opened
  * @asked: pages of @ahead that requests which were under way have asked for all the same
- * @ahead: bit n: page @first + n is mapped ahead, and not yet counted as used or unused
+ * @ahead: bit n: the page at @first + n is mapped ahead, and not yet counted as used or unused
  */
 struct sva_seq {
 	const void *key;
 	u32 kind;
+	bool down;
 	bool busy;
 	unsigned long first;
 	unsigned long next;
@@ -56,7 +59,7 @@ struct sva_seq {
  * struct sva_seqs - the sequences of a process
  * @ticks: windows opened so far
  * @nr: how many of @near and @seqs have ever been in use
- * @hints: the pages behind the latest requests that belong to no sequence, by hint_of()
+ * @hints: the pages of the latest requests that belong to no sequence, by hint_of()
  * @near: of each sequence: the window with its neighbourhood; a copy for readers without the lock
  * @seqs: the sequences
  */
@@ -70,6 +73,12 @@ struct sva_seqs {
 	} near[SVA_SEQS];
 	struct sva_seq seqs[SVA_SEQS];
 };
+
+/* The place of a page in the direction of a sequence; and the page of a place. */
+static inline unsigned long sva_seq_place(const struct sva_seq *seq, unsigned long page)
+{
+	return seq->down ? ~page : page;
+}
 
 /* iommu-sva-seq.c */
 void sva_seqs_init(struct sva_seqs *seqs);

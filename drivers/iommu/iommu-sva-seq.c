@@ -10,6 +10,9 @@
  * window most of which is unused the next one is a quarter of it, and a sequence whose windows
  * become too small ends.
  *
+ * A sequence goes up or down. It counts places, see sva_seq_place(): behind the place of a page is
+ * that of the page which the device wants next, in either direction.
+ *
  * Random access pays only for reading a few numbers: sva_seqs_concern() takes no lock. It may read
  * numbers that another thread is writing; then a sequence begins a request later, or sva_seq_find()
  * finds nothing.
@@ -45,7 +48,7 @@ void sva_seqs_init(struct sva_seqs *seqs)
 		seqs->hints[i] = NO_HINT;
 }
 
-/* The hint of the request that @page would follow */
+/* The hint that a request for @page leaves, and one for another page that a fault maps with it */
 static unsigned long *hint_of(struct sva_seqs *seqs, unsigned long page)
 {
 	return &seqs->hints[hash_64(page / FAULT_PAGES, SVA_SEQ_HINT_BITS)];
@@ -53,20 +56,27 @@ static unsigned long *hint_of(struct sva_seqs *seqs, unsigned long page)
 
 static void hint_remember(struct sva_seqs *seqs, unsigned long page)
 {
-	WRITE_ONCE(*hint_of(seqs, page + 1), page + 1);
+	WRITE_ONCE(*hint_of(seqs, page), page);
 }
 
-/* The hint that @page follows, directly or behind pages that one fault has mapped; or NULL */
-static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page)
+/*
+ * The hint that @page follows, and in which direction: that of the page beside it, or of any that
+ * one fault has mapped with the page beside it. NULL: there is none.
+ */
+static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page, bool *down)
 {
-	unsigned long *hint = hint_of(seqs, page);
+	unsigned long *hint = hint_of(seqs, page), last = READ_ONCE(*hint), beside;
 
-	if (page == READ_ONCE(*hint))
+	*down = last == page + 1;
+	if (*down || last == page - 1)
 		return hint;
-	if (!IS_ALIGNED(page, FAULT_PAGES))
+	/* The first page that one fault maps follows those below, the last one those above. */
+	*down = !IS_ALIGNED(page, FAULT_PAGES);
+	if (*down && !IS_ALIGNED(page + 1, FAULT_PAGES))
 		return NULL;
-	hint = hint_of(seqs, page - FAULT_PAGES);
-	return page - READ_ONCE(*hint) < FAULT_PAGES ? hint : NULL;
+	beside = *down ? page + 1 : page - 1;
+	hint = hint_of(seqs, beside);
+	return READ_ONCE(*hint) / FAULT_PAGES == beside / FAULT_PAGES ? hint : NULL;
 }
 
 /**
@@ -82,14 +92,26 @@ static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page)
 bool sva_seqs_concern(struct sva_seqs *seqs, unsigned long page)
 {
 	unsigned int nr = READ_ONCE(seqs->nr);
+	bool down;
 
 	for (unsigned int i = 0; i < nr; i++)
 		if (page - READ_ONCE(seqs->near[i].first) < READ_ONCE(seqs->near[i].pages))
 			return true;
-	if (hint_find(seqs, page))
+	if (hint_find(seqs, page, &down))
 		return true;
 	hint_remember(seqs, page);
 	return false;
+}
+
+/* The window and its neighbourhood, in places, which may wrap around at either end of memory */
+static unsigned long seq_near_first(const struct sva_seq *seq)
+{
+	return seq->first - SVA_SEQ_NEAR;
+}
+
+static unsigned long seq_near_pages(const struct sva_seq *seq)
+{
+	return seq->next - seq->first + 2 * SVA_SEQ_NEAR;
 }
 
 /* Updates the copy of a sequence that sva_seqs_concern() reads. */
@@ -99,8 +121,11 @@ static void seq_publish(struct sva_seqs *seqs, struct sva_seq *seq)
 	unsigned long first = 0, pages = 0;
 
 	if (seq->key) {
-		first = seq->first - min(seq->first, SVA_SEQ_NEAR);
-		pages = seq->next + SVA_SEQ_NEAR - first;
+		pages = seq_near_pages(seq);
+		/* The lowest page is the last place of those that go down. */
+		first = seq_near_first(seq);
+		if (seq->down)
+			first = sva_seq_place(seq, first + pages - 1);
 	}
 	WRITE_ONCE(seqs->near[i].first, first);
 	WRITE_ONCE(seqs->near[i].pages, pages);
@@ -108,26 +133,25 @@ static void seq_publish(struct sva_seqs *seqs, struct sva_seq *seq)
 		WRITE_ONCE(seqs->nr, i + 1);
 }
 
-static bool seq_is_near(const struct sva_seq *seq, unsigned long page)
+static bool seq_is_near(const struct sva_seq *seq, unsigned long place)
 {
-	return page + SVA_SEQ_NEAR >= seq->first && page < seq->next + SVA_SEQ_NEAR;
+	return place - seq_near_first(seq) < seq_near_pages(seq);
 }
 
 /* Notes that a page mapped ahead is used, since a request has asked for it. */
-static void seq_note_asked(struct sva_seq *seq, unsigned long page)
+static void seq_note_asked(struct sva_seq *seq, unsigned long place)
 {
-	if (seq->busy || page < seq->first || page - seq->first >= SVA_WINDOW_MAX)
+	if (seq->busy || place - seq->first >= SVA_WINDOW_MAX)
 		return;
-	if (__test_and_clear_bit(page - seq->first, seq->ahead))
+	if (__test_and_clear_bit(place - seq->first, seq->ahead))
 		seq->asked++;
 }
 
-/* Does a request for @page make the sequence go on? */
-static bool seq_goes_on(struct sva_seqs *seqs, struct sva_seq *seq,
-			unsigned long page)
+/* Does a request for the page at @place make the sequence go on? */
+static bool seq_goes_on(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long place)
 {
-	if (page != seq->next) {
-		seq_note_asked(seq, page);
+	if (place != seq->next) {
+		seq_note_asked(seq, place);
 		return false;
 	}
 	if (!seq->busy)
@@ -146,12 +170,14 @@ static struct sva_seq *seq_look_up(struct sva_seqs *seqs, const void *key, u32 k
 				   unsigned long page)
 {
 	struct sva_seq *seq, *near = NULL;
+	unsigned long place;
 
 	for (unsigned int i = 0; i < seqs->nr; i++) {
 		seq = &seqs->seqs[i];
-		if (seq->key != key || seq->kind != kind || !seq_is_near(seq, page))
+		place = sva_seq_place(seq, page);
+		if (seq->key != key || seq->kind != kind || !seq_is_near(seq, place))
 			continue;
-		if (page == seq->next)
+		if (place == seq->next)
 			return seq;
 		near = near ?: seq;
 	}
@@ -174,19 +200,23 @@ static struct sva_seq *seq_make_room(struct sva_seqs *seqs)
 	return oldest;
 }
 
-static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kind)
+static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kind, bool down)
 {
 	struct sva_seq *seq = seq_make_room(seqs);
 
 	if (!seq)
 		return NULL;
-	/* How the last window of another device's sequence was used can't be counted here. */
-	if (seq->key != key) {
+	/*
+	 * How the last window of another device's sequence was used can't be counted here, nor that
+	 * of one in the other direction.
+	 */
+	if (seq->key != key || seq->down != down) {
 		bitmap_zero(seq->ahead, SVA_WINDOW_MAX);
 		seq->asked = 0;
 	}
 	seq->key = key;
 	seq->kind = kind;
+	seq->down = down;
 	seq->size = 0;
 	seq->busy = true;
 	return seq;
@@ -208,19 +238,20 @@ struct sva_seq *sva_seq_find(struct sva_seqs *seqs, const void *key, u32 kind,
 {
 	struct sva_seq *seq = seq_look_up(seqs, key, kind, page);
 	unsigned long *hint;
+	bool down;
 
 	if (seq) {
-		if (!seq_goes_on(seqs, seq, page))
+		if (!seq_goes_on(seqs, seq, sva_seq_place(seq, page)))
 			return NULL;
 		seq->busy = true;
 		return seq;
 	}
 
-	hint = hint_find(seqs, page);
+	hint = hint_find(seqs, page, &down);
 	if (hint)
 		WRITE_ONCE(*hint, NO_HINT);
 	hint_remember(seqs, page);
-	return hint ? seq_begin(seqs, key, kind) : NULL;
+	return hint ? seq_begin(seqs, key, kind, down) : NULL;
 }
 
 /* The size of the next window, in pages; 0: the sequence ends. */
@@ -254,10 +285,14 @@ unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
 			  unsigned long page, unsigned int used, unsigned int unused,
 			  unsigned int max)
 {
-	unsigned int size = seq_next_size(seq, used + seq->asked, unused, max);
+	unsigned int size;
 
+	/* There is no page below the first. */
+	if (seq->down && page < max)
+		max = page;
+	size = seq_next_size(seq, used + seq->asked, unused, max);
 	seq->size = size;
-	seq->first = page + 1;
+	seq->first = sva_seq_place(seq, page) + 1;
 	seq->next = seq->first + size;
 	seq->stamp = seqs->ticks++;
 	seq->asked = 0;
@@ -270,19 +305,19 @@ unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
  * sva_seq_close() - End the work on a window
  * @seqs: of the process
  * @seq: the sequence, not the caller's any more
- * @end: the first page behind the window as it was mapped; if that is where it began, the sequence
- *	ends
+ * @end: the first place behind the window as it was mapped; if that is where it began, the
+ *	sequence ends
  *
  * Context: any; the caller holds the lock of @seqs.
  */
 void sva_seq_close(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long end)
 {
-	unsigned long wanted = seq->first + seq->size;
+	unsigned long pages = end - seq->first;
 
 	seq->busy = false;
-	if (end == seq->first || !seq->key)
+	if (!pages || !seq->key)
 		sva_seq_forget(seqs, seq);
-	else if (end < wanted || end > seq->next)
+	else if (pages < seq->size || pages > seq->next - seq->first)
 		seq->next = end;
 	seq_publish(seqs, seq);
 }

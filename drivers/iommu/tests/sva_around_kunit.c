@@ -233,6 +233,72 @@ static void several_streams_at_once(struct kunit *test)
 	KUNIT_EXPECT_LE(test, requests(bonds[0]) + requests(bonds[1]) - before, SVA_SEQS * 12);
 }
 
+/* Every byte of the memory, from the last block to the first; returns how often it had to ask. */
+static u64 device_writes_down(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
+{
+	u64 asked = 0;
+
+	for (size_t at = len; at; at -= SZ_64K) {
+		u8 *buf = new_buffer(bond->test);
+
+		make_pattern(buf, SZ_64K, at - SZ_64K, seed);
+		for (size_t i = SZ_64K; i; i -= PAGE_SIZE) {
+			u64 before = requests(bond);
+
+			KUNIT_ASSERT_EQ(bond->test,
+					soft_dma_write(bond->ep, bond->pasid,
+						       addr + at - SZ_64K + i - PAGE_SIZE,
+						       buf + i - PAGE_SIZE, PAGE_SIZE), 0);
+			asked += requests(bond) - before;
+		}
+		kunit_kfree(bond->test, buf);
+	}
+	return asked;
+}
+
+static void streams_that_go_down_make_few_requests(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE);
+
+	KUNIT_EXPECT_LE(test, device_writes_down(bond, mem, LARGE, 6), REQUESTS(LARGE));
+	cpu_reads(bond, mem, LARGE, 6);
+}
+
+static void files_are_streamed_downwards(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	long fd = new_file(bond, LARGE, 7);
+	unsigned long mem = map_fd(bond, fd, LARGE, PROT_READ, MAP_SHARED);
+
+	KUNIT_EXPECT_LE(test, run_down(bond, mem, LARGE_PAGES, false), REQUESTS(LARGE));
+	KUNIT_EXPECT_EQ(test, device_reads(bond, mem, LARGE, 7), 0);
+}
+
+/* A mapping between two others; a window ends at either side of a table of page tables. */
+static void windows_that_go_down_cross_into_a_top_level_slot(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = (3UL << PGDIR_SHIFT) - 8 * PAGE_SIZE;
+
+	if (mem >= TASK_SIZE)
+		kunit_skip(test, "user space has no such slot");
+	sva_proc_map_at(bond->proc, mem, 16 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, run_down(bond, mem, 16, true), 4);
+}
+
+/* The device has no need to ask for the page behind a window if that is there. */
+static void pages_that_are_there_move_the_end_of_a_window_that_goes_down(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	for (unsigned int i = 40; i <= 50; i++)
+		sva_poke(test, bond->proc, mem + i * PAGE_SIZE, 1);
+	/* Requests for three pages, and behind the windows of 4 and of 8: 56, and 39, not 47 */
+	KUNIT_EXPECT_EQ(test, run_down(bond, mem + 23 * PAGE_SIZE, 41, true), 5);
+}
+
 /* The last stream is still known, and its last window is where the next one will come along. */
 static void memory_that_is_used_again_is_streamed_again(struct kunit *test)
 {
@@ -360,6 +426,18 @@ static void used_and_unused_pages_are_counted(struct kunit *test)
 	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
 
 	KUNIT_EXPECT_EQ(test, run(bond, mem, 21, true), 4);
+	expect_account(bond, 28, 12, 0);
+	iopf_unbind(bond);
+	expect_account(bond, 28, 17, 11);
+}
+
+/* Three requests; windows of 4, 8 and 16 pages; the last one is used in part. */
+static void pages_of_a_stream_that_goes_down_are_counted(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, run_down(bond, mem + 42 * PAGE_SIZE, 22, true), 5);
 	expect_account(bond, 28, 12, 0);
 	iopf_unbind(bond);
 	expect_account(bond, 28, 17, 11);
@@ -648,12 +726,17 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(nobody_but_the_device_dirties_a_file),
 	KUNIT_CASE(nobody_but_the_device_copies_a_file),
 	KUNIT_CASE(several_streams_at_once),
+	KUNIT_CASE(streams_that_go_down_make_few_requests),
+	KUNIT_CASE(files_are_streamed_downwards),
+	KUNIT_CASE(windows_that_go_down_cross_into_a_top_level_slot),
+	KUNIT_CASE(pages_that_are_there_move_the_end_of_a_window_that_goes_down),
 	KUNIT_CASE(memory_that_is_used_again_is_streamed_again),
 	KUNIT_CASE(requests_under_way_are_no_obstacle),
 	KUNIT_CASE(groups_of_many_pages_are_streams),
 	KUNIT_CASE(code_is_streamed_like_data),
 	KUNIT_CASE(access_of_another_kind_does_not_go_on_with_a_stream),
 	KUNIT_CASE(used_and_unused_pages_are_counted),
+	KUNIT_CASE(pages_of_a_stream_that_goes_down_are_counted),
 	KUNIT_CASE(exit_of_the_process_closes_the_account),
 	KUNIT_CASE(uses_of_the_process_count),
 	KUNIT_CASE(unused_windows_end_a_stream),

@@ -68,17 +68,34 @@ static inline void make_pattern(u8 *buf, size_t len, size_t at, u8 seed)
 		memcpy(buf + i, pattern(seed, at + i), RUN);
 }
 
+/* The device reads or writes a word of a page. */
+static inline void touch(struct iopf_bond *bond, unsigned long addr, bool write)
+{
+	u64 word = 0;
+	int ret = write ? soft_dma_write(bond->ep, bond->pasid, addr, &word, sizeof(word)) :
+			  soft_dma_read(bond->ep, bond->pasid, addr, &word, sizeof(word));
+
+	KUNIT_ASSERT_EQ_MSG(bond->test, ret, 0, "page at %#lx", addr);
+}
+
 /* The device reads or writes a word of each page; returns how often it had to ask. */
 static inline u64 run(struct iopf_bond *bond, unsigned long addr, unsigned long pages, bool write)
 {
-	u64 before = requests(bond), word = 0;
+	u64 before = requests(bond);
 
-	for (unsigned long i = 0; i < pages; i++, addr += PAGE_SIZE) {
-		int ret = write ? soft_dma_write(bond->ep, bond->pasid, addr, &word, sizeof(word)) :
-				  soft_dma_read(bond->ep, bond->pasid, addr, &word, sizeof(word));
+	for (unsigned long i = 0; i < pages; i++)
+		touch(bond, addr + i * PAGE_SIZE, write);
+	return requests(bond) - before;
+}
 
-		KUNIT_ASSERT_EQ_MSG(bond->test, ret, 0, "page %lu", i);
-	}
+/* The same, from the last page to the first */
+static inline u64 run_down(struct iopf_bond *bond, unsigned long addr, unsigned long pages,
+			   bool write)
+{
+	u64 before = requests(bond);
+
+	while (pages--)
+		touch(bond, addr + pages * PAGE_SIZE, write);
 	return requests(bond) - before;
 }
 

@@ -146,6 +146,20 @@ static void windows_end_at_what_is_swapped_out(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 10);
 }
 
+static void windows_that_go_down_end_at_what_is_swapped_out(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE), out = mem + 52 * PAGE_SIZE;
+
+	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
+	sva_poke(test, bond->proc, out, 1);
+	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, out, PAGE_SIZE)));
+	/* Requests for three pages; windows of 4 pages, and of 8, cut to 3 */
+	KUNIT_EXPECT_EQ(test, run_down(bond, mem + 53 * PAGE_SIZE, 11, true), 4);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 3);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 64), 11);
+}
+
 /* Random access */
 
 static void random_access_maps_nothing_ahead(struct kunit *test)
@@ -178,14 +192,28 @@ static void strides_map_nothing_ahead(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
 }
 
-static void backwards_is_no_stream(struct kunit *test)
+static void strides_down_map_nothing_ahead(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 128 * PAGE_SIZE);
+
+	for (int k = 63; k >= 0; k--)
+		run(bond, mem + 2 * k * PAGE_SIZE, 1, true);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 128), 64);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+}
+
+/* The first two requests of a stream come in the wrong order. It goes up all the same. */
+static void requests_that_overtake_are_no_stream_that_goes_down(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
 	unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
 
-	for (int i = 63; i >= 0; i--)
-		KUNIT_EXPECT_EQ(test, run(bond, mem + i * PAGE_SIZE, 1, true), 1);
+	run(bond, mem + 21 * PAGE_SIZE, 1, true);
+	run(bond, mem + 20 * PAGE_SIZE, 1, true);
 	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
+	KUNIT_EXPECT_LE(test, run(bond, mem + 22 * PAGE_SIZE, 42, true), 6);
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, 20), 0);
 }
 
 /* What is not mapped ahead */
@@ -203,6 +231,22 @@ static void windows_end_with_their_mapping(struct kunit *test)
 		sva_proc_mprotect(bond->proc, other, (64 - borders[i]) * PAGE_SIZE, PROT_READ);
 		KUNIT_EXPECT_LE(test, run(bond, mem, borders[i], false), 4);
 		KUNIT_EXPECT_EQ(test, mapped(bond, other, 64 - borders[i]), 0);
+	}
+}
+
+/* Windows that go down begin below pages 61, 56 and 47 of 64: as above. */
+static void windows_that_go_down_end_with_their_mapping(struct kunit *test)
+{
+	static const unsigned int borders[] = { 47, 40, 32 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(borders); i++) {
+		struct iopf_bond *bond = bind_first(test);
+		unsigned long mem = sva_proc_map(bond->proc, 64 * PAGE_SIZE);
+
+		sva_proc_mprotect(bond->proc, mem, borders[i] * PAGE_SIZE, PROT_READ);
+		KUNIT_EXPECT_LE(test, run_down(bond, mem + borders[i] * PAGE_SIZE, 64 - borders[i],
+					       true), 6);
+		KUNIT_EXPECT_EQ(test, mapped(bond, mem, borders[i]), 0);
 	}
 }
 
@@ -440,10 +484,13 @@ static struct kunit_case sva_around_limits_cases[] = {
 	KUNIT_CASE(pages_that_are_not_up_to_date_are_left_to_requests),
 	KUNIT_CASE(what_is_swapped_out_is_left_to_requests),
 	KUNIT_CASE(windows_end_at_what_is_swapped_out),
+	KUNIT_CASE(windows_that_go_down_end_at_what_is_swapped_out),
 	KUNIT_CASE(random_access_maps_nothing_ahead),
 	KUNIT_CASE(strides_map_nothing_ahead),
-	KUNIT_CASE(backwards_is_no_stream),
+	KUNIT_CASE(strides_down_map_nothing_ahead),
+	KUNIT_CASE(requests_that_overtake_are_no_stream_that_goes_down),
 	KUNIT_CASE(windows_end_with_their_mapping),
+	KUNIT_CASE(windows_that_go_down_end_with_their_mapping),
 	KUNIT_CASE(pages_locked_on_fault_stay_away),
 	KUNIT_CASE(locked_memory_is_left_alone),
 	KUNIT_CASE(memory_that_may_vanish_is_left_alone),

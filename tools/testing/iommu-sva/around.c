@@ -14,26 +14,29 @@ void sva_fault_around_init(struct sva_fault_around *around)
 	sva_seqs_init(&around->seqs);
 }
 
+/* Returns the place where the window ends. */
 static unsigned long map_window(struct sva_server *server, struct sva_seq *seq,
 				unsigned int size, u32 perm)
 {
 	struct mm_struct *mm = sva_server_mm(server);
-	unsigned long page = seq->first;
+	unsigned long place = seq->first, addr;
 	struct vm_area_struct *vma;
 
 	sva_unlock_vma(server);
 	mmap_read_lock(mm);
-	vma = find_vma(mm, (page - 1) << PAGE_SHIFT);
-	for (; size-- && !sva_fault_aborted(server); page++) {
-		if (!vma || page << PAGE_SHIFT >= vma->vm_end || !sva_vma_allows(vma, perm))
+	vma = find_vma(mm, sva_seq_place(seq, place - 1) << PAGE_SHIFT);
+	for (; size-- && !sva_fault_aborted(server); place++) {
+		addr = sva_seq_place(seq, place) << PAGE_SHIFT;
+		if (!vma || addr < vma->vm_start || addr >= vma->vm_end ||
+		    !sva_vma_allows(vma, perm))
 			break;
-		sim_fault_map(vma, page << PAGE_SHIFT,
+		sim_fault_map(vma, addr,
 			      perm & IOMMU_FAULT_PERM_WRITE ? FAULT_FLAG_WRITE : 0);
-		__set_bit(page - seq->first, seq->ahead);
+		__set_bit(place - seq->first, seq->ahead);
 		sim_point("page mapped ahead");
 	}
 	mmap_read_unlock(mm);
-	return page;
+	return place;
 }
 
 void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_request *prm)
