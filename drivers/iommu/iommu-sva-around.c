@@ -340,14 +340,17 @@ static bool may_count_accessed(struct vm_area_struct *vma, unsigned long addr)
 	return vma && vma->vm_start <= addr && !(vma->vm_flags & VM_HUGETLB);
 }
 
-/* Counts which pages of a window that were mapped ahead have been used, and which have not. */
-static void count_accessed(struct mm_struct *mm, const struct sva_seq *seq, unsigned int *used,
-			   unsigned int *unused)
+/*
+ * Counts which pages of a window that were mapped ahead have been used, and which have not, among
+ * the first @nr.
+ */
+static void count_accessed(struct mm_struct *mm, const struct sva_seq *seq, unsigned int nr,
+			   unsigned int *used, unsigned int *unused)
 {
 	struct vm_area_struct *vma = NULL;
 	unsigned long i;
 
-	for_each_set_bit(i, seq->ahead, SVA_WINDOW_MAX) {
+	for_each_set_bit(i, seq->ahead, nr) {
 		unsigned long addr = sva_seq_place(seq, seq->first + i) << PAGE_SHIFT;
 		pte_t *pte, val = __pte(0);
 		bool huge;
@@ -424,6 +427,11 @@ static long around_left(const struct around_job *job)
 	return job->down ? job->next - job->end : job->end - job->next;
 }
 
+static bool around_is_gap(const struct around_job *job, unsigned long addr)
+{
+	return sva_seq_is_gap(job->seq, sva_seq_place(job->seq, addr >> PAGE_SHIFT));
+}
+
 /* Notes that the pages @mask, from @start on, are mapped ahead. */
 static void around_note(struct around_job *job, unsigned long start, unsigned long mask)
 {
@@ -450,7 +458,7 @@ static unsigned int around_fill(struct around_job *job, struct vm_area_struct *v
 
 		if (other & BIT(at))
 			break;
-		if (!(empty & BIT(at)))
+		if (!(empty & BIT(at)) || around_is_gap(job, addr))
 			continue;
 		/* One fault may map several pages. */
 		around_scan(job->mm, addr, 1, &now, &none);
@@ -565,8 +573,8 @@ static bool around_follows(struct mm_struct *mm, const struct sva_seq *seq, unsi
 	return follows;
 }
 
-/* Counts how the last window was used of a sequence that this thread has. */
-static void account_window(struct mm_struct *mm, const struct sva_seq *seq,
+/* Counts how the first @nr pages of the last window of a sequence were used; the thread has it. */
+static void account_window(struct mm_struct *mm, const struct sva_seq *seq, unsigned int nr,
 			   bool no_hw_access_flag, unsigned int *used, unsigned int *unused)
 {
 	*used = 0;
@@ -574,8 +582,16 @@ static void account_window(struct mm_struct *mm, const struct sva_seq *seq,
 	if (no_hw_access_flag || !mmap_read_trylock(mm))
 		return;
 	*used = seq->asked;
-	count_accessed(mm, seq, used, unused);
+	count_accessed(mm, seq, nr, used, unused);
 	mmap_read_unlock(mm);
+}
+
+/* How many pages of the last window the device has behind it when it asks for @page. */
+static unsigned int around_come(const struct sva_seq *seq, unsigned long page)
+{
+	unsigned long place = sva_seq_place(seq, page);
+
+	return sva_seq_is_gap(seq, place) ? place - seq->first : SVA_WINDOW_MAX;
 }
 
 static struct sva_seq *around_find(struct sva_server *server, u32 perm, unsigned long page)
@@ -612,12 +628,14 @@ static noinline void advance_window(struct sva_server *server,
 
 	job.down = job.seq->down;
 	sva_unlock_vma(server);
-	account_window(job.mm, job.seq, no_hw_access_flag, &used, &unused);
+	account_window(job.mm, job.seq, around_come(job.seq, page), no_hw_access_flag, &used,
+		       &unused);
 	if (!job.seq->size && !around_follows(job.mm, job.seq, page))
 		max = 0;
 	scoped_guard(spinlock, &around->lock)
 		size = sva_seq_open(&around->seqs, job.seq, page, used, unused, max);
-	job.next = (job.down ? page : page + 1) << PAGE_SHIFT;
+	page = sva_seq_place(job.seq, job.seq->begin);
+	job.next = (job.down ? page + 1 : page) << PAGE_SHIFT;
 	job.end = job.down ? job.next - size * PAGE_SIZE : job.next + size * PAGE_SIZE;
 	if (size)
 		around_map(&job, no_hw_access_flag);
@@ -726,7 +744,7 @@ void sva_fault_around_forget(struct sva_fault_around *around, struct mm_struct *
 	unsigned int used, unused;
 
 	while ((seq = around_take(around, &sva->handle))) {
-		account_window(mm, seq, no_hw_access_flag, &used, &unused);
+		account_window(mm, seq, SVA_WINDOW_MAX, no_hw_access_flag, &used, &unused);
 		bond_count(container_of(sva, struct sva_bond, sva), IOPF_AHEAD_USED, used);
 		bond_count(container_of(sva, struct sva_bond, sva), IOPF_AHEAD_UNUSED, unused);
 		guard(spinlock)(&around->lock);

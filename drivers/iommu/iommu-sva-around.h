@@ -25,6 +25,9 @@ struct sva_server;
 #define SVA_WINDOW_MIN		4U
 #define SVA_WINDOW_MAX		((unsigned int)(SZ_4M >> PAGE_SHIFT))
 #define SVA_WINDOW_DEFAULT	((unsigned int)(SZ_2M >> PAGE_SHIFT))
+/* The smallest window with a gap, and the most pages from the gap to the end of a window */
+#define SVA_WINDOW_GAP		32U
+#define SVA_GAP_TO_END		64U
 /* How far from a window a request may arrive that has overtaken, or was overtaken by, others */
 #define SVA_SEQ_NEAR		8UL
 
@@ -33,10 +36,13 @@ struct sva_server;
  * @key: the attachment of the device that it belongs to; NULL: unused
  * @kind: the access that the window is mapped for, IOMMU_FAULT_PERM_*
  * @down: the device works its way down
- * @busy: a thread maps the next window; only that thread changes @first, @size, @ahead meanwhile
- * @first: where the window begins, as is all below by sva_seq_place()
+ * @busy: a thread maps the next window; only that thread changes all but @next meanwhile
+ * @first: the place of bit 0 of @ahead; as are all below by sva_seq_place()
+ * @begin: where the window begins; from @first on until there what is left of the one before
  * @next: the place behind the window; a request for its page shows that the device has used the
  *	window up
+ * @gap: n: the page at @first + n is left out of the window; a request for it shows that the device
+ *	has come so far. 0: none is.
  * @size: of the window, as it was planned
  * @stamp: &sva_seqs.ticks when the window was opened
  * @asked: pages of @ahead that requests which were under way have asked for all the same
@@ -48,7 +54,9 @@ struct sva_seq {
 	bool down;
 	bool busy;
 	unsigned long first;
+	unsigned long begin;
 	unsigned long next;
+	unsigned int gap;
 	unsigned int size;
 	unsigned int stamp;
 	unsigned int asked;
@@ -78,6 +86,12 @@ struct sva_seqs {
 static inline unsigned long sva_seq_place(const struct sva_seq *seq, unsigned long page)
 {
 	return seq->down ? ~page : page;
+}
+
+/* Does fault-around leave out the page at a place? */
+static inline bool sva_seq_is_gap(const struct sva_seq *seq, unsigned long place)
+{
+	return seq->gap && place - seq->first == seq->gap;
 }
 
 /* iommu-sva-seq.c */

@@ -10,6 +10,11 @@
  * window most of which is unused the next one is a quarter of it, and a sequence whose windows
  * become too small ends.
  *
+ * A device with many requests under way asks for many pages behind a window before fault-around has
+ * mapped the next one. So a window that is not small has a gap: fault-around leaves out a page in
+ * its second half. The request for that one opens the next window, which begins behind this one,
+ * while the device is busy with what is left of it. The limit of windows is one of both together.
+ *
  * A sequence goes up or down. It counts places, see sva_seq_place(): behind the place of a page is
  * that of the page which the device wants next, in either direction.
  *
@@ -147,15 +152,22 @@ static void seq_note_asked(struct sva_seq *seq, unsigned long place)
 		seq->asked++;
 }
 
+static bool seq_awaits(const struct sva_seq *seq, unsigned long place)
+{
+	return place == seq->next || sva_seq_is_gap(seq, place);
+}
+
 /* Does a request for the page at @place make the sequence go on? */
 static bool seq_goes_on(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long place)
 {
-	if (place != seq->next) {
+	if (!seq_awaits(seq, place)) {
 		seq_note_asked(seq, place);
 		return false;
 	}
 	if (!seq->busy)
 		return true;
+	if (place != seq->next)
+		return false;
 	/* The device has got through while the next window is being mapped. */
 	seq->next++;
 	seq_publish(seqs, seq);
@@ -177,7 +189,7 @@ static struct sva_seq *seq_look_up(struct sva_seqs *seqs, const void *key, u32 k
 		place = sva_seq_place(seq, page);
 		if (seq->key != key || seq->kind != kind || !seq_is_near(seq, place))
 			continue;
-		if (place == seq->next)
+		if (seq_awaits(seq, place))
 			return seq;
 		near = near ?: seq;
 	}
@@ -217,6 +229,7 @@ static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kin
 	seq->key = key;
 	seq->kind = kind;
 	seq->down = down;
+	seq->gap = 0;
 	seq->size = 0;
 	seq->busy = true;
 	return seq;
@@ -268,35 +281,57 @@ static unsigned int seq_next_size(const struct sva_seq *seq, unsigned int used,
 	return min3(size, max, SVA_WINDOW_MAX);
 }
 
+/*
+ * The device has come to @place. Moves the begin of the bitmap behind that. Returns how many places
+ * are left of the last window.
+ */
+static unsigned int seq_leave_behind(struct sva_seq *seq, unsigned long place)
+{
+	unsigned int left = 0;
+
+	if (sva_seq_is_gap(seq, place)) {
+		left = seq->next - place - 1;
+		bitmap_shift_right(seq->ahead, seq->ahead, seq->gap + 1, SVA_WINDOW_MAX);
+	} else {
+		bitmap_zero(seq->ahead, SVA_WINDOW_MAX);
+	}
+	seq->first = place + 1;
+	return left;
+}
+
 /**
  * sva_seq_open() - Begin the next window of a sequence
  * @seqs: of the process
  * @seq: the sequence, the caller's
- * @page: the page whose request makes it go on; the window begins behind it
- * @used: pages of the last window that are known to be used
- * @unused: pages of the last window that are known not to be used
- * @max: the largest window allowed, in pages
+ * @page: the page whose request makes it go on; the window begins behind it, or behind the last
+ *	one if that is in the last one's gap
+ * @used: pages of the last window, before @page, that are known to be used
+ * @unused: such pages that are known not to be used
+ * @max: the largest window allowed, in pages, what is left of the last one included
  *
  * Context: any; the caller holds the lock of @seqs.
- * Return: how many pages the caller should map ahead; 0 if the sequence ends. The caller maps as
- * many of them as it can, sets their bits in &sva_seq.ahead, and always calls sva_seq_close().
+ * Return: how many pages the caller should map ahead, from &sva_seq.begin on; 0 if the sequence
+ * ends. The caller maps as many of them as it can, but for the gap, sets their bits in
+ * &sva_seq.ahead, and always calls sva_seq_close().
  */
 unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
 			  unsigned long page, unsigned int used, unsigned int unused,
 			  unsigned int max)
 {
-	unsigned int size;
+	unsigned int size, left = seq_leave_behind(seq, sva_seq_place(seq, page));
 
+	max = min(max, SVA_WINDOW_MAX);
+	max -= min(max, left);
 	/* There is no page below the first. */
-	if (seq->down && page < max)
-		max = page;
+	if (seq->down && page - left < max)
+		max = page - left;
 	size = seq_next_size(seq, used + seq->asked, unused, max);
 	seq->size = size;
-	seq->first = sva_seq_place(seq, page) + 1;
-	seq->next = seq->first + size;
+	seq->begin = seq->first + left;
+	seq->next = seq->begin + size;
+	seq->gap = size < SVA_WINDOW_GAP ? 0 : left + size - min(size / 2, SVA_GAP_TO_END);
 	seq->stamp = seqs->ticks++;
 	seq->asked = 0;
-	bitmap_zero(seq->ahead, SVA_WINDOW_MAX);
 	seq_publish(seqs, seq);
 	return size;
 }
@@ -305,20 +340,23 @@ unsigned int sva_seq_open(struct sva_seqs *seqs, struct sva_seq *seq,
  * sva_seq_close() - End the work on a window
  * @seqs: of the process
  * @seq: the sequence, not the caller's any more
- * @end: the first place behind the window as it was mapped; if that is where it began, the
- *	sequence ends
+ * @end: the first place behind the window as it was mapped; if that is where it began, and nothing
+ *	is left of the window before, the sequence ends
  *
  * Context: any; the caller holds the lock of @seqs.
  */
 void sva_seq_close(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long end)
 {
-	unsigned long pages = end - seq->first;
+	unsigned long pages = end - seq->begin;
 
 	seq->busy = false;
-	if (!pages || !seq->key)
+	if (end == seq->first || !seq->key)
 		sva_seq_forget(seqs, seq);
-	else if (pages < seq->size || pages > seq->next - seq->first)
+	else if (pages < seq->size || pages > seq->next - seq->begin)
 		seq->next = end;
+	/* The window has ended before it. */
+	if (seq->gap >= end - seq->first)
+		seq->gap = 0;
 	seq_publish(seqs, seq);
 }
 

@@ -77,6 +77,32 @@ int iopf_ask(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm)
 	return iopf_answer(bond, grpid);
 }
 
+static int iopf_write_word(struct iopf_bond *bond, unsigned long addr)
+{
+	u64 word = 1;
+
+	return soft_dma_try(bond->ep, bond->pasid, addr, true, &word, sizeof(word));
+}
+
+void iopf_pipeline(struct iopf_bond *bond, unsigned long addr, unsigned long pages, unsigned int nr)
+{
+	bool asked[IOPF_PIPELINE_MAX] = { };
+
+	for (unsigned long i = 0; i < pages + nr; i++) {
+		unsigned int slot = i % nr;
+
+		if (asked[slot]) {
+			KUNIT_ASSERT_EQ(bond->test, iopf_answer(bond, slot),
+					IOMMU_PAGE_RESP_SUCCESS);
+			KUNIT_ASSERT_EQ(bond->test,
+					iopf_write_word(bond, addr + (i - nr) * PAGE_SIZE), 0);
+		}
+		asked[slot] = i < pages && iopf_write_word(bond, addr + i * PAGE_SIZE);
+		if (asked[slot])
+			iopf_last(bond, slot, addr + i * PAGE_SIZE, IOPF_RW);
+	}
+}
+
 bool iopf_is_answered(struct iopf_bond *bond, u32 grpid)
 {
 	return soft_pri_wait(bond->ep, bond->pasid, grpid, IOPF_SHORT_MS) != -ETIMEDOUT;

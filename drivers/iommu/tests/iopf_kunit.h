@@ -54,6 +54,13 @@ void iopf_last(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm);
 int iopf_ask(struct iopf_bond *bond, u32 grpid, unsigned long addr, u32 perm);
 /* The code of a group that was sent before. */
 int iopf_answer(struct iopf_bond *bond, u32 grpid);
+/*
+ * A device writes to each page, with @nr such accesses under way at a time: it begins one when the
+ * one that is @nr before it is done.
+ */
+#define IOPF_PIPELINE_MAX	64
+void iopf_pipeline(struct iopf_bond *bond, unsigned long addr, unsigned long pages,
+		   unsigned int nr);
 /* Has the group been answered, or is it in the time of something that must not happen? */
 bool iopf_is_answered(struct iopf_bond *bond, u32 grpid);
 /* All codes that the IOMMU has sent so far, those of its own included. */

@@ -340,6 +340,33 @@ static void requests_under_way_are_no_obstacle(struct kunit *test)
 	KUNIT_EXPECT_LE(test, asked, 512);
 }
 
+/* The same, one after the other: 4,096 requests for a GiB */
+static void accesses_under_way_are_no_obstacle(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE);
+	u64 before = requests(bond);
+
+	iopf_pipeline(bond, mem, LARGE_PAGES, 16);
+	KUNIT_EXPECT_LE(test, requests(bond) - before, 4 * REQUESTS(LARGE));
+	KUNIT_EXPECT_EQ(test, mapped(bond, mem, LARGE_PAGES), LARGE_PAGES);
+}
+
+/* So many pages are mapped and not used at the most: a window. */
+static void stream_that_stops_leaves_a_window(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, LARGE), most = 0;
+
+	for (unsigned long i = 0; i < LARGE_PAGES - SVA_WINDOW_DEFAULT; i += 16) {
+		run(bond, mem + i * PAGE_SIZE, 16, true);
+		most = max(most, mapped(bond, mem + (i + 16) * PAGE_SIZE,
+					min(2 * SVA_WINDOW_DEFAULT, LARGE_PAGES - i - 16)));
+	}
+	KUNIT_EXPECT_GT(test, most, SVA_WINDOW_DEFAULT / 2);
+	KUNIT_EXPECT_LE(test, most, SVA_WINDOW_DEFAULT);
+}
+
 static void groups_of_many_pages_are_streams(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -732,6 +759,8 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(pages_that_are_there_move_the_end_of_a_window_that_goes_down),
 	KUNIT_CASE(memory_that_is_used_again_is_streamed_again),
 	KUNIT_CASE(requests_under_way_are_no_obstacle),
+	KUNIT_CASE(accesses_under_way_are_no_obstacle),
+	KUNIT_CASE(stream_that_stops_leaves_a_window),
 	KUNIT_CASE(groups_of_many_pages_are_streams),
 	KUNIT_CASE(code_is_streamed_like_data),
 	KUNIT_CASE(access_of_another_kind_does_not_go_on_with_a_stream),

@@ -19,7 +19,7 @@ static unsigned long map_window(struct sva_server *server, struct sva_seq *seq,
 				unsigned int size, u32 perm)
 {
 	struct mm_struct *mm = sva_server_mm(server);
-	unsigned long place = seq->first, addr;
+	unsigned long place = seq->begin, addr;
 	struct vm_area_struct *vma;
 
 	sva_unlock_vma(server);
@@ -30,6 +30,8 @@ static unsigned long map_window(struct sva_server *server, struct sva_seq *seq,
 		if (!vma || addr < vma->vm_start || addr >= vma->vm_end ||
 		    !sva_vma_allows(vma, perm))
 			break;
+		if (sva_seq_is_gap(seq, place))
+			continue;
 		sim_fault_map(vma, addr,
 			      perm & IOMMU_FAULT_PERM_WRITE ? FAULT_FLAG_WRITE : 0);
 		__set_bit(place - seq->first, seq->ahead);

@@ -180,6 +180,17 @@ static inline unsigned int bitmap_weight(const unsigned long *bitmap, unsigned i
 	return weight;
 }
 
+static inline void bitmap_shift_right(unsigned long *dst, const unsigned long *src,
+				      unsigned int shift, unsigned int bits)
+{
+	for (unsigned int nr = 0; nr < bits; nr++) {
+		if (nr + shift < bits && test_bit(nr + shift, src))
+			__set_bit(nr, dst);
+		else
+			__clear_bit(nr, dst);
+	}
+}
+
 static inline void __assign_bit(unsigned long nr, unsigned long *word, bool value)
 {
 	if (value)

@@ -35,9 +35,10 @@ static unsigned int ask_as(const void *key, u32 kind, unsigned long page, unsign
 	if (!seq)
 		return 0;
 	size = sva_seq_open(seqs, seq, page, 0, 0, max);
-	for (unsigned int i = 0; i < size; i++)
-		__set_bit(i, seq->ahead);
-	sva_seq_close(seqs, seq, seq->first + size);
+	for (unsigned long place = seq->begin; place < seq->begin + size; place++)
+		if (!sva_seq_is_gap(seq, place))
+			__set_bit(place - seq->first, seq->ahead);
+	sva_seq_close(seqs, seq, seq->begin + size);
 	return size;
 }
 
@@ -79,6 +80,25 @@ TEST(stream_of_a_gibibyte_makes_few_requests)
 		requests++;
 	}
 	SIM_CHECK(requests <= 524);
+	end();
+}
+
+/* The same by a device that has not used up a window when it asks for the next one */
+TEST(stream_of_many_requests_under_way_makes_few_requests)
+{
+	unsigned long page = 0x100, requests = 0;
+	struct sva_seq *seq;
+
+	begin();
+	seq = &seqs->seqs[0];
+	ask(page++);
+	while (page < 0x100 + 262144) {
+		SIM_CHECK(ask(page) <= 512);
+		page = seq->gap ? seq->first + seq->gap : seq->next;
+		SIM_CHECK(seq->next - seq->first <= 512);
+		requests++;
+	}
+	SIM_CHECK(requests <= 600);
 	end();
 }
 
@@ -153,6 +173,129 @@ TEST(neighbourhood_of_a_window_that_goes_down)
 	expect_near(83 - SVA_SEQ_NEAR, 94 + SVA_SEQ_NEAR);
 	sva_seq_close(seqs, seq, sva_seq_place(seq, 85));
 	SIM_EQ(ask(82), 16);
+	end();
+}
+
+/* A stream whose windows have grown to 32 pages; the last one opens behind page 72. */
+static void begin_large(void)
+{
+	begin();
+	ask(40);
+	SIM_EQ(ask(41), 4);
+	SIM_EQ(ask(46), 8);
+	SIM_EQ(ask(55), 16);
+	SIM_EQ(ask(72), 32);
+}
+
+/* The window behind 72 has pages 73 to 104; its gap is 89. */
+TEST(gap_opens_the_next_window_behind_the_last)
+{
+	struct sva_seq *seq;
+
+	begin_large();
+	seq = &seqs->seqs[0];
+	SIM_EQ(seq->first, 73);
+	SIM_EQ(seq->next, 105);
+	SIM_CHECK(!test_bit(16, seq->ahead));
+	SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), 31);
+	SIM_EQ(ask(89), 64);
+	/* What is left of the last window, and the new one with its gap */
+	SIM_EQ(seq->first, 90);
+	SIM_EQ(seq->begin, 105);
+	SIM_EQ(seq->next, 169);
+	SIM_EQ(bitmap_weight(seq->ahead, SVA_WINDOW_MAX), 15 + 63);
+	SIM_EQ(ask(105), 0);
+	SIM_EQ(seq->asked, 1);
+	SIM_EQ(ask(137), 128);
+	SIM_EQ(seq->begin, 169);
+	end();
+}
+
+/* As a device does that has many requests under way */
+TEST(page_behind_a_window_with_a_gap_makes_it_grow)
+{
+	begin_large();
+	SIM_EQ(ask(105), 64);
+	SIM_EQ(seqs->seqs[0].first, 106);
+	SIM_EQ(seqs->seqs[0].begin, 106);
+	/* The gap of the window before is no gap any more. */
+	SIM_EQ(ask(106 + 16), 0);
+	SIM_EQ(ask(106 + 32), 128);
+	end();
+}
+
+TEST(gap_of_a_window_in_work_opens_none)
+{
+	struct sva_seq *seq;
+
+	begin_large();
+	seq = open_at(89, 0, 0, 64);
+	SIM_EQ(ask(137), 0);
+	sva_seq_close(seqs, seq, 169);
+	SIM_EQ(ask(169), 128);
+	end();
+}
+
+/* The window ends before its gap, so that has none. */
+TEST(window_that_was_cut_short_has_no_gap)
+{
+	begin_large();
+	sva_seq_close(seqs, open_at(89, 0, 0, 64), 137);
+	SIM_EQ(seqs->seqs[0].gap, 0);
+	SIM_EQ(ask(137), 128);
+	end();
+	begin_large();
+	sva_seq_close(seqs, open_at(89, 0, 0, 64), 138);
+	SIM_EQ(ask(138), 128);
+	end();
+}
+
+/* Nothing could be mapped, but the device may use what is left of the last window. */
+TEST(window_that_came_to_nothing_leaves_the_last_one)
+{
+	begin_large();
+	sva_seq_close(seqs, open_at(89, 0, 0, 64), 105);
+	SIM_EQ(bitmap_weight(seqs->seqs[0].ahead, SVA_WINDOW_MAX), 15);
+	SIM_EQ(ask(105), 128);
+	end();
+}
+
+/* What is left of a window and the next one have one bitmap. */
+TEST(window_behind_a_gap_is_not_larger_than_the_bitmap)
+{
+	unsigned long page = 101;
+	struct sva_seq *seq;
+
+	begin();
+	ask(100);
+	seq = &seqs->seqs[0];
+	for (unsigned int i = 0; i < 20; i++) {
+		unsigned int size = ask_as(KEY, 0, page, ~0U);
+
+		SIM_CHECK(size);
+		SIM_CHECK(seq->next - seq->first <= SVA_WINDOW_MAX);
+		SIM_CHECK(!seq->gap || seq->gap < seq->next - seq->first);
+		page = seq->gap ? seq->first + seq->gap : seq->next;
+	}
+	end();
+}
+
+/* A stream that goes down: windows end at the first page, and what is left counts. */
+TEST(gap_of_a_stream_that_goes_down)
+{
+	struct sva_seq *seq;
+
+	begin();
+	ask(101);
+	SIM_EQ(ask(100), 4);
+	SIM_EQ(ask(95), 8);
+	SIM_EQ(ask(86), 16);
+	/* Pages 68 to 37; the gap is 52 */
+	SIM_EQ(ask(69), 32);
+	SIM_EQ(ask(52), 37);
+	seq = &seqs->seqs[0];
+	SIM_EQ(seq->begin, sva_seq_place(seq, 36));
+	SIM_EQ(sva_seq_place(seq, seq->next - 1), 0);
 	end();
 }
 
