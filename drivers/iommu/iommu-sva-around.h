@@ -66,7 +66,7 @@ struct sva_seq {
 /**
  * struct sva_seqs - the sequences of a process
  * @ticks: windows opened so far
- * @nr: how many of @near and @seqs have ever been in use
+ * @nr: none of @near and @seqs behind so many is in use
  * @hints: the pages of the latest requests that belong to no sequence, by hint_of()
  * @near: of each sequence: the window with its neighbourhood; a copy for readers without the lock
  * @seqs: the sequences

@@ -46,7 +46,7 @@
  */
 void sva_seqs_init(struct sva_seqs *seqs)
 {
-	/* Most processes have none, and they are large. */
+	/* Most processes have none in use, and they are large. */
 	if (seqs->nr)
 		memset(seqs, 0, sizeof(*seqs));
 	for (int i = 0; i < ARRAY_SIZE(seqs->hints); i++)
@@ -134,8 +134,6 @@ static void seq_publish(struct sva_seqs *seqs, struct sva_seq *seq)
 	}
 	WRITE_ONCE(seqs->near[i].first, first);
 	WRITE_ONCE(seqs->near[i].pages, pages);
-	if (i >= seqs->nr)
-		WRITE_ONCE(seqs->nr, i + 1);
 }
 
 static bool seq_is_near(const struct sva_seq *seq, unsigned long place)
@@ -218,6 +216,7 @@ static struct sva_seq *seq_begin(struct sva_seqs *seqs, const void *key, u32 kin
 
 	if (!seq)
 		return NULL;
+	WRITE_ONCE(seqs->nr, max(seqs->nr, (unsigned int)(seq - seqs->seqs) + 1));
 	/*
 	 * How the last window of another device's sequence was used can't be counted here, nor that
 	 * of one in the other direction.
@@ -278,7 +277,7 @@ static unsigned int seq_next_size(const struct sva_seq *seq, unsigned int used,
 		if (size < SVA_WINDOW_MIN && unused > used)
 			return 0;
 	}
-	return min3(size, max, SVA_WINDOW_MAX);
+	return min(size, max);
 }
 
 /*
@@ -360,6 +359,16 @@ void sva_seq_close(struct sva_seqs *seqs, struct sva_seq *seq, unsigned long end
 	seq_publish(seqs, seq);
 }
 
+/* Each request looks at all sequences that are in use, and those before them. */
+static void seqs_trim(struct sva_seqs *seqs)
+{
+	unsigned int nr = seqs->nr;
+
+	while (nr && !seqs->seqs[nr - 1].key && !seqs->seqs[nr - 1].busy)
+		nr--;
+	WRITE_ONCE(seqs->nr, nr);
+}
+
 /**
  * sva_seq_forget() - End a sequence
  * @seqs: of the process
@@ -374,4 +383,5 @@ void sva_seq_forget(struct sva_seqs *seqs, struct sva_seq *seq)
 	if (!seq->busy)
 		bitmap_zero(seq->ahead, SVA_WINDOW_MAX);
 	seq_publish(seqs, seq);
+	seqs_trim(seqs);
 }

@@ -260,6 +260,42 @@ TEST(window_that_came_to_nothing_leaves_the_last_one)
 	end();
 }
 
+TEST(stream_begins_without_the_gap_of_the_one_before)
+{
+	struct sva_seq *seq;
+
+	begin_large();
+	seq = &seqs->seqs[0];
+	sva_seq_forget(seqs, seq);
+	SIM_EQ(ask(88), 0);
+	SIM_EQ(ask(89), 4);
+	SIM_EQ(seq->begin, 90);
+	end();
+}
+
+/* Sequences that are not in use cost a request nothing; those in work and begun are in use. */
+TEST(sequences_in_use_are_known)
+{
+	struct sva_seq *seq[2];
+
+	begin();
+	for (unsigned int i = 0; i < 2; i++) {
+		ask(0x1000 * (i + 1));
+		seq[i] = sva_seq_find(seqs, KEY, 0, 0x1000 * (i + 1) + 1);
+		SIM_EQ(seqs->nr, i + 1);
+	}
+	sva_seq_forget(seqs, seq[1]);
+	SIM_EQ(seqs->nr, 2);
+	sva_seq_close(seqs, seq[1], 0x2002);
+	SIM_EQ(seqs->nr, 1);
+	sva_seq_open(seqs, seq[0], 0x1001, 0, 0, 512);
+	sva_seq_close(seqs, seq[0], 0x1006);
+	SIM_EQ(seqs->nr, 1);
+	sva_seq_forget(seqs, seq[0]);
+	SIM_EQ(seqs->nr, 0);
+	end();
+}
+
 /* What is left of a window and the next one have one bitmap. */
 TEST(window_behind_a_gap_is_not_larger_than_the_bitmap)
 {
