@@ -212,7 +212,7 @@ static bool around_may_fill(struct address_space *mapping)
 	       !READ_ONCE(mapping->host->i_private);	/* no hole is being punched */
 }
 
-/* Can the page be mapped without I/O, and without a change to the file? */
+/* Can the page be mapped without I/O, without a wait, and without a change to the file? */
 static bool around_is_cached(struct vm_area_struct *vma, unsigned long addr)
 {
 	struct address_space *mapping = vma->vm_file->f_mapping;
@@ -223,7 +223,8 @@ static bool around_is_cached(struct vm_area_struct *vma, unsigned long addr)
 	folio = filemap_get_folio(mapping, index);
 	if (IS_ERR(folio))
 		return around_may_fill(mapping) && !xa_load(&mapping->i_pages, index);
-	fit = folio_test_uptodate(folio) && !folio_test_readahead(folio);
+	fit = folio_test_uptodate(folio) && !folio_test_readahead(folio) &&
+	      !folio_test_locked(folio);
 	folio_put(folio);
 	return fit;
 }
@@ -421,7 +422,7 @@ static void around_move(struct around_job *job, unsigned int nr)
 		job->next += nr * PAGE_SIZE;
 }
 
-/* What is left of a window, in bytes; negative: around_pass() has moved @job->next behind its end. */
+/* What is left of a window, in bytes; less than 0 if around_pass() has gone beyond its end. */
 static long around_left(const struct around_job *job)
 {
 	return job->down ? job->next - job->end : job->end - job->next;
@@ -684,11 +685,15 @@ void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_r
 /**
  * sva_can_fault_nowait() - Can a fault be served without waiting for anything?
  * @around: of the process
- * @vma: of the page: anonymous memory, with the VMA's lock held
+ * @vma: of the page, with the VMA's lock held
  * @prm: the request for the page; not served yet
  *
- * It can for a fresh page, not a huge one, where no sequence goes on: then sva_fault_around() has
- * nothing to do. A request that may concern a sequence must go through sva_fault_around().
+ * It can for a page of anonymous memory or of shmem that is not mapped, not a huge one, where no
+ * sequence goes on: then sva_fault_around() has nothing to do. A request that may concern a
+ * sequence must go through sva_fault_around(). Of shmem the page is in the page cache, or fresh; if
+ * reclaim or a truncation takes it away after this look at it, the fault waits for these, which
+ * wait for no program. Another file system's page might be read again by a program that never
+ * answers.
  *
  * Context: process, the process's memory group is active.
  * Return: true if it can; then memory is not short.
@@ -699,6 +704,9 @@ bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct
 	unsigned long empty, other;
 
 	if (!around_is_for(vma, prm->perm))
+		return false;
+	if (!vma_is_anonymous(vma) &&
+	    !(vma_is_shmem(vma) && around_is_cached(vma, prm->addr & PAGE_MASK)))
 		return false;
 	around_scan(vma->vm_mm, prm->addr & PAGE_MASK, 1, &empty, &other);
 	if (!empty || around_may_be_huge(vma, prm->addr) || !around_has_room(vma, 1))

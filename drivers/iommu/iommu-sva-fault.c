@@ -78,9 +78,9 @@ static bool sva_others_decide(struct vm_area_struct *vma)
 static bool sva_may_wait(struct sva_server *server, struct vm_area_struct *vma,
 			 const struct iommu_fault_page_request *prm)
 {
-	return sva_others_decide(vma) ||
-	       (sva_server_is_inline(server) &&
-		!sva_can_fault_nowait(&server->io_mm->around, vma, prm));
+	if (sva_server_is_inline(server))
+		return !sva_can_fault_nowait(&server->io_mm->around, vma, prm);
+	return sva_others_decide(vma);
 }
 
 /* Does a writer wait for the VMA's lock? */

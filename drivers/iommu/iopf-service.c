@@ -8,10 +8,13 @@
  * before it blocks (iopf_job_will_block()). The service starts another worker when all running ones
  * may be blocked, or when more than a batch waits for each and one CPU stays free for other work.
  *
- * A single request. If its process has no other request, and its CPU nothing else to run, the
- * thread that reads the hardware queue serves it inline, without the switch to a worker and back.
- * All devices behind the IOMMU depend on that thread, so it serves one page only, and only if the
- * fault does not block; otherwise the request goes to a worker (iopf_job_will_block()).
+ * A single request. If its process has no other request, the thread that reads the hardware queue
+ * serves it inline, without the switch to a worker and back. All devices behind the IOMMU depend on
+ * that thread, so it serves one page only, and only if the fault does not block; otherwise the
+ * request goes to a worker (iopf_job_will_block()), and so do the next ones, until a worker has not
+ * blocked in a batch: a device that uses a file would pay for the attempt each time. If something
+ * else waits for the CPU, the thread serves one request of a process in a tick: the worker would
+ * take more of the CPU, but many requests must not keep others waiting.
  *
  * Fairness. A worker of a process that asks now and then may start while workers of other processes
  * keep all CPUs busy. These end their batch as soon as such a worker is queued on their workqueue,
@@ -482,6 +485,7 @@ static void iopf_worker_put_back(struct iopf_worker *worker)
 	struct iopf_group *group;
 
 	guard(spinlock)(&svc->lock);
+	svc->inline_fails = true;
 	group = worker->group;
 	if (!group)
 		return;
@@ -494,8 +498,9 @@ static void iopf_worker_put_back(struct iopf_worker *worker)
  * iopf_job_will_block - Announce that the worker is about to block
  * @job: as passed to &iopf_service_ops.serve
  *
- * The worker answers the groups that it has completed, and another worker takes over what waits. If
- * the worker is the thread that reads the hardware queue, its group goes to another worker.
+ * The worker answers the groups that it has completed, if there are any, and another worker takes
+ * over what waits. If the worker is the thread that reads the hardware queue, its group goes to
+ * another worker.
  *
  * Context: process, inside &iopf_service_ops.serve, no locks held but what &iopf_service_ops.unlock
  * lets go of.
@@ -505,6 +510,7 @@ bool iopf_job_will_block(struct iopf_job *job)
 {
 	struct iopf_worker *worker = to_worker(job);
 	struct iopf_service *svc = worker->svc;
+	bool due;
 
 	if (worker->job.is_inline) {
 		iopf_worker_put_back(worker);
@@ -516,8 +522,11 @@ bool iopf_job_will_block(struct iopf_job *job)
 	scoped_guard(spinlock, &svc->lock) {
 		svc->nr_running--;
 		iopf_service_kick(svc);
+		due = !list_empty(&worker->done);
+		worker->has_blocked = true;
 	}
-	iopf_worker_answer(worker);
+	if (due)
+		iopf_worker_answer(worker);
 	return true;
 }
 
@@ -531,6 +540,9 @@ static bool iopf_worker_continue(struct iopf_worker *worker)
 	worker->taken = 0;
 	was_inline = worker->job.is_inline;
 	worker->job.is_inline = false;
+	if (!was_inline && !worker->has_blocked)
+		svc->inline_fails = false;
+	worker->has_blocked = false;
 	if (list_empty(&svc->waiting)) {
 		__set_bit(worker - svc->workers, &svc->idle);
 		svc->nr_running--;
@@ -705,6 +717,8 @@ void iopf_service_init(struct iopf_service *svc, const struct iopf_service_ops *
  */
 void iopf_service_begin(struct iopf_service *svc)
 {
+	svc->inline_at = jiffies - 1;
+	svc->inline_fails = false;
 	/* What checks the use of works forgets them when their memory is freed. */
 	for (int i = 0; i < IOPF_MAX_WORKERS; i++)
 		INIT_WORK(&svc->workers[i].work, iopf_worker_work);
@@ -725,16 +739,24 @@ bool iopf_service_use(struct iopf_service *svc)
 	return true;
 }
 
-/*
- * May the thread that reports the group serve it, too? Not if a process waits for this CPU: an
- * interrupt thread would keep it waiting.
- */
+/* Where something else waits for this CPU, an interrupt thread takes it for one group in a tick. */
+static bool iopf_may_take_cpu(struct iopf_service *svc)
+{
+	if (single_task_running())
+		return true;
+	if (!time_before(svc->inline_at, jiffies))
+		return false;
+	svc->inline_at = jiffies;
+	return true;
+}
+
+/* May the thread that reports the group serve it, too? */
 static bool iopf_may_serve_inline(struct iopf_device *idev, struct iopf_service *svc,
 				  const struct iopf_group *group)
 {
 	lockdep_assert_held(&svc->lock);
 	return idev->is_single && group->fault_count == 1 && svc->idle == IOPF_ALL_IDLE &&
-	       single_task_running();
+	       !svc->inline_fails && iopf_may_take_cpu(svc);
 }
 
 static void iopf_service_dispatch(struct iopf_device *idev, struct iopf_service *svc,

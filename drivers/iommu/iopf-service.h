@@ -40,6 +40,7 @@ struct iopf_wq;
  * @pos: the request of @group in work; same guard
  * @late_device: the device whose group a drain has taken, with a reference; same guard
  * @done: groups that are served and not answered, through &iopf_group.node; same guard
+ * @has_blocked: the handler may have blocked in this batch
  * @taken: how many groups this batch has had
  * @since: when the first group of @done was put there, in jiffies
  * @prm: a copy of the request in work, which stays when @group goes
@@ -53,6 +54,7 @@ struct iopf_worker {
 	struct iopf_fault *pos;
 	struct iopf_device *late_device;
 	struct list_head done;
+	bool has_blocked;
 	unsigned int taken;
 	unsigned long since;
 	struct iommu_fault_page_request prm;
@@ -69,6 +71,10 @@ struct iopf_worker {
  * @nr_running: workers that are neither idle nor blocked
  * @pages: the groups of one request that wait or are in work, by page. Groups that ask for the same
  *	page are in &iopf_slot.coalesced of the first one.
+ * @inline_at: when the thread that reads a hardware queue last served a group though something else
+ *	waited for its CPU, in jiffies
+ * @inline_fails: such a thread could not serve the latest group that it tried without blocking, and
+ *	no worker has served a batch so since
  * @ops: what it does
  * @wq: where its workers are queued; NULL before the first bind
  * @workers: the workers
@@ -81,6 +87,8 @@ struct iopf_service {
 	unsigned long idle;
 	unsigned int nr_running;
 	struct hlist_head pages[1 << IOPF_PAGE_HASH_BITS];
+	unsigned long inline_at;
+	bool inline_fails;
 	const struct iopf_service_ops *ops;
 	struct iopf_wq *wq;
 	struct iopf_worker workers[IOPF_MAX_WORKERS];

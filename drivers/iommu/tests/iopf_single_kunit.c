@@ -2,16 +2,15 @@
 /*
  * Single page requests: what the thread that reads the ring serves itself, and what workers do
  *
- * It serves a request only if its CPU has nothing else to do, which a test cannot promise. So a
- * case that wants it to serve gives it many chances, of which it must take a good part; one in
- * which it must not holds for each request. Who serves a request answers it.
+ * It serves a request only if its CPU has nothing else to do, or once in a tick, which a test
+ * cannot promise. So a case that wants it to serve gives it many chances, of which it must take a
+ * good part; one in which it must not holds for each request. Who serves a request answers it.
  */
 #include <linux/memcontrol.h>
 #include <linux/mman.h>
 #include <linux/sizes.h>
 
-#include "iopf_kunit.h"
-#include "../iommu-sva-around.h"
+#include "sva_around_kunit.h"
 
 #define OK	IOMMU_PAGE_RESP_SUCCESS
 #define BAD	IOMMU_PAGE_RESP_INVALID
@@ -37,11 +36,6 @@ static int seen_all(void)
 	return atomic_read(&single_seen.by_reporter) + atomic_read(&single_seen.by_worker);
 }
 
-static struct sva_fixture *fixture(struct kunit *test)
-{
-	return test->priv;
-}
-
 static int see_response(const struct soft_iommu_event *event, void *data)
 {
 	struct single_seen *seen = data;
@@ -64,23 +58,45 @@ static int ask_asleep(struct iopf_bond *bond, unsigned long addr, u32 perm)
 	return iopf_answer(bond, 0);
 }
 
+/* A worker serves two pages without blocking, so that the reporter tries again. */
+static void let_reporter_try(struct iopf_bond *bond)
+{
+	unsigned long mem = sva_proc_map(bond->proc, 4 * PAGE_SIZE);
+	struct soft_iommu *iommu = fixture(bond->test)->iommu;
+
+	soft_iommu_hold_prq(iommu, true);
+	iopf_last(bond, 0, mem, IOPF_RW);
+	iopf_last(bond, 1, mem + 2 * PAGE_SIZE, IOPF_RW);
+	soft_iommu_release_prq_later(iommu, 2);
+	KUNIT_EXPECT_EQ(bond->test, iopf_answer(bond, 0), OK);
+	KUNIT_EXPECT_EQ(bond->test, iopf_answer(bond, 1), OK);
+}
+
 /* MANY requests, each @step behind the one before: all are served, and none by the reporter. */
 static void expect_workers(struct iopf_bond *bond, unsigned long mem, size_t step, u32 perm)
 {
-	for (unsigned int i = 0; i < MANY; i++)
+	for (unsigned int i = 0; i < MANY; i++) {
+		let_reporter_try(bond);
 		KUNIT_EXPECT_EQ(bond->test, ask_asleep(bond, mem + i * step, perm), OK);
+	}
 	KUNIT_EXPECT_EQ(bond->test, atomic_read(&single_seen.by_reporter), 0);
-	KUNIT_EXPECT_EQ(bond->test, atomic_read(&single_seen.by_worker), MANY);
+	KUNIT_EXPECT_EQ(bond->test, atomic_read(&single_seen.by_worker), 3 * MANY);
+}
+
+static unsigned long map_fresh(struct iopf_bond *bond, size_t len)
+{
+	return sva_proc_map(bond->proc, len);
 }
 
 /* On a busy host something else may be waiting for the CPU nearly always. */
 static void expect_reporter(struct iopf_bond *bond, u32 perm,
+			    unsigned long (*map)(struct iopf_bond *bond, size_t len),
 			    void (*verify)(struct iopf_bond *bond, unsigned long addr, u64 mine))
 {
 	unsigned int chances = 0;
 
 	do {
-		unsigned long mem = sva_proc_map(bond->proc, CHANCES * PAGE_SIZE);
+		unsigned long mem = map(bond, CHANCES * PAGE_SIZE);
 
 		for (unsigned int i = 0; i < CHANCES; i++) {
 			KUNIT_ASSERT_EQ(bond->test, ask_asleep(bond, mem + i * PAGE_SIZE, perm),
@@ -97,12 +113,12 @@ static void expect_reporter(struct iopf_bond *bond, u32 perm,
 
 static void fresh_page_is_written_by_way_of_the_reporter(struct kunit *test)
 {
-	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW, NULL);
+	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW, map_fresh, NULL);
 }
 
 static void fresh_page_is_read_by_way_of_the_reporter(struct kunit *test)
 {
-	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_READ, NULL);
+	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_READ, map_fresh, NULL);
 }
 
 static void expect_same_page(struct iopf_bond *bond, unsigned long addr, u64 mine)
@@ -118,7 +134,14 @@ static void expect_same_page(struct iopf_bond *bond, unsigned long addr, u64 min
 /* What it served is what the device sees, and the process. */
 static void page_of_the_reporter_is_the_process_s(struct kunit *test)
 {
-	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW, expect_same_page);
+	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW, map_fresh,
+			expect_same_page);
+}
+
+static void shared_memory_is_written_by_way_of_the_reporter(struct kunit *test)
+{
+	expect_reporter(iopf_bind(test, fixture(test)->ep[0], NULL), IOPF_RW, map_shared,
+			expect_same_page);
 }
 
 static void ring_that_holds_more_is_for_workers(struct kunit *test)
@@ -152,14 +175,43 @@ static void copy_on_write_is_for_workers(struct kunit *test)
 	sva_proc_exit(child);
 }
 
-static void shared_memory_is_for_workers(struct kunit *test)
+/* Though the pages are in the page cache: that may change before they are mapped. */
+static void files_are_for_workers(struct kunit *test)
 {
 	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
-	unsigned long mem = sva_proc_mmap(bond->proc, 0, MANY * PAGE_SIZE, PROT_READ | PROT_WRITE,
-					  MAP_SHARED | MAP_ANONYMOUS);
+	long fd = new_file(bond, MANY * SZ_128K, 1);
+	unsigned long mem = map_fd(bond, fd, MANY * SZ_128K, PROT_READ, MAP_SHARED);
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(mem));
-	expect_workers(bond, mem, PAGE_SIZE, IOPF_RW);
+	expect_workers(bond, mem, SZ_128K, IOPF_READ);
+}
+
+/* Reading it in again is I/O. */
+static void shared_memory_that_is_swapped_out_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = map_shared(bond, MANY * SZ_128K);
+
+	sva_swap_on(test, 4 * SZ_1M / PAGE_SIZE);
+	for (unsigned int i = 0; i < MANY; i++)
+		sva_poke(test, bond->proc, mem + i * SZ_128K, 1);
+	KUNIT_ASSERT_TRUE(test, sva_becomes(sva_proc_madvise(bond->proc, mem, MANY * SZ_128K,
+							     MADV_PAGEOUT) == 0 &&
+					    !mapped(bond, mem, MANY * SZ_128K / PAGE_SIZE)));
+	expect_workers(bond, mem, SZ_128K, IOPF_RW);
+}
+
+/* A device that uses a file pays for an attempt of the reporter once. */
+static void reporter_that_had_to_wait_does_not_try_again(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	long fd = new_file(bond, MANY * SZ_128K, 1);
+	unsigned long mem = map_fd(bond, fd, MANY * SZ_128K, PROT_READ, MAP_SHARED);
+	unsigned long fresh = sva_proc_map(bond->proc, MANY * 2 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < MANY; i++)
+		KUNIT_EXPECT_EQ(test, ask_asleep(bond, mem + i * SZ_128K, IOPF_READ), OK);
+	KUNIT_EXPECT_EQ(test, ask_asleep(bond, fresh, IOPF_RW), OK);
+	KUNIT_EXPECT_EQ(test, atomic_read(&single_seen.by_reporter), 0);
 }
 
 /* Each request is for memory where a huge page would go. */
@@ -311,7 +363,10 @@ static struct kunit_case iopf_single_cases[] = {
 	KUNIT_CASE(page_of_the_reporter_is_the_process_s),
 	KUNIT_CASE(ring_that_holds_more_is_for_workers),
 	KUNIT_CASE(copy_on_write_is_for_workers),
-	KUNIT_CASE(shared_memory_is_for_workers),
+	KUNIT_CASE(shared_memory_is_written_by_way_of_the_reporter),
+	KUNIT_CASE(files_are_for_workers),
+	KUNIT_CASE(shared_memory_that_is_swapped_out_is_for_workers),
+	KUNIT_CASE(reporter_that_had_to_wait_does_not_try_again),
 	KUNIT_CASE(huge_pages_are_for_workers),
 	KUNIT_CASE(scarce_memory_is_for_workers),
 #ifdef CONFIG_MEMCG_V1

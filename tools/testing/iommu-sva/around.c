@@ -74,7 +74,8 @@ void sva_fault_around(struct sva_server *server, const struct iommu_fault_page_r
 bool sva_can_fault_nowait(struct sva_fault_around *around, struct vm_area_struct *vma,
 			  const struct iommu_fault_page_request *prm)
 {
-	return !vma->vm_mm->is_short && sva_vma_allows(vma, prm->perm) &&
+	return vma_is_anonymous(vma) && !userfaultfd_armed(vma) && !vma->vm_mm->is_short &&
+	       sva_vma_allows(vma, prm->perm) &&
 	       (!sim_around_pages ||
 		!sva_seqs_concern(&around->seqs, prm->addr >> PAGE_SHIFT));
 }

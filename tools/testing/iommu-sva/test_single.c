@@ -35,15 +35,27 @@ TEST(single_request_is_served_by_the_thread_that_reports_it)
 	tear_down();
 }
 
-TEST(reporter_whose_cpu_is_wanted_leaves_the_request_to_a_worker)
+TEST(reporter_whose_cpu_is_wanted_serves_one_request_in_a_tick)
 {
 	struct vendor_request *r;
 
 	set_up();
 	sim_cpu_is_wanted = true;
-	r = send(PAGE(0), false);
-	SIM_EQ(r->answers, 0);
-	test_answered(r, SUCCESS);
+	for (unsigned int i = 0; i < 3; i++) {
+		r = send(PAGE(4 * i), true);
+		SIM_EQ(r->answers, 1);
+		r = send(PAGE(4 * i + 2), false);
+		SIM_EQ(r->answers, 0);
+		test_answered(r, SUCCESS);
+		jiffies++;
+	}
+	/* On a CPU with nothing else to do there is no limit. */
+	sim_cpu_is_wanted = false;
+	r = send(PAGE(12), true);
+	SIM_EQ(r->answers, 1);
+	sim_cpu_is_wanted = true;
+	r = send(PAGE(14), true);
+	SIM_EQ(r->answers, 1);
 	sim_cpu_is_wanted = false;
 	tear_down();
 }
@@ -84,6 +96,36 @@ static vm_fault_t retry_under_vma_lock(struct vm_area_struct *vma, unsigned long
 	return sim_fault_map(vma, addr, flags);
 }
 
+/* A worker serves a page without blocking: the reporter may try again. */
+static void worker_serves(unsigned long addr)
+{
+	test_answered(vendor_ask(dev, pasid, 1, addr), SUCCESS);
+}
+
+/* Until a worker has served a page without blocking */
+TEST(reporter_does_not_try_again_where_it_had_to_wait)
+{
+	struct vendor_request *r;
+	struct sim_door door;
+
+	set_up();
+	test_shut(mm, &door);
+	door.shut = false;
+	r = send(PAGE(0), true);
+	SIM_EQ(r->answers, 0);
+	test_answered(r, SUCCESS);
+	for (unsigned int i = 2; i < 8; i += 2) {
+		r = send(PAGE(i), false);
+		test_answered(r, SUCCESS);
+	}
+	mm->fault = sim_fault_map;
+	mm->fault_is_quick = true;
+	worker_serves(PAGE(10));
+	r = send(PAGE(12), true);
+	SIM_EQ(r->answers, 1);
+	tear_down();
+}
+
 TEST(reporter_does_not_wait_for_mmap_lock)
 {
 	struct vendor_request *r;
@@ -95,6 +137,7 @@ TEST(reporter_does_not_wait_for_mmap_lock)
 	SIM_EQ(mm->faults, 0);
 	test_answered(r, SUCCESS);
 	mm->no_vma_lock = false;
+	worker_serves(PAGE(4));
 	mm->fault = retry_under_vma_lock;
 	mm->fault_is_quick = true;
 	r = send(PAGE(1), true);
@@ -107,6 +150,7 @@ TEST(single_request_that_cannot_be_served_is_refused_once)
 {
 	set_up();
 	test_answered(send(SLOT(3), true), INVALID);
+	worker_serves(PAGE(0));
 	test_answered(send(TASK_SIZE_MAX, true), INVALID);
 	tear_down();
 }
@@ -399,8 +443,8 @@ TEST(worker_of_an_earlier_single_request_is_not_handed_out_again)
 	struct vendor_request *r;
 
 	set_up();
-	send(PAGE(0), true);
 	sim_cpu_is_wanted = true;
+	send(PAGE(0), true);
 	r = send(PAGE(1), false);
 	test_answered(r, SUCCESS);
 	sim_cpu_is_wanted = false;
