@@ -2,7 +2,9 @@
 /*
  * What the cases of the bench have in common: batches, events, output
  */
+#include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -50,18 +52,16 @@ void bench_forget_pages(struct bench_bond *b)
 						  MADV_DONTNEED), 0);
 }
 
-struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsigned int pages)
+static struct bench_bond *bind_bench(struct kunit *test, struct soft_iommu *iommu,
+				     struct soft_endpoint *ep, unsigned int pages)
 {
-	static const struct soft_iommu_config config = { .prq_entries = 2048 };
-	static const struct soft_endpoint_config ep = { .pasid_bits = 20, .credits = 2048 };
 	struct bench_bond *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
 	u8 byte = 1;
 
 	KUNIT_ASSERT_NOT_NULL(test, b);
 	b->test = test;
-	b->iommu = iommu ?: sva_add_iommu(test, &config);
-	soft_iommu_serve_single(b->iommu, true);
-	b->bond = iopf_bind(test, sva_add_endpoint(test, b->iommu, &ep, true), NULL);
+	b->iommu = iommu;
+	b->bond = iopf_bind(test, ep, NULL);
 	b->pages = pages;
 	b->mem = sva_proc_map(b->bond->proc, pages * PAGE_SIZE);
 	b->addrs = kunit_kcalloc(test, pages, sizeof(*b->addrs), GFP_KERNEL);
@@ -74,6 +74,52 @@ struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsi
 	bench_shuffle(b);
 	bench_forget_pages(b);
 	return b;
+}
+
+struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsigned int pages)
+{
+	static const struct soft_iommu_config config = { .prq_entries = 2048 };
+	static const struct soft_endpoint_config ep = { .pasid_bits = 20, .credits = 2048 };
+
+	iommu = iommu ?: sva_add_iommu(test, &config);
+	soft_iommu_serve_single(iommu, true);
+	return bind_bench(test, iommu, sva_add_endpoint(test, iommu, &ep, true), pages);
+}
+
+struct bench_bond *bench_bond_beside(struct bench_bond *other, unsigned int pages)
+{
+	return bind_bench(other->test, other->iommu, other->bond->ep, pages);
+}
+
+long bench_memfd(struct bench_bond *b)
+{
+	return sva_proc_syscall(b->bond->proc, __NR_memfd_create,
+				sva_proc_string(b->bond->proc, "bench"), 0, 0, 0, 0, 0);
+}
+
+struct bench_paths {
+	char type[8];
+	char dir[8];
+	char file[16];
+};
+
+long bench_file(struct bench_bond *b)
+{
+	static const struct bench_paths paths = {
+		.type = "ramfs", .dir = "/bench", .file = "/bench/file",
+	};
+	struct sva_proc *proc = b->bond->proc;
+	unsigned long type = sva_proc_pass(proc, &paths, sizeof(paths)), dir, file;
+	long fd;
+
+	dir = type + offsetof(struct bench_paths, dir);
+	file = type + offsetof(struct bench_paths, file);
+	sva_proc_syscall(proc, __NR_mkdirat, AT_FDCWD, dir, 0700, 0, 0, 0);
+	KUNIT_ASSERT_EQ(b->test, sva_proc_syscall(proc, __NR_mount, type, dir, type, 0, 0, 0), 0L);
+	fd = sva_proc_syscall(proc, __NR_openat, AT_FDCWD, file, O_RDWR | O_CREAT, 0600, 0, 0);
+	/* Lazily: it goes with its last file. */
+	sva_proc_syscall(proc, __NR_umount2, dir, MNT_DETACH, 0, 0, 0, 0);
+	return fd;
 }
 
 void bench_fill_ring(struct bench_bond *b, unsigned int nr)
@@ -124,13 +170,23 @@ u64 bench_empty_ring(struct bench_bond *b, unsigned int nr)
 
 u64 bench_batch(struct bench_bond *b, unsigned int nr)
 {
+	return bench_batch_of(&b, 1, nr);
+}
+
+u64 bench_batch_of(struct bench_bond **bonds, unsigned int nr_bonds, unsigned int nr)
+{
 	u64 ticks[BENCH_ROUNDS];
 
 	for (unsigned int i = 0; i < BENCH_ROUNDS; i++) {
-		bench_shuffle(b);
-		bench_forget_pages(b);
-		bench_fill_ring(b, nr);
-		ticks[i] = bench_serve_asleep(b, nr);
+		for (unsigned int k = 0; k < nr_bonds; k++) {
+			bench_shuffle(bonds[k]);
+			bench_forget_pages(bonds[k]);
+		}
+		soft_iommu_hold_prq(bonds[0]->iommu, true);
+		for (unsigned int n = 0; n < nr; n++)
+			for (unsigned int k = 0; k < nr_bonds; k++)
+				iopf_last(bonds[k]->bond, n, bonds[k]->addrs[n], IOPF_RW);
+		ticks[i] = bench_serve_asleep(bonds[0], nr * nr_bonds);
 	}
 	return bench_median(ticks, BENCH_ROUNDS);
 }

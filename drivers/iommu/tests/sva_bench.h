@@ -57,6 +57,11 @@ struct bench_bond {
 
 /* On an IOMMU of its own, or on @iommu if that is not NULL; asserts success. */
 struct bench_bond *bench_bond(struct kunit *test, struct soft_iommu *iommu, unsigned int pages);
+/* Another process that the device of @other is bound to */
+struct bench_bond *bench_bond_beside(struct bench_bond *other, unsigned int pages);
+/* A new memfd, and a new file of a file system that is no part of shmem, as disks' are none */
+long bench_memfd(struct bench_bond *b);
+long bench_file(struct bench_bond *b);
 void bench_shuffle(struct bench_bond *b);
 /* Takes the pages away; the tables stay. */
 void bench_forget_pages(struct bench_bond *b);
@@ -70,6 +75,8 @@ u64 bench_empty_ring(struct bench_bond *b, unsigned int nr);
 u64 bench_serve_asleep(struct bench_bond *b, unsigned int nr);
 /* What the meter says of a batch of @nr random pages: the median. */
 u64 bench_batch(struct bench_bond *b, unsigned int nr);
+/* The same, of @nr random pages of each of several bonds of one device, taken in turns. */
+u64 bench_batch_of(struct bench_bond **bonds, unsigned int nr_bonds, unsigned int nr);
 
 /**
  * struct bench_events - what tracepoints count
@@ -112,15 +119,22 @@ extern const char bench_program[], bench_program_end[];
 void bench_touch(struct kunit *test, struct sva_proc *proc, const struct bench_touch *touch);
 
 /*
- * Cases, by the file that has them: sva_bench_fault.c, sva_bench_dma.c, sva_bench_load.c,
- * sva_bench_scale.c
+ * Cases, by the file that has them: sva_bench_fault.c, sva_bench_dma.c, sva_bench_kinds.c,
+ * sva_bench_load.c, sva_bench_scale.c
  */
 void bench_slots(struct kunit *test);
 void bench_own_fault(struct kunit *test);
 void bench_sequential_anonymous(struct kunit *test);
 void bench_sequential_page_cache(struct kunit *test);
+void bench_sequential_file(struct kunit *test);
+void bench_under_way(struct kunit *test);
+void bench_stream_that_stops(struct kunit *test);
 void bench_patterns(struct kunit *test);
 void bench_random(struct kunit *test);
+void bench_many_vmas(struct kunit *test);
+void bench_many_processes(struct kunit *test);
+void bench_busy_cpu(struct kunit *test);
+void bench_singles_of_files(struct kunit *test);
 void bench_one_page(struct kunit *test);
 void bench_partials(struct kunit *test);
 void bench_drain(struct kunit *test);
@@ -132,6 +146,7 @@ void bench_commands(struct kunit *test);
 void bench_bonds(struct kunit *test);
 void bench_invalidate_all(struct kunit *test);
 void bench_sharing(struct kunit *test);
+void bench_exit_of_bonds(struct kunit *test);
 void bench_many_mms(struct kunit *test);
 
 #endif /* _DRIVERS_IOMMU_TESTS_SVA_BENCH_H */

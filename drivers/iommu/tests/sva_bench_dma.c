@@ -3,8 +3,8 @@
  * Bench: how many page requests a device's DMA needs
  *
  * The DMA engine of an endpoint goes over memory of its process that is not mapped yet, one access
- * after the other, each when the one before is done. What is counted are requests in the ring. The
- * memory is smaller than a GiB; counts are scaled to one.
+ * after the other, each when the one before is done, or with several under way. What is counted are
+ * requests in the ring. The memory is smaller than a GiB; counts are scaled to one.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -118,16 +118,16 @@ void bench_sequential_anonymous(struct kunit *test)
 	bench_report(test, "sequential_anonymous_wrong", wrong, 1, "bytes");
 }
 
-void bench_sequential_page_cache(struct kunit *test)
+/* The device reads a file that is in the page cache, and mapped by its process. */
+static void sequential_file(struct bench_bond *b, long fd, const char *name)
 {
-	struct bench_bond *b = bench_bond(test, NULL, 2);
 	struct sva_proc *proc = b->bond->proc;
-	unsigned long name = sva_proc_string(proc, "stream"), addr;
+	struct kunit *test = b->test;
+	unsigned long addr;
 	struct stream *s;
 	u64 before, wrong = 0;
-	long fd;
+	char text[40];
 
-	fd = sva_proc_syscall(proc, __NR_memfd_create, name, 0, 0, 0, 0, 0);
 	KUNIT_ASSERT_GE(test, fd, 0);
 	KUNIT_ASSERT_EQ(test, sva_proc_syscall(proc, __NR_ftruncate, fd, STREAM_BYTES, 0, 0, 0, 0),
 			0);
@@ -146,9 +146,23 @@ void bench_sequential_page_cache(struct kunit *test)
 		fill_page(s->want, i);
 		wrong += wrong_bytes((u8 *)s->page, (u8 *)s->want);
 	}
-	bench_report(test, "sequential_page_cache", (requests(b) - before) * GIB_PAGES,
-		     STREAM_PAGES, "requests/GiB");
-	bench_report(test, "sequential_page_cache_wrong", wrong, 1, "bytes");
+	bench_report(test, name, (requests(b) - before) * GIB_PAGES, STREAM_PAGES, "requests/GiB");
+	scnprintf(text, sizeof(text), "%s_wrong", name);
+	bench_report(test, text, wrong, 1, "bytes");
+}
+
+void bench_sequential_page_cache(struct kunit *test)
+{
+	struct bench_bond *b = bench_bond(test, NULL, 2);
+
+	sequential_file(b, bench_memfd(b), "sequential_page_cache");
+}
+
+void bench_sequential_file(struct kunit *test)
+{
+	struct bench_bond *b = bench_bond(test, NULL, 2);
+
+	sequential_file(b, bench_file(b), "sequential_file");
 }
 
 /* Patterns of accesses: which page is the n-th? */
@@ -184,15 +198,35 @@ static unsigned int at_random(struct bench_bond *b, unsigned int n)
 }
 
 /* The device writes 8 bytes to each page, so that reads are not served by the zero page. */
+static void write_page(struct bench_bond *b, unsigned int page)
+{
+	u64 word = 1;
+
+	KUNIT_ASSERT_EQ(b->test, soft_dma_write(b->bond->ep, b->bond->pasid,
+						b->mem + page * PAGE_SIZE, &word, sizeof(word)), 0);
+}
+
 static u64 requests_of(struct bench_bond *b,
 		       unsigned int (*page)(struct bench_bond *b, unsigned int n))
 {
-	u64 before = requests(b), word = 1;
+	u64 before = requests(b);
 
 	for (unsigned int n = 0; n < ACCESSES; n++)
-		KUNIT_ASSERT_EQ(b->test, soft_dma_write(b->bond->ep, b->bond->pasid,
-							b->mem + page(b, n) * PAGE_SIZE, &word,
-							sizeof(word)), 0);
+		write_page(b, page(b, n));
+	return requests(b) - before;
+}
+
+/* From the first half of the memory to the second */
+static u64 requests_of_copy(struct bench_bond *b)
+{
+	u64 before = requests(b), word;
+
+	for (unsigned int n = 0; n < ACCESSES / 2; n++) {
+		KUNIT_ASSERT_EQ(b->test, soft_dma_read(b->bond->ep, b->bond->pasid,
+						       b->mem + n * PAGE_SIZE, &word,
+						       sizeof(word)), 0);
+		write_page(b, STREAM_PAGES / 2 + n);
+	}
 	return requests(b) - before;
 }
 
@@ -217,12 +251,48 @@ void bench_patterns(struct kunit *test)
 			     ACCESSES, "requests/GiB");
 		bench_forget_pages(b);
 	}
+	bench_report(test, "pattern_copy",
+		     requests_of_copy(bench_bond(test, NULL, STREAM_PAGES)) * GIB_PAGES, ACCESSES,
+		     "requests/GiB");
+}
+
+/* A device with many accesses under way */
+void bench_under_way(struct kunit *test)
+{
+	static const unsigned int nrs[] = { 4, 16, 64 };
+	char name[24];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(nrs); i++) {
+		struct bench_bond *b = bench_bond(test, NULL, STREAM_PAGES);
+		u64 before = requests(b);
+
+		iopf_pipeline(b->bond, b->mem, STREAM_PAGES, nrs[i]);
+		scnprintf(name, sizeof(name), "pattern_under_way_%u", nrs[i]);
+		bench_report(test, name, (requests(b) - before) * GIB_PAGES, STREAM_PAGES,
+			     "requests/GiB");
+		bench_forget_pages(b);
+	}
 }
 
 /* Pages that are there, exactly. */
 static u64 resident(struct bench_bond *b)
 {
 	return get_mm_counter_sum(sva_proc_mm(b->bond->proc), MM_ANONPAGES);
+}
+
+/* A stream that stops after @at pages, or later, wherever that leaves most pages unused */
+void bench_stream_that_stops(struct kunit *test)
+{
+	struct bench_bond *b = bench_bond(test, NULL, STREAM_PAGES);
+	const unsigned int at = STREAM_PAGES * 3 / 4, end = STREAM_PAGES - SZ_4M / PAGE_SIZE;
+	u64 before = resident(b), unused = 0;
+
+	for (unsigned int n = 0; n < end; n++) {
+		write_page(b, n);
+		if (n >= at)
+			unused = max(unused, resident(b) - before - n - 1);
+	}
+	bench_report(test, "stopped_unused", unused * 100, at, "% of pages");
 }
 
 void bench_random(struct kunit *test)

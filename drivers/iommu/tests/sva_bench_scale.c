@@ -234,6 +234,30 @@ void bench_sharing(struct kunit *test)
 		     "instructions");
 }
 
+/* What the exit of a process waits for, with @nr devices that have an ATC */
+static u64 waits_of_exit(struct kunit *test, unsigned int nr)
+{
+	struct soft_iommu *iommu = sva_add_iommu(test, &(struct soft_iommu_config){ });
+	struct sva_proc *proc = sva_proc_start(test);
+	struct iopf_bond *bonds[SCALE_BONDS];
+	u64 before;
+
+	for (unsigned int i = 0; i < nr; i++)
+		bonds[i] = iopf_bind(test, scale_endpoint(test, iommu, true), proc);
+	before = scale_counts(iommu).waits;
+	sva_proc_exit(proc);
+	before = scale_counts(iommu).waits - before;
+	for (unsigned int i = 0; i < nr; i++)
+		iopf_unbind(bonds[i]);
+	return before;
+}
+
+void bench_exit_of_bonds(struct kunit *test)
+{
+	bench_report(test, "exit_waits_1", waits_of_exit(test, 1), 1, "waits");
+	bench_report(test, "exit_waits_64", waits_of_exit(test, SCALE_BONDS), 1, "waits");
+}
+
 /* Address spaces without a process, which is all that a bind wants */
 struct scale_mms {
 	struct mm_struct *mm[SCALE_MMS];
