@@ -9,94 +9,42 @@
 /* What each IOMMU's driver logs of a time-out; SMMUv3's may hear of one twice */
 #define TIME_OUTS_OF_SMMU	2
 
-/**
- * struct link - the link between a port and the function below
- * @port: configuration space of the port, which stays when the function goes
- * @express: its PCI Express capability
- * @dpc: its DPC capability, or 0
- */
-struct link {
-	int port;
-	int express;
-	int dpc;
-};
-
-static __u32 port_read(struct __test_metadata *_metadata, int port, int at, size_t len)
-{
-	__u32 value = 0;
-
-	ASSERT_EQ((ssize_t)len, pread(port, &value, len, at));
-	return value;
-}
-
-/* Changes some bits of a register of two bytes. */
-static void port_change(struct __test_metadata *_metadata, int port, int at, __u16 clear, __u16 set)
-{
-	__u16 value = (port_read(_metadata, port, at, 2) & ~clear) | set;
-
-	ASSERT_EQ(sizeof(value), pwrite(port, &value, sizeof(value), at));
-}
-
-static void link_open(struct __test_metadata *_metadata, struct link *link, const char *bdf)
-{
-	char path[128];
-	__u32 header;
-	int at;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/../config", bdf);
-	*link = (struct link) { .port = open(path, O_RDWR | O_CLOEXEC) };
-	ASSERT_LE(0, link->port);
-	at = port_read(_metadata, link->port, PCI_CAPABILITY_LIST, 1);
-	while (at && port_read(_metadata, link->port, at, 1) != PCI_CAP_ID_EXP)
-		at = port_read(_metadata, link->port, at + 1, 1);
-	link->express = at;
-	for (at = PCI_CFG_SPACE_SIZE; at; at = PCI_EXT_CAP_NEXT(header)) {
-		header = port_read(_metadata, link->port, at, 4);
-		if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_DPC)
-			link->dpc = at;
-	}
-}
-
 /*
  * A slot with a power switch ejects the device, and a driver for containment has the link up again
  * before the slot's driver looks.
  */
-static bool link_can_break(struct __test_metadata *_metadata, struct link *link, bool contained)
+static bool link_can_break(struct __test_metadata *_metadata, struct sva_link *link, bool contained)
 {
-	__u32 slot = port_read(_metadata, link->port, link->express + PCI_EXP_SLTCAP, 4);
+	__u32 slot;
 
+	ASSERT_EQ(0, sva_config_read(link->port, link->express + PCI_EXP_SLTCAP, 4, &slot));
 	if (!(slot & PCI_EXP_SLTCAP_HPC) || (slot & PCI_EXP_SLTCAP_PCP))
 		return false;
 	return !contained || (link->dpc && access("/sys/bus/pci_express/drivers/dpc", F_OK));
 }
 
 /* Takes the link down, by an error that the port contains or not. The kernel is not told yet. */
-static void link_breaks(struct __test_metadata *_metadata, struct link *link, bool contained)
+static void link_breaks(struct __test_metadata *_metadata, struct sva_link *link, bool contained)
 {
-	port_change(_metadata, link->port, link->express + PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_HPIE, 0);
-	if (contained)
-		port_change(_metadata, link->port, link->dpc + PCI_EXP_DPC_CTL, 0,
-			    PCI_EXP_DPC_CTL_EN_FATAL | DPC_SW_TRIGGER);
-	else
-		port_change(_metadata, link->port, link->express + PCI_EXP_LNKCTL, 0,
-			    PCI_EXP_LNKCTL_LD);
+	ASSERT_EQ(0, sva_link_change(link, link->express + PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_HPIE, 0));
+	ASSERT_EQ(0, !contained ? sva_link_disable(link) :
+		     sva_link_change(link, link->dpc + PCI_EXP_DPC_CTL, 0,
+				     PCI_EXP_DPC_CTL_EN_FATAL | DPC_SW_TRIGGER));
 }
 
 /* Now it does. */
-static void link_is_told(struct __test_metadata *_metadata, struct link *link)
+static void link_is_told(struct __test_metadata *_metadata, struct sva_link *link)
 {
-	port_change(_metadata, link->port, link->express + PCI_EXP_SLTCTL, 0, PCI_EXP_SLTCTL_HPIE);
+	ASSERT_EQ(0, sva_link_change(link, link->express + PCI_EXP_SLTCTL, 0, PCI_EXP_SLTCTL_HPIE));
 }
 
-static void link_comes_back(struct __test_metadata *_metadata, struct link *link, bool contained)
+static void link_comes_back(struct __test_metadata *_metadata, struct sva_link *link,
+			    bool contained)
 {
-	if (contained)
-		port_change(_metadata, link->port, link->dpc + PCI_EXP_DPC_STATUS, 0,
-			    PCI_EXP_DPC_STATUS_TRIGGER);
-	else
-		port_change(_metadata, link->port, link->express + PCI_EXP_LNKCTL,
-			    PCI_EXP_LNKCTL_LD, 0);
-	close(link->port);
+	ASSERT_EQ(0, !contained ? sva_link_enable(link) :
+		     sva_link_change(link, link->dpc + PCI_EXP_DPC_STATUS, 0,
+				     PCI_EXP_DPC_STATUS_TRIGGER));
+	sva_link_close(link);
 }
 
 /* What software reads that looks for the function */
@@ -108,7 +56,7 @@ static __u32 function_id(struct __test_metadata *_metadata, const char *bdf)
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	id = port_read(_metadata, fd, PCI_VENDOR_ID, sizeof(id));
+	ASSERT_EQ(0, sva_config_read(fd, PCI_VENDOR_ID, sizeof(id), &id));
 	close(fd);
 	return id;
 }
@@ -135,15 +83,6 @@ static int lines_of(int kmsg, const char *wanted)
 	return env_complaints(&look, wanted, line, sizeof(line));
 }
 
-static int open_kmsg(struct __test_metadata *_metadata)
-{
-	int kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	ASSERT_LE(0, kmsg);
-	lseek(kmsg, 0, SEEK_END);
-	return kmsg;
-}
-
 /* Others wait for one time-out, and the log has it once. */
 static void cost_one_time_out(struct __test_metadata *_metadata, int time_outs, int reports)
 {
@@ -167,7 +106,7 @@ struct lost_device {
 	struct sva_env *env;
 	struct sva_queue *q;
 	char bdf[32];
-	struct link link;
+	struct sva_link link;
 	bool contained;
 	struct sva_queue other;		/* of the same process, on another device */
 	struct peer exits;
@@ -245,7 +184,7 @@ static void lose_the_link(struct __test_metadata *_metadata, struct sva_env *env
 	if (env->sva[0].stall)
 		SKIP(return, NO_PAGE_REQUESTS);
 	snprintf(device.bdf, sizeof(device.bdf), "%s", env->sva[0].bdf);
-	link_open(_metadata, &device.link, device.bdf);
+	ASSERT_EQ(0, sva_link_open(&device.link, device.bdf));
 	if (!link_can_break(_metadata, &device.link, contained))
 		SKIP(return, "the link of the device cannot break and come back");
 	env->noisy = true;

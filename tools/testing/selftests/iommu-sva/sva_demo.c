@@ -112,8 +112,7 @@ static int complaints(void)
 	ssize_t n;
 
 	if (kmsg < 0) {
-		kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		lseek(kmsg, 0, SEEK_END);
+		kmsg = sva_log_open();
 		return kmsg < 0 ? -1 : 0;
 	}
 	while ((n = read(kmsg, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {

@@ -38,6 +38,16 @@ void sva_relax(void)
 	nanosleep(&(struct timespec) { .tv_nsec = 100000 }, NULL);
 }
 
+int sva_log_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
 /* What the kernel says of its clocks and timers on a machine whose CPUs have not run for a while */
 static int is_of_a_busy_machine(const char *text, size_t len)
 {

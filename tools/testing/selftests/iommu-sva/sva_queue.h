@@ -152,7 +152,10 @@ __s64 sva_now_ms(void);
 /* Sleep a little between two looks at a condition. */
 void sva_relax(void);
 
-/* What a record of the kernel's log (/dev/kmsg) is. */
+/* A reader of the kernel's log (/dev/kmsg), which does not wait and begins with what comes now */
+int sva_log_open(void);
+
+/* What a record of that log is */
 enum sva_log {
 	SVA_LOG_FINE,
 	SVA_LOG_WARNING,	/* or worse */

@@ -38,6 +38,7 @@
 #include <misc/uacce/uacce.h>
 
 #include "kselftest_harness.h"
+#include "sva_link.h"
 #include "sva_queue.h"
 
 #undef TEST_TIMEOUT_DEFAULT
@@ -177,6 +178,15 @@ static void env_fault_around(const char *pages)
 	}
 }
 
+/* A reader of the kernel's log, of what it says from now on */
+static int open_kmsg(struct __test_metadata *_metadata)
+{
+	int kmsg = sva_log_open();
+
+	ASSERT_LE(0, kmsg);
+	return kmsg;
+}
+
 /* Cases count page requests: fault-around is off except in those that test it. */
 static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
 {
@@ -184,9 +194,7 @@ static void env_setup(struct __test_metadata *_metadata, struct sva_env *env)
 
 	env_find(_metadata, env);
 	env_fault_around("0");
-	env->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ASSERT_LE(0, env->kmsg);
-	lseek(env->kmsg, 0, SEEK_END);
+	env->kmsg = open_kmsg(_metadata);
 	for (i = 0; i < 2; i++)
 		env_count(_metadata, env, i, &env->before[i], &channels);
 }

@@ -606,8 +606,7 @@ void t_machine_init(bool lies)
 	/* A device that is torn out completes no invalidation any more, as one that lies. */
 	t_complaints = lies || t_shared->unplug;
 	mark("SVA-ALLOW", allowed(lies));
-	t_kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	lseek(t_kmsg, 0, SEEK_END);
+	t_kmsg = sva_log_open();
 	prepare_injection();
 	sva_write_text(GROUPS "cgroup.subtree_control", "+memory");
 	mkdir(GROUP, 0755);
