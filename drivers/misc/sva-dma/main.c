@@ -27,8 +27,9 @@
  * requests, so that no answer arrives for a group that the reset made the device forget, resets,
  * and calls iopf_resume_device(). reset_done() gives each started queue its channel, PASID and
  * ENABLE back; a job that ran is gone and its job page reads SVA_DMA_IDLE. Suspend and resume do
- * the same around a loss of power. In between no register is touched and no job page is mapped:
- * an access is retried until that is over.
+ * the same around a loss of power, and the error handlers around the reset of the link that ends a
+ * fatal error. In between no register is touched and no job page is mapped: an access is retried
+ * until that is over. An error that is not fatal pauses nothing.
  *
  * From owner to owner. probe() takes nothing for granted: it stops what runs, or resets the
  * function, before it makes it a bus master. remove() and shutdown() stop all channels before
@@ -121,6 +122,13 @@ static void sva_dma_pause(struct sva_dma *sva)
 	sva_dma_zap(sva);
 }
 
+/* What slot_reset() restores is configuration space as it is when the device may work. */
+static void sva_dma_set_master(struct sva_dma *sva)
+{
+	pci_set_master(sva->pdev);
+	pci_save_state(sva->pdev);
+}
+
 /* It has been reset, or has its power again. Was it really, and is it still the one? */
 static void sva_dma_go_on(struct sva_dma *sva)
 {
@@ -140,7 +148,7 @@ static void sva_dma_go_on(struct sva_dma *sva)
 	}
 
 	sva_dma_log_clear(sva);
-	pci_set_master(sva->pdev);
+	sva_dma_set_master(sva);
 	writel(SVA_DMA_CTRL_ENABLE, sva->regs + SVA_DMA_REG_CTRL);
 	sva_dma_set_state(sva, SVA_DMA_READY);
 	list_for_each_entry(sq, &sva->queues, node)
@@ -159,7 +167,40 @@ static void sva_dma_reset_done(struct pci_dev *pdev)
 	sva_dma_go_on(pci_get_drvdata(pdev));
 }
 
+/* All that is below the port hears of an error. One that is not fatal has lost nothing. */
+static pci_ers_result_t sva_dma_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	if (state == pci_channel_io_normal)
+		return PCI_ERS_RESULT_CAN_RECOVER;
+
+	sva_dma_pause(pci_get_drvdata(pdev));
+	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
+						PCI_ERS_RESULT_DISCONNECT;
+}
+
+/*
+ * The port has reset its link. No lock is held from error_detected() on, so another reset may have
+ * made the device go on before that.
+ */
+static pci_ers_result_t sva_dma_slot_reset(struct pci_dev *pdev)
+{
+	sva_dma_pause(pci_get_drvdata(pdev));
+	pci_restore_state(pdev);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void sva_dma_error_resume(struct pci_dev *pdev)
+{
+	struct sva_dma *sva = pci_get_drvdata(pdev);
+
+	if (READ_ONCE(sva->state) == SVA_DMA_PAUSED)
+		sva_dma_go_on(sva);
+}
+
 static const struct pci_error_handlers sva_dma_err_handlers = {
+	.error_detected = sva_dma_error_detected,
+	.slot_reset = sva_dma_slot_reset,
+	.resume = sva_dma_error_resume,
 	.reset_prepare = sva_dma_reset_prepare,
 	.reset_done = sva_dma_reset_done,
 };
@@ -367,7 +408,7 @@ static int sva_dma_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = sva->own_binds ? sva_dma_init_faults(sva) : 0;
 	if (ret)
 		return ret;
-	pci_set_master(pdev);
+	sva_dma_set_master(sva);
 	ret = sva_dma_request_irqs(sva);
 	if (ret)
 		return ret;

@@ -40,7 +40,8 @@
  * enum sva_dma_state - may registers be touched?
  * @SVA_DMA_LEFT: no; probe() has not got that far, or remove() or shutdown() has begun
  * @SVA_DMA_READY: yes
- * @SVA_DMA_PAUSED: no, between reset_prepare() and reset_done(), or suspend and resume
+ * @SVA_DMA_PAUSED: no, between reset_prepare() and reset_done(), error_detected() and resume(), or
+ *	suspend and resume
  * @SVA_DMA_STUCK: no; a channel did not stop, and a reset is on its way
  * @SVA_DMA_FAILED: no; the device did not come out of a pause as it should
  */
