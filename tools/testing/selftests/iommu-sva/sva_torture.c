@@ -39,7 +39,9 @@ static const char * const t_op_names[T_OPS] = {
 	[T_BEHAVE] = "behave", [T_AROUND] = "around", [T_COMPACT] = "compact",
 	[T_DROP_CACHES] = "drop_caches", [T_RECLAIM] = "reclaim", [T_KSM] = "ksm",
 	[T_CPU] = "cpu", [T_OFFLINE] = "offline", [T_OOM] = "oom", [T_KILL] = "kill",
-	[T_FUSE] = "fuse", [T_SUSPEND] = "suspend", [T_UNPLUG] = "unplug",
+	[T_FUSE] = "fuse", [T_RELOAD] = "reload", [T_CORRECTABLE] = "correctable_error",
+	[T_NONFATAL] = "nonfatal_error", [T_FATAL] = "fatal_error", [T_SUSPEND] = "suspend",
+	[T_UNPLUG] = "unplug",
 };
 
 const char *t_op_name(enum t_op op)
@@ -343,8 +345,15 @@ static bool few_starved(void)
 /* What the machine was asked to do it has done once at least. */
 static bool has_done_all(void)
 {
-	return (!t_shared->suspend || t_shared->ops[T_SUSPEND]) &&
-	       (!t_shared->unplug || t_shared->ops[T_UNPLUG]);
+	__u64 *ops = t_shared->ops;
+
+	if ((t_shared->suspend && !ops[T_SUSPEND]) || (t_shared->unplug && !ops[T_UNPLUG]))
+		return false;
+	if (t_shared->stream[T_MACHINE].step <= T_ROUND)
+		return true;
+	return (!t_shared->modular || ops[T_RELOAD]) &&
+	       (!t_shared->errors ||
+		(ops[T_CORRECTABLE] && ops[T_NONFATAL] && ops[T_FATAL]));
 }
 
 static int report(const struct t_options *options)

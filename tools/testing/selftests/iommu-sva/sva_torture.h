@@ -59,6 +59,7 @@
 #define T_MAX_SLOTS	(T_ARENA / 4096)
 #define T_JOB_SLOTS	32
 #define T_TRAP		(32 * t_page)
+#define T_ROUND		20	/* in so many steps the machine does all that is rare once */
 #define T_STUCK_MS	(2LL * SVA_TIMEOUT_MS)
 
 /* What streams do. The names are in sva_torture.c. */
@@ -77,7 +78,8 @@ enum t_op {
 	T_FORK, T_EXEC, T_EXIT, T_KILLED,
 	/* The machine */
 	T_RESET, T_REBIND, T_REMOVE, T_BEHAVE, T_AROUND, T_COMPACT, T_DROP_CACHES, T_RECLAIM, T_KSM,
-	T_CPU, T_OFFLINE, T_OOM, T_KILL, T_FUSE, T_SUSPEND, T_UNPLUG,
+	T_CPU, T_OFFLINE, T_OOM, T_KILL, T_FUSE, T_RELOAD, T_CORRECTABLE, T_NONFATAL, T_FATAL,
+	T_SUSPEND, T_UNPLUG,
 	T_OPS
 };
 
@@ -120,6 +122,8 @@ struct t_stream {
  * @inject: allocations can be made to fail
  * @suspend: the machine sleeps now and then
  * @unplug: the first device is torn out of its slot now and then
+ * @modular: the devices' driver is a module, which can be unloaded
+ * @errors: errors of PCI Express can be injected
  */
 struct t_shared {
 	__u64 seed;
@@ -133,6 +137,8 @@ struct t_shared {
 	bool inject;
 	bool suspend;
 	bool unplug;
+	bool modular;
+	bool errors;
 	/* Sums */
 	__u64 ops[T_OPS];
 	__u64 jobs;
@@ -390,6 +396,13 @@ int t_fuse(struct t_rng *rng);
 
 /* The first device is torn out of its slot, and is put in again. */
 int t_unplug(void);
+
+/* ---- torture_errors.c ---- */
+
+/* Can errors of PCI Express be injected? */
+bool t_has_errors(void);
+/* The port above the first device reports an error: T_CORRECTABLE, T_NONFATAL or T_FATAL. */
+int t_error(enum t_op op);
 
 /* ---- torture_lies.c ---- */
 

@@ -5,8 +5,8 @@
  * beside all workers. It touches no arena: what it shares with workers is t_shared, above all
  * t_shared->upset.
  *
- * Only the first device is reset, loses its driver, is removed or torn out. The second one must not
- * notice.
+ * Only the first device is reset, loses its driver, is removed or torn out, and has errors. The
+ * second one must not notice. Sleep, and a driver that is unloaded, concern all of them.
  */
 #include <glob.h>
 #include <stdarg.h>
@@ -19,15 +19,17 @@
 #define HOG_LEN		(48UL << 20)
 #define KSM		"/sys/kernel/mm/ksm/"
 #define CPU		"/sys/devices/system/cpu/cpu1/online"
+#define DRIVER		"/lib/sva-dma.ko"	/* where guest-init has it from, too */
 #define ALARM		"/sys/class/rtc/rtc0/wakealarm"
 #define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
 
 /* What the kernel may say meanwhile: when it kills for want of memory, or memory does not leave */
 #define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked" \
 	"|page dumped because: migration"
-/* of a stall that is refused; of a sleep that a task keeps the machine from; of slots; of lies */
+/* of a refused stall; of a sleep that a task keeps the machine from; of errors, slots, and lies */
 #define ALLOWED_STALL	"|arm-smmu-v3 .*: (event 0x(0[8a]|1[03]) received:|\\s+0x[0-9a-f]{16})$"
 #define ALLOWED_SUSPEND "|Freezing (user space|remaining freezable) .*(failed|aborted)"
+#define ALLOWED_ERRORS	"|pcieport [0-9a-f:.]+: (AER: |aer_inject: |PCIe Bus Error: |  )"
 #define ALLOWED_UNPLUG	"|pcieport .*: (pciehp: |Data Link Layer Link Active not set)"
 #define ALLOWED_LIES	"|DMAR: (VT-d detected|QI |Invalidation|DRHD|\\[)|Event logged \\[" \
 	"|has not completed an ATC invalidation|arm-smmu-v3 .*: (event 0x|\\s+0x[0-9a-f]{16}" \
@@ -42,6 +44,9 @@ static const struct {
 	{ T_OFFLINE, 1 }, { T_OOM, 2 }, { T_KILL, 6 }, { T_FUSE, 3 }, { T_SUSPEND, 1 },
 };
 
+/* What only a kernel of its own can do has a part of each run on that one. */
+static const enum t_op t_rare[] = { T_RELOAD, T_FATAL, T_OFFLINE, T_NONFATAL, T_CORRECTABLE };
+
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 struct t_seen t_seen;
@@ -52,7 +57,7 @@ static struct sva_dma_counters t_before[T_DEVICES];
 
 static void mark(const char *what, const char *pattern)
 {
-	char line[512];
+	char line[640];
 
 	snprintf(line, sizeof(line), "%s %s", what, pattern);
 	sva_write_text("/dev/kmsg", line);
@@ -83,6 +88,9 @@ static bool is_report(const char *record)
 	if (t_complaints || strstr(text, "Workqueue: ") || strstr(text, "+0x"))
 		return false;
 	if (strstr(text, "event 0x") && t_shared->device[0].stall)
+		return false;
+	/* A driver that is loaded again finds again what its devices lack. */
+	if (t_shared->modular && strstr(text, "no SVA, opening will fail"))
 		return false;
 	if (sva_log_kind(record) == SVA_LOG_IOMMU_EVENT)
 		return !t_shared->device[0].stall;
@@ -257,6 +265,9 @@ static int disturb_device(enum t_op op)
 		break;
 	case T_UNPLUG:
 		ret = t_unplug() ?: find_again(0);
+		break;
+	case T_FATAL:
+		ret = t_error(op);
 		break;
 	default:
 		ret = t_pci_write(0, "remove", "1") ?:
@@ -440,6 +451,56 @@ static int suspend(void)
 	return ret;
 }
 
+static int load_driver(void)
+{
+	int fd = open(DRIVER, O_RDONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_finit_module, fd, "", 0))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* The driver goes, whatever its files and bonds are in use for, and comes back. */
+static int reload(void)
+{
+	__u32 i;
+	int ret;
+
+	if (!t_shared->modular)
+		return -EOPNOTSUPP;
+	for (i = 0; i < t_shared->devices; i++) {
+		t_look_at_device(i);
+		disturb(i);
+	}
+	ret = syscall(SYS_delete_module, "sva_dma", O_NONBLOCK) ? -errno : load_driver();
+	for (i = 0; i < t_shared->devices; i++) {
+		ret = ret ?: find_again(i);
+		disturb(i);
+	}
+	if (ret)
+		t_fail(T_MACHINE, "the driver does not go and come back: %s", strerror(-ret));
+	return 0;
+}
+
+/* An error that costs nothing. Work goes on. */
+static int error(enum t_op op)
+{
+	int ret;
+
+	if (!t_shared->errors)
+		return -EOPNOTSUPP;
+	if (op == T_FATAL)
+		return disturb_device(op);
+	ret = t_error(op);
+	if (ret)
+		t_fail(T_MACHINE, "%s: %s", t_op_name(op), strerror(-ret));
+	return 0;
+}
+
 static int cpu(void)
 {
 	static bool off;
@@ -481,6 +542,12 @@ static int act(enum t_op op, struct t_rng *rng)
 	case T_FUSE:
 		/* As with monitors: what waits for a frozen server keeps the machine awake. */
 		return t_shared->suspend ? -EOPNOTSUPP : t_fuse(rng);
+	case T_RELOAD:
+		return reload();
+	case T_CORRECTABLE:
+	case T_NONFATAL:
+	case T_FATAL:
+		return error(op);
 	default:
 		return t_shared->suspend ? suspend() : -EOPNOTSUPP;
 	}
@@ -496,6 +563,8 @@ static enum t_op choose(struct t_rng *rng, __u64 step)
 		return T_SUSPEND;
 	if (t_shared->unplug && step % 4 == 2)
 		return T_UNPLUG;
+	if ((t_shared->modular || t_shared->errors) && step % 4 == 3)
+		return t_rare[step / 4 % ARRAY_SIZE(t_rare)];
 	for (i = 0; i < ARRAY_SIZE(t_weights); i++)
 		sum += t_weights[i].weight;
 	at = t_random(rng, sum);
@@ -589,13 +658,18 @@ static void prepare_injection(void)
 
 static const char *allowed(bool lies)
 {
+	static char text[512];
+	const char *more = t_shared->device[0].stall ? ALLOWED_STALL : "";
+
 	if (lies)
-		return ALLOWED ALLOWED_LIES;
-	if (t_shared->suspend)
-		return ALLOWED ALLOWED_SUSPEND;
-	if (t_shared->unplug)
-		return ALLOWED ALLOWED_UNPLUG ALLOWED_LIES;
-	return t_shared->device[0].stall ? ALLOWED ALLOWED_STALL : ALLOWED;
+		more = ALLOWED_LIES;
+	else if (t_shared->suspend)
+		more = ALLOWED_SUSPEND;
+	else if (t_shared->unplug)
+		more = ALLOWED_UNPLUG ALLOWED_LIES;
+	snprintf(text, sizeof(text), ALLOWED "%s%s", more,
+		 t_shared->errors ? ALLOWED_ERRORS : "");
+	return text;
 }
 
 void t_machine_init(bool lies)
@@ -603,6 +677,8 @@ void t_machine_init(bool lies)
 	__u32 i;
 
 	find_devices();
+	t_shared->modular = !access("/sys/module/sva_dma/initstate", F_OK);
+	t_shared->errors = t_has_errors();
 	/* A device that is torn out completes no invalidation any more, as one that lies. */
 	t_complaints = lies || t_shared->unplug;
 	mark("SVA-ALLOW", allowed(lies));
