@@ -344,13 +344,20 @@ struct sva_result sva_peek(struct sva_queue *queue)
 {
 	struct sva_result result;
 
-	/* Status first: once it says that the job has ended, the rest does not change. */
-	result.status = job_read(queue, SVA_DMA_JOB_STATUS);
-	__sync_synchronize();
-	result.passes = job_read(queue, SVA_DMA_JOB_PASSES);
-	result.value = job_read64(queue, SVA_DMA_JOB_RESULT);
-	result.bytes = job_read64(queue, SVA_DMA_JOB_BYTES);
-	result.fault_addr = job_read64(queue, SVA_DMA_JOB_FAULT_ADDR);
+	/*
+	 * Status first: once it says that the job has ended, the rest does not change, unless a
+	 * reset makes all of it zero. Then the status has changed, too.
+	 */
+	do {
+		result.status = job_read(queue, SVA_DMA_JOB_STATUS);
+		__sync_synchronize();
+		result.passes = job_read(queue, SVA_DMA_JOB_PASSES);
+		result.value = job_read64(queue, SVA_DMA_JOB_RESULT);
+		result.bytes = job_read64(queue, SVA_DMA_JOB_BYTES);
+		result.fault_addr = job_read64(queue, SVA_DMA_JOB_FAULT_ADDR);
+		__sync_synchronize();
+	} while (result.status != SVA_DMA_RUNNING &&
+		 (int)job_read(queue, SVA_DMA_JOB_STATUS) != result.status);
 	return result;
 }
 
