@@ -564,6 +564,25 @@ void amd_sva_check(void)
 		pr_info("no SVA: the IOMMUs lack %s\n", missing);
 }
 
+/**
+ * amd_sva_enable() - Enable IOMMU_DEV_FEAT_SVA for the driver of a device
+ * @dev: the device
+ *
+ * There is nothing to enable: its domain has enabled PASIDs. A driver learns here that no bind will
+ * succeed, before it offers SVA to its users; the bind says why.
+ *
+ * Context: process.
+ * Return: 0, or -EOPNOTSUPP: the IOMMUs lack what SVA needs, or @dev has no PASIDs, or its domain
+ * has no guest tables.
+ */
+int amd_sva_enable(struct device *dev)
+{
+	if (sva_missing_cap() || !sva_has_entry(dev_iommu_priv_get(dev), IOMMU_FIRST_GLOBAL_PASID))
+		return -EOPNOTSUPP;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(amd_sva_enable);
+
 /* The domain enables PASIDs: the driver of @dev need not. */
 static int amd_sva_check_device(struct device *dev)
 {

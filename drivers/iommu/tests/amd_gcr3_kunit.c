@@ -636,6 +636,27 @@ static void device_without_page_requests_is_bound_as_it_is(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *entry, 0);
 }
 
+/* Its driver would offer its users what no bind gives them. */
+static void sva_is_not_enabled_for_a_device_that_cannot_be_bound(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+	struct iommu_dev_data *data = &vi->dev[0]->data;
+	struct device *dev = &vi->dev[0]->pdev.dev;
+	u64 *table = data->gcr3_info.gcr3_tbl;
+
+	KUNIT_EXPECT_EQ(test, amd_sva_enable(dev), 0);
+	data->pasid_enabled = 0;
+	KUNIT_EXPECT_EQ(test, amd_sva_enable(dev), -EOPNOTSUPP);
+	data->pasid_enabled = 1;
+	data->gcr3_info.gcr3_tbl = NULL;
+	KUNIT_EXPECT_EQ(test, amd_sva_enable(dev), -EOPNOTSUPP);
+	data->gcr3_info.gcr3_tbl = table;
+	/* Without EPHSup */
+	amd_iommu_efr &= ~FEATURE_EPHSUP;
+	KUNIT_EXPECT_EQ(test, amd_sva_enable(dev), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, vi->nr, 0);
+}
+
 /* Events of a process that has exited (2.5) */
 
 /* After the detach the driver no longer knows of the exit, and would log the events. */
@@ -697,6 +718,7 @@ static struct kunit_case amd_gcr3_cases[] = {
 	KUNIT_CASE(bound_entry_leads_to_the_user_half_only),
 	KUNIT_CASE(munmap_has_flushed_when_it_returns),
 	KUNIT_CASE(device_without_page_requests_is_bound_as_it_is),
+	KUNIT_CASE(sva_is_not_enabled_for_a_device_that_cannot_be_bound),
 	KUNIT_CASE(detach_after_exit_waits_for_the_event_log),
 	KUNIT_CASE(detach_ends_though_the_event_log_does_not),
 	{}
