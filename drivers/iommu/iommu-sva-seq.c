@@ -66,9 +66,11 @@ static void hint_remember(struct sva_seqs *seqs, unsigned long page)
 
 /*
  * The hint that @page follows, and in which direction: that of the page beside it, or of any that
- * one fault has mapped with the page beside it. NULL: there is none.
+ * one fault has mapped with the page beside it. NULL: there is none. Inline: random access pays for
+ * it, with each request.
  */
-static unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page, bool *down)
+static __always_inline unsigned long *hint_find(struct sva_seqs *seqs, unsigned long page,
+						bool *down)
 {
 	unsigned long *hint = hint_of(seqs, page), last = READ_ONCE(*hint), beside;
 
