@@ -294,9 +294,9 @@ static int sva_serve_request(struct sva_server *server, const struct iommu_fault
 }
 
 static enum iommu_page_response_code
-sva_serve_group(struct sva_server *server, const struct iommu_fault_page_request *prm)
+sva_serve_group(struct sva_server *server, struct iopf_job *job,
+		const struct iommu_fault_page_request *prm)
 {
-	struct iopf_job *job = server->job;
 	int error;
 
 	if (io_mm_is_dead(server->io_mm)) {
@@ -461,7 +461,7 @@ static void sva_serve(struct iopf_service *svc, struct iopf_job *job)
 	while ((prm = iopf_job_next_group(job))) {
 		if (READ_ONCE(server.stop) == SVA_UNBOUND)
 			sva_forget_unbind(&server);
-		job->code = sva_serve_group(&server, prm);
+		job->code = sva_serve_group(&server, job, prm);
 	}
 	job->server = NULL;
 	sva_end(&server);

@@ -619,21 +619,6 @@ const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job)
 }
 
 /**
- * iopf_job_group_pending - Does the group in work still need a response?
- * @job: as passed to &iopf_service_ops.serve
- *
- * A handler asks before long work: a drain or the removal of the device may have answered the
- * group.
- *
- * Context: process, inside &iopf_service_ops.serve.
- * Return: false if the group has been answered.
- */
-bool iopf_job_group_pending(struct iopf_job *job)
-{
-	return READ_ONCE(to_worker(job)->group);
-}
-
-/**
  * iopf_job_handle - The attachment that a worker works for
  * @job: as passed to &iopf_service_ops.serve
  *

@@ -8,6 +8,8 @@
 #ifndef _DRIVERS_IOMMU_IOPF_SERVICE_H
 #define _DRIVERS_IOMMU_IOPF_SERVICE_H
 
+#include <linux/compiler.h>
+#include <linux/container_of.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
@@ -118,6 +120,21 @@ static inline void iopf_service_put_many(struct iopf_service *svc, unsigned int 
 static inline void iopf_service_put(struct iopf_service *svc)
 {
 	iopf_service_put_many(svc, 1);
+}
+
+/**
+ * iopf_job_group_pending - Does the group in work still need a response?
+ * @job: as passed to &iopf_service_ops.serve
+ *
+ * A handler asks before long work: a drain or the removal of the device may have answered the
+ * group.
+ *
+ * Context: process, inside &iopf_service_ops.serve.
+ * Return: false if the group has been answered.
+ */
+static inline bool iopf_job_group_pending(struct iopf_job *job)
+{
+	return READ_ONCE(container_of(job, struct iopf_worker, job)->group);
 }
 
 #endif /* _DRIVERS_IOMMU_IOPF_SERVICE_H */

@@ -67,7 +67,6 @@ struct iopf_service_ops {
 const struct iommu_fault_page_request *iopf_job_next_group(struct iopf_job *job);
 const struct iommu_fault_page_request *iopf_job_next(struct iopf_job *job);
 bool iopf_job_will_block(struct iopf_job *job);
-bool iopf_job_group_pending(struct iopf_job *job);
 struct iommu_attach_handle *iopf_job_handle(struct iopf_job *job);
 void iopf_job_count(struct iopf_job *job, enum iopf_count what, u64 nr);
 void iopf_job_count_major(struct iopf_job *job);
