@@ -101,8 +101,7 @@ MODULE_PARM_DESC(fault_around_pages,
  * @server: the thread that works on it
  * @seq: the sequence that the window belongs to
  * @perm: the access that the request asked for
- * @down: the window goes down from @next to @end
- * @next: how far the window has come: the address of the next page, or behind it if @down
+ * @next: how far the window has come: the address of the next page, or behind it if @seq goes down
  * @end: where the window ends
  * @mapped: pages mapped ahead so far
  */
@@ -111,7 +110,6 @@ struct around_job {
 	struct sva_server *server;
 	struct sva_seq *seq;
 	u32 perm;
-	bool down;
 	unsigned long next;
 	unsigned long end;
 	unsigned int mapped;
@@ -397,7 +395,7 @@ static bool around_fault(struct vm_area_struct *vma, unsigned long addr, u32 per
 /* The lowest of the next @nr pages of a window */
 static unsigned long around_lowest(const struct around_job *job, unsigned int nr)
 {
-	return job->down ? job->next - nr * PAGE_SIZE : job->next;
+	return job->seq->down ? job->next - nr * PAGE_SIZE : job->next;
 }
 
 /* How many pages are left between @job->next and @limit, in one table; at most a chunk. */
@@ -407,7 +405,7 @@ static unsigned int around_span(const struct around_job *job, unsigned long limi
 
 	if (job->next == limit)
 		return 0;
-	if (job->down)
+	if (job->seq->down)
 		bytes = job->next - max(limit, (job->next - 1) & PMD_MASK);
 	else
 		bytes = pmd_addr_end(job->next, limit) - job->next;
@@ -416,7 +414,7 @@ static unsigned int around_span(const struct around_job *job, unsigned long limi
 
 static void around_move(struct around_job *job, unsigned int nr)
 {
-	if (job->down)
+	if (job->seq->down)
 		job->next -= nr * PAGE_SIZE;
 	else
 		job->next += nr * PAGE_SIZE;
@@ -425,7 +423,7 @@ static void around_move(struct around_job *job, unsigned int nr)
 /* What is left of a window, in bytes; less than 0 if around_pass() has gone beyond its end. */
 static long around_left(const struct around_job *job)
 {
-	return job->down ? job->next - job->end : job->end - job->next;
+	return job->seq->down ? job->next - job->end : job->end - job->next;
 }
 
 static bool around_is_gap(const struct around_job *job, unsigned long addr)
@@ -454,7 +452,7 @@ static unsigned int around_fill(struct around_job *job, struct vm_area_struct *v
 
 	around_scan(job->mm, start, nr, &empty, &other);
 	for (i = 0; i < nr; i++) {
-		unsigned int at = job->down ? nr - 1 - i : i;
+		unsigned int at = job->seq->down ? nr - 1 - i : i;
 		unsigned long addr = start + at * PAGE_SIZE;
 
 		if (other & BIT(at))
@@ -476,14 +474,14 @@ static unsigned int around_fill(struct around_job *job, struct vm_area_struct *v
 /* The device does not ask for pages that are there: moves the end of the window behind them. */
 static void around_pass(struct around_job *job, struct vm_area_struct *vma)
 {
-	unsigned int nr = around_span(job, job->down ? vma->vm_start : vma->vm_end);
+	unsigned int nr = around_span(job, job->seq->down ? vma->vm_start : vma->vm_end);
 	unsigned long empty, other;
 
 	if (!nr)
 		return;
 	around_scan(job->mm, around_lowest(job, nr), nr, &empty, &other);
 	if (empty | other)
-		nr = job->down ? nr - 1 - __fls(empty | other) : __ffs(empty | other);
+		nr = job->seq->down ? nr - 1 - __fls(empty | other) : __ffs(empty | other);
 	around_move(job, nr);
 }
 
@@ -515,10 +513,10 @@ static bool around_chunk(struct around_job *job, bool no_hw_access_flag)
 		return false;
 
 	/* The VMA of the page before, which the device has asked for, or which is mapped */
-	vma = vma_lookup(job->mm, job->down ? job->next : job->next - PAGE_SIZE);
+	vma = vma_lookup(job->mm, job->seq->down ? job->next : job->next - PAGE_SIZE);
 	if (!vma)
 		job->end = job->next;
-	else if (job->down)
+	else if (job->seq->down)
 		job->end = max(job->end, vma->vm_start);
 	else
 		job->end = min(job->end, vma->vm_end);
@@ -627,7 +625,6 @@ static noinline void advance_window(struct sva_server *server,
 	if (!job.seq)
 		return;
 
-	job.down = job.seq->down;
 	sva_unlock_vma(server);
 	account_window(job.mm, job.seq, around_come(job.seq, page), no_hw_access_flag, &used,
 		       &unused);
@@ -636,11 +633,11 @@ static noinline void advance_window(struct sva_server *server,
 	scoped_guard(spinlock, &around->lock)
 		size = sva_seq_open(&around->seqs, job.seq, page, used, unused, max);
 	page = sva_seq_place(job.seq, job.seq->begin);
-	job.next = (job.down ? page + 1 : page) << PAGE_SHIFT;
-	job.end = job.down ? job.next - size * PAGE_SIZE : job.next + size * PAGE_SIZE;
+	job.next = (job.seq->down ? page + 1 : page) << PAGE_SHIFT;
+	job.end = job.seq->down ? job.next - size * PAGE_SIZE : job.next + size * PAGE_SIZE;
 	if (size)
 		around_map(&job, no_hw_access_flag);
-	page = job.down ? (job.next >> PAGE_SHIFT) - 1 : job.next >> PAGE_SHIFT;
+	page = job.seq->down ? (job.next >> PAGE_SHIFT) - 1 : job.next >> PAGE_SHIFT;
 	scoped_guard(spinlock, &around->lock)
 		sva_seq_close(&around->seqs, job.seq, sva_seq_place(job.seq, page));
 

@@ -78,7 +78,9 @@ static void copies_on_write_are_not_made_ahead(struct kunit *test)
 	sva_proc_exit(child);
 }
 
-static void window_crosses_into_a_fresh_top_level_slot(struct kunit *test)
+static void expect_windows_across_slots(struct kunit *test,
+					u64 (*go)(struct iopf_bond *bond, unsigned long addr,
+						  unsigned long pages, bool write))
 {
 	struct iopf_bond *bond = bind_first(test);
 	unsigned long mem = (3UL << PGDIR_SHIFT) - 8 * PAGE_SIZE;
@@ -86,7 +88,12 @@ static void window_crosses_into_a_fresh_top_level_slot(struct kunit *test)
 	if (mem >= TASK_SIZE)
 		kunit_skip(test, "user space has no such slot");
 	sva_proc_map_at(bond->proc, mem, 16 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, run(bond, mem, 16, true), 4);
+	KUNIT_EXPECT_EQ(test, go(bond, mem, 16, true), 4);
+}
+
+static void window_crosses_into_a_fresh_top_level_slot(struct kunit *test)
+{
+	expect_windows_across_slots(test, run);
 }
 
 static void huge_pages_need_nothing_ahead(struct kunit *test)
@@ -236,24 +243,18 @@ static void several_streams_at_once(struct kunit *test)
 /* Every byte of the memory, from the last block to the first; returns how often it had to ask. */
 static u64 device_writes_down(struct iopf_bond *bond, unsigned long addr, size_t len, u8 seed)
 {
-	u64 asked = 0;
+	u8 *buf = new_buffer(bond->test);
+	u64 before = requests(bond);
 
 	for (size_t at = len; at; at -= SZ_64K) {
-		u8 *buf = new_buffer(bond->test);
-
 		make_pattern(buf, SZ_64K, at - SZ_64K, seed);
-		for (size_t i = SZ_64K; i; i -= PAGE_SIZE) {
-			u64 before = requests(bond);
-
+		for (size_t i = SZ_64K; i; i -= PAGE_SIZE)
 			KUNIT_ASSERT_EQ(bond->test,
 					soft_dma_write(bond->ep, bond->pasid,
 						       addr + at - SZ_64K + i - PAGE_SIZE,
 						       buf + i - PAGE_SIZE, PAGE_SIZE), 0);
-			asked += requests(bond) - before;
-		}
-		kunit_kfree(bond->test, buf);
 	}
-	return asked;
+	return requests(bond) - before;
 }
 
 static void streams_that_go_down_make_few_requests(struct kunit *test)
@@ -278,13 +279,7 @@ static void files_are_streamed_downwards(struct kunit *test)
 /* A mapping between two others; a window ends at either side of a table of page tables. */
 static void windows_that_go_down_cross_into_a_top_level_slot(struct kunit *test)
 {
-	struct iopf_bond *bond = bind_first(test);
-	unsigned long mem = (3UL << PGDIR_SHIFT) - 8 * PAGE_SIZE;
-
-	if (mem >= TASK_SIZE)
-		kunit_skip(test, "user space has no such slot");
-	sva_proc_map_at(bond->proc, mem, 16 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, run_down(bond, mem, 16, true), 4);
+	expect_windows_across_slots(test, run_down);
 }
 
 /* The device has no need to ask for the page behind a window if that is there. */
