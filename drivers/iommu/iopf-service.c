@@ -24,7 +24,8 @@
  * stuck for ever. So that stuck workers can't keep another process's from starting, a workqueue
  * gets no more services than it can run all workers of; the next service gets another workqueue.
  * All of them may run on one NUMA node. By default a workqueue divides its limit among the nodes by
- * the CPUs that it may use there; hotplug, cpusets and isolcpus= make such parts small.
+ * the CPUs that it may use there; hotplug, cpusets and isolcpus= make such parts small. A bind
+ * joins the workqueue that the one before has found without a lock, as long as that has room.
  *
  * Coalescing. The service coalesces groups of one request each, for the same page and access, with
  * the first of them, whichever device sent them; they complete with it if it succeeds. If a drain
@@ -42,6 +43,7 @@
  * when the last user has gone. Each group and each worker that runs is a user.
  */
 #include <linux/atomic.h>
+#include <linux/cleanup.h>
 #include <linux/container_of.h>
 #include <linux/cpumask.h>
 #include <linux/hash.h>
@@ -50,6 +52,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
@@ -66,31 +69,33 @@
  * struct iopf_wq - a workqueue for the workers of some services
  * @node: in iopf_wqs
  * @queue: the workqueue
- * @services: how many services have it; grows under iopf_wqs_lock only, shrinks without it
+ * @services: how many services have it. IOPF_WQ_SERVICES: no other one may join, since it is full
+ *	or about to be destroyed
  * @starting: workers that are queued and do not run yet, of services that were idle
+ * @rcu: frees it: binds look at iopf_room under RCU
  */
 struct iopf_wq {
 	struct list_head node;
 	struct workqueue_struct *queue;
 	atomic_t services;
 	atomic_t starting;
+	struct rcu_head rcu;
 };
 
 static LIST_HEAD(iopf_wqs);
+static struct iopf_wq __rcu *iopf_room;	/* in iopf_wqs, where room was found last; or NULL */
 static unsigned int nr_queues;		/* fault queues; without any, no wq is needed */
-static DEFINE_MUTEX(iopf_wqs_lock);	/* of iopf_wqs, nr_queues */
+static DEFINE_MUTEX(iopf_wqs_lock);	/* of iopf_wqs, nr_queues; iopf_room for writers */
 
-static struct iopf_wq *iopf_find_wq(void)
+static bool iopf_wq_join(struct iopf_wq *wq)
 {
-	struct iopf_wq *wq;
+	return wq && atomic_add_unless(&wq->services, 1, IOPF_WQ_SERVICES);
+}
 
-	lockdep_assert_held(&iopf_wqs_lock);
+static struct iopf_wq *iopf_wq_alloc(void)
+{
+	struct iopf_wq *wq = kzalloc(sizeof(*wq), GFP_KERNEL);
 
-	list_for_each_entry(wq, &iopf_wqs, node)
-		if (atomic_read(&wq->services) < IOPF_WQ_SERVICES)
-			return wq;
-
-	wq = kzalloc(sizeof(*wq), GFP_KERNEL);
 	if (!wq)
 		return NULL;
 	wq->queue = alloc_workqueue("iopf_workers", WQ_UNBOUND, WQ_MAX_ACTIVE);
@@ -100,7 +105,27 @@ static struct iopf_wq *iopf_find_wq(void)
 	}
 	/* The least that a node may run at a time is the workqueue's whole limit. */
 	workqueue_set_min_active(wq->queue, WQ_MAX_ACTIVE);
-	list_add_tail(&wq->node, &iopf_wqs);
+	atomic_set(&wq->services, 1);
+	return wq;
+}
+
+/* A workqueue that counts one more service */
+static struct iopf_wq *iopf_find_wq(void)
+{
+	struct iopf_wq *wq;
+
+	lockdep_assert_held(&iopf_wqs_lock);
+
+	list_for_each_entry(wq, &iopf_wqs, node) {
+		if (iopf_wq_join(wq)) {
+			/* It may have room for more: the next search begins with it. */
+			list_move(&wq->node, &iopf_wqs);
+			return wq;
+		}
+	}
+	wq = iopf_wq_alloc();
+	if (wq)
+		list_add(&wq->node, &iopf_wqs);
 	return wq;
 }
 
@@ -111,12 +136,14 @@ static void iopf_free_wqs(struct work_struct *work)
 
 	guard(mutex)(&iopf_wqs_lock);
 	list_for_each_entry_safe(wq, next, &iopf_wqs, node) {
-		if (nr_queues || atomic_read(&wq->services))
+		if (nr_queues || atomic_cmpxchg(&wq->services, 0, IOPF_WQ_SERVICES))
 			continue;
 		list_del(&wq->node);
+		if (rcu_access_pointer(iopf_room) == wq)
+			rcu_assign_pointer(iopf_room, NULL);
 		/* A worker may be about to return. */
 		destroy_workqueue(wq->queue);
-		kfree(wq);
+		kfree_rcu(wq, rcu);
 	}
 }
 
@@ -140,16 +167,23 @@ void iopf_count_queues(int nr)
  */
 int iopf_service_get_wq(struct iopf_service *svc)
 {
+	struct iopf_wq *wq;
+
 	if (svc->wq)
 		return 0;
+	scoped_guard(rcu) {
+		wq = rcu_dereference(iopf_room);
+		if (iopf_wq_join(wq)) {
+			svc->wq = wq;
+			return 0;
+		}
+	}
 	guard(mutex)(&iopf_wqs_lock);
-	svc->wq = iopf_find_wq();
-	if (!svc->wq)
+	wq = iopf_find_wq();
+	if (!wq)
 		return -ENOMEM;
-	/* It may have room for more: the next search begins with it, not with full ones. */
-	if (svc->wq != list_first_entry(&iopf_wqs, struct iopf_wq, node))
-		list_move(&svc->wq->node, &iopf_wqs);
-	atomic_inc(&svc->wq->services);
+	rcu_assign_pointer(iopf_room, wq);
+	svc->wq = wq;
 	return 0;
 }
 

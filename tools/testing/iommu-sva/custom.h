@@ -349,6 +349,32 @@ static inline int atomic_read(const atomic_t *v)
 	return v->counter;
 }
 
+static inline void atomic_set(atomic_t *v, int n)
+{
+	sim_point("atomic");
+	v->counter = n;
+}
+
+static inline bool atomic_add_unless(atomic_t *v, int n, int unless)
+{
+	sim_point("atomic");
+	if (v->counter == unless)
+		return false;
+	v->counter += n;
+	return true;
+}
+
+static inline int atomic_cmpxchg(atomic_t *v, int old, int new)
+{
+	int was;
+
+	sim_point("atomic");
+	was = v->counter;
+	if (was == old)
+		v->counter = new;
+	return was;
+}
+
 static inline void atomic_add(int n, atomic_t *v)
 {
 	sim_point("atomic");

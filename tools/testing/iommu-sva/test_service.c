@@ -514,3 +514,32 @@ TEST(processes_after_each_other_need_one_workqueue)
 		sim_settle();
 	}
 }
+
+/* A device without page requests, and no other one: workqueues go with the last process. */
+static struct vendor_dev *lonely_dev(void)
+{
+	struct vendor_iommu *iommu = vendor_iommu_new(0);
+
+	iopf_queue_free(iommu->queue);
+	iommu->queue = NULL;
+	return vendor_dev_new(iommu, 16, 0);
+}
+
+static void unbind_last(void *arg)
+{
+	iommu_sva_unbind_device(arg);
+}
+
+EXPLORE(first_bind_against_the_end_of_the_workqueues)
+{
+	struct vendor_dev *dev = lonely_dev();
+	struct mm_struct *mm = test_mm(), *other = test_mm();
+	struct iommu_sva *sva;
+
+	sim_spawn("unbind", unbind_last, test_bind(dev, mm));
+	sva = test_bind(dev, other);
+	sim_settle();
+	iommu_sva_unbind_device(sva);
+	mmput(other);
+	mmput(mm);
+}
