@@ -381,6 +381,12 @@ static inline void atomic_add(int n, atomic_t *v)
 	v->counter += n;
 }
 
+static inline int atomic_fetch_inc(atomic_t *v)
+{
+	sim_point("atomic");
+	return v->counter++;
+}
+
 static inline void atomic_inc(atomic_t *v)
 {
 	sim_point("atomic");
@@ -675,13 +681,36 @@ void sim_wait_finish(void);
 		sim_wait_finish(); \
 	} while (0)
 
-/* IDs */
+/* Bits and words that several threads change */
 
-struct ida { struct sim_id *ids; };
+static inline bool test_and_set_bit(unsigned long nr, unsigned long *word)
+{
+	bool was;
 
-#define DEFINE_IDA(name)	struct ida name = {}
-int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp);
-void ida_free(struct ida *ida, unsigned int id);
+	sim_point("atomic");
+	was = test_bit(nr, word);
+	__set_bit(nr, word);
+	return was;
+}
+
+static inline bool test_and_clear_bit(unsigned long nr, unsigned long *word)
+{
+	sim_point("atomic");
+	return __test_and_clear_bit(nr, word);
+}
+
+#define cmpxchg(p, old, new) \
+	({ \
+		__typeof__(*(p)) _was; \
+		sim_point("atomic"); \
+		_was = *(p); \
+		if (_was == (old)) \
+			*(p) = (new); \
+		_was; \
+	})
+
+unsigned long *bitmap_zalloc(unsigned int bits, gfp_t gfp);
+#define bitmap_free(bitmap)	kfree(bitmap)
 
 #include "custom-mm.h"
 

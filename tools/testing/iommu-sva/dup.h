@@ -92,6 +92,7 @@ static inline void *ERR_CAST(const void *ptr)
 #define BITS_PER_LONG		((int)(8 * sizeof(long)))
 #define BITS_PER_TYPE(t)	(8 * sizeof(t))
 #define GENMASK(high, low)	((~0UL >> (BITS_PER_LONG - 1 - (high))) & (~0UL << (low)))
+#define round_down(x, a)	((x) & ~((__typeof__(x))(a) - 1))
 #define IS_ALIGNED(x, a)	(!((x) & ((a) - 1)))
 #define SZ_64K			0x10000
 #define SZ_2M			0x200000
@@ -215,6 +216,19 @@ static inline unsigned long find_next_bit(const unsigned long *word, unsigned lo
 
 #define for_each_set_bit_from(bit, word, size) \
 	for (; (bit) = find_next_bit(word, size, bit), (bit) < (size); (bit)++)
+
+static inline unsigned long find_next_zero_bit(const unsigned long *word, unsigned long size,
+					       unsigned long nr)
+{
+	while (nr < size) {
+		unsigned long rest = ~word[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG;
+
+		if (rest)
+			return min(nr + __builtin_ctzl(rest), size);
+		nr = (nr / BITS_PER_LONG + 1) * BITS_PER_LONG;
+	}
+	return size;
+}
 
 #define for_each_set_bit(bit, word, size) \
 	for ((bit) = 0; (bit) = find_next_bit(word, size, bit), (bit) < (size); (bit)++)

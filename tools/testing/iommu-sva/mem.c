@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that records what has not been freed, caches of objects, IDs, and the kernel log.
+ * Memory that records what has not been freed, caches of objects, bitmaps, and the kernel log.
  */
 #include <sanitizer/asan_interface.h>
 #include <stdarg.h>
@@ -166,53 +166,34 @@ void sim_mem_reset(void)
 	nr_logged = 0;
 }
 
+/* A bitmap, once there, may stay, but nothing in it may be in use. */
+static bool may_stay(const struct live *object)
+{
+	const unsigned char *bytes = object->p;
+
+	return !strcmp(object->where, "bitmap_zalloc") && !bytes[0] &&
+	       !memcmp(bytes, bytes + 1, object->size - 1);
+}
+
 void sim_mem_check_empty(void)
 {
-	if (!nr_live)
-		return;
-	for (size_t i = 0; i < nr_live; i++)
+	size_t nr_leaked = 0;
+
+	for (size_t i = 0; i < nr_live; i++) {
+		if (may_stay(&live[i]))
+			continue;
+		nr_leaked++;
 		fprintf(stderr, "  %zu bytes of %s()\n", live[i].size, live[i].where);
-	sim_fail("%zu objects are leaked", nr_live);
-}
-
-/* IDs */
-
-struct sim_id {
-	struct sim_id *next;
-	unsigned int id;
-};
-
-int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp)
-{
-	struct sim_id *new = sim_alloc(sizeof(*new), gfp, __func__), **at = &ida->ids;
-	unsigned int id = first;
-
-	if (!new)
-		return -ENOMEM;
-	for (; *at && (*at)->id <= id; at = &(*at)->next)
-		if ((*at)->id == id)
-			id++;
-	if (first > last || id > last) {
-		kfree(new);
-		return -ENOSPC;
 	}
-	new->id = id;
-	new->next = *at;
-	*at = new;
-	return (int)id;
+	if (nr_leaked)
+		sim_fail("%zu objects are leaked", nr_leaked);
 }
 
-void ida_free(struct ida *ida, unsigned int id)
-{
-	struct sim_id **at, *gone;
+/* Bitmaps */
 
-	for (at = &ida->ids; *at && (*at)->id != id; at = &(*at)->next)
-		;
-	gone = *at;
-	if (!gone)
-		sim_fail("ID %u freed, but not allocated", id);
-	*at = gone->next;
-	kfree(gone);
+unsigned long *bitmap_zalloc(unsigned int bits, gfp_t gfp)
+{
+	return sim_alloc(BITMAP_WORDS(bits) * sizeof(long), gfp, __func__);
 }
 
 /* The log */

@@ -10,7 +10,6 @@
 
 #define ARENA_SIZE	(4UL << 30)
 #define MAX_LINES	4096
-#define MAX_PASIDS	BIT(20)
 
 /* @cache: that the object is of, or NULL; @lines: of the object, without this one */
 struct header {
@@ -172,31 +171,11 @@ void sim_mem_check_empty(void)
 	SIM_EQ(nr_live, 0);
 }
 
-/* IDs: a bitmap, in the place of the kernel's tree of bitmaps, which has one lock, too */
-
-struct sim_id {
-	unsigned long bits[BITMAP_WORDS(MAX_PASIDS)];
-};
-
-static struct sim_id ids;
-
-int ida_alloc_range(struct ida *ida, unsigned int first, unsigned int last, gfp_t gfp)
+/* The core keeps them: they are no objects of what the CPUs do. */
+unsigned long *bitmap_zalloc(unsigned int bits, gfp_t gfp)
 {
-	ida->ids = &ids;
-	sim_taken(ida, "pasids (ida)");
-	for (unsigned int id = first; id <= last && id < MAX_PASIDS; id++) {
-		if (test_bit(id, ids.bits))
-			continue;
-		__set_bit(id, ids.bits);
-		return id;
-	}
-	return -ENOSPC;
-}
-
-void ida_free(struct ida *ida, unsigned int id)
-{
-	sim_taken(ida, "pasids (ida)");
-	SIM_CHECK(__test_and_clear_bit(id, ids.bits));
+	nr_live--;
+	return sim_alloc(BITMAP_WORDS(bits) * sizeof(long), gfp, "bitmap of PASIDs");
 }
 
 void sim_log(const struct device *dev, const char *fmt, ...)

@@ -266,3 +266,141 @@ TEST(with_enqcmd_the_pasid_is_freed_with_the_mm)
 	sim_has_enqcmd = false;
 }
 #endif
+
+/* More than a part of the allocator's bitmap has */
+#define MANY	9000
+
+static struct device *wide_dev(void)
+{
+	return dev_of(vendor_dev_new(vendor_iommu_new(0), MANY, 4));
+}
+
+TEST(all_numbers_of_a_wide_device_are_given_and_come_back)
+{
+	static const u32 freed[] = { 1, 4095, 4096, 8191, 8192, MANY - 1 };
+	struct device *dev = wide_dev();
+
+	for (u32 pasid = 1; pasid < MANY; pasid++)
+		SIM_EQ(iommu_alloc_global_pasid(dev), pasid);
+	SIM_EQ(iommu_alloc_global_pasid(dev), IOMMU_PASID_INVALID);
+	for (unsigned int i = 0; i < ARRAY_SIZE(freed); i++)
+		iommu_free_global_pasid(freed[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(freed); i++) {
+		u32 pasid = iommu_alloc_global_pasid(dev);
+		bool known = false;
+
+		for (unsigned int j = 0; j < ARRAY_SIZE(freed); j++)
+			known |= pasid == freed[j];
+		SIM_CHECK(known);
+	}
+	SIM_EQ(iommu_alloc_global_pasid(dev), IOMMU_PASID_INVALID);
+	for (u32 pasid = 1; pasid < MANY; pasid++)
+		iommu_free_global_pasid(pasid);
+}
+
+/* Processes that have been there for long do not make the others' numbers come back sooner. */
+TEST(numbers_behind_many_in_use_come_back_in_turn)
+{
+	struct device *dev = wide_dev();
+	u32 held = 5000;
+
+	for (u32 pasid = 1; pasid <= held; pasid++)
+		SIM_EQ(iommu_alloc_global_pasid(dev), pasid);
+	for (unsigned int round = 0; round < 2; round++) {
+		for (u32 pasid = held + 1; pasid < MANY; pasid++) {
+			SIM_EQ(iommu_alloc_global_pasid(dev), pasid);
+			iommu_free_global_pasid(pasid);
+		}
+	}
+	for (u32 pasid = 1; pasid <= held; pasid++)
+		iommu_free_global_pasid(pasid);
+}
+
+TEST(no_memory_for_numbers_gives_none)
+{
+	struct device *dev = wide_dev();
+
+	sim_fail_alloc(1);
+	SIM_EQ(iommu_alloc_global_pasid(dev), IOMMU_PASID_INVALID);
+	iommu_free_global_pasid(iommu_alloc_global_pasid(dev));
+}
+
+TEST(numbers_that_are_not_in_use_are_not_freed)
+{
+	struct device *dev = wide_dev();
+	static const u32 unused[] = { 1, 2, 8000, BIT(20), IOMMU_PASID_INVALID };
+	u32 pasid = iommu_alloc_global_pasid(dev);
+
+	iommu_free_global_pasid(pasid);
+	for (unsigned int i = 0; i < ARRAY_SIZE(unused); i++) {
+		sim_expect_warnings(1);
+		iommu_free_global_pasid(unused[i]);
+	}
+}
+
+static struct device *shared_dev;
+static u32 taken[2];
+
+static void take_number(void *arg)
+{
+	*(u32 *)arg = iommu_alloc_global_pasid(shared_dev);
+}
+
+static void take_two_at_once(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(taken); i++)
+		sim_spawn("bind", take_number, &taken[i]);
+	sim_settle();
+	SIM_CHECK(taken[0] != taken[1]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(taken); i++) {
+		SIM_CHECK(taken[i] && taken[i] <= shared_dev->iommu->max_pasids - 1);
+		iommu_free_global_pasid(taken[i]);
+	}
+}
+
+/* Each search sees all numbers, whatever the other one does. */
+EXPLORE(two_binds_at_once_get_the_last_two_numbers)
+{
+	shared_dev = dev_of(vendor_dev_new(vendor_iommu_new(0), 3, 4));
+	take_two_at_once();
+}
+
+/* Where a part of the bitmap begins, which is not there in the first search */
+EXPLORE(two_binds_at_once_make_one_part_of_the_bitmap)
+{
+	size_t live;
+	u32 pasid;
+
+	shared_dev = dev_of(vendor_dev_new(vendor_iommu_new(0), BIT(20), 4));
+	sim_nosched(true);
+	do {
+		pasid = iommu_alloc_global_pasid(shared_dev);
+		iommu_free_global_pasid(pasid);
+	} while (pasid % 4096 != 4095);
+	sim_nosched(false);
+	live = sim_nr_live();
+	take_two_at_once();
+	SIM_EQ(sim_nr_live() - live, 1);
+}
+
+TEST(start_of_searches_goes_round_with_them)
+{
+	struct device *dev = dev_of(vendor_dev_new(vendor_iommu_new(0), 8, 4));
+
+	for (u32 pasid = 1; pasid <= 7; pasid++)
+		SIM_EQ(iommu_alloc_global_pasid(dev), pasid);
+	/* From 1 on: 5 is the first. Then from 6 on: the first is below. */
+	iommu_free_global_pasid(5);
+	SIM_EQ(iommu_alloc_global_pasid(dev), 5);
+	iommu_free_global_pasid(3);
+	SIM_EQ(iommu_alloc_global_pasid(dev), 3);
+	iommu_free_global_pasid(3);
+	iommu_free_global_pasid(5);
+	SIM_EQ(iommu_alloc_global_pasid(dev), 5);
+	iommu_free_global_pasid(5);
+	SIM_EQ(iommu_alloc_global_pasid(dev), 3);
+	iommu_free_global_pasid(3);
+	for (u32 pasid = 1; pasid <= 7; pasid++)
+		if (pasid != 3 && pasid != 5)
+			iommu_free_global_pasid(pasid);
+}

@@ -505,11 +505,14 @@ TEST(processes_after_each_other_need_one_workqueue)
 		unsigned int before = sim_nr_allocs();
 
 		iommu_sva_unbind_device(test_bind(dev, mm));
-		/* The first process takes two more: the workqueue, and its struct iopf_wq. */
+		/*
+		 * The first process takes three more: the workqueue, its struct iopf_wq, and a
+		 * bitmap of PASIDs.
+		 */
 		if (i)
 			SIM_EQ(sim_nr_allocs() - before, allocs);
 		else
-			allocs = sim_nr_allocs() - before - 2;
+			allocs = sim_nr_allocs() - before - 3;
 		mmput(mm);
 		sim_settle();
 	}
