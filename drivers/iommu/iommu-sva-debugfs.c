@@ -65,7 +65,7 @@ DEFINE_SHOW_ATTRIBUTE(strays);
 static const struct seq_operations bonds_sops = {
 	.start = iopf_bonds_start,
 	.next = iopf_bonds_next,
-	.stop = iopf_stats_stop,
+	.stop = iopf_bonds_stop,
 	.show = iopf_bonds_show,
 };
 DEFINE_SEQ_ATTRIBUTE(bonds);
@@ -73,7 +73,7 @@ DEFINE_SEQ_ATTRIBUTE(bonds);
 static const struct seq_operations queues_sops = {
 	.start = iopf_queues_start,
 	.next = iopf_queues_next,
-	.stop = iopf_stats_stop,
+	.stop = iopf_queues_stop,
 	.show = iopf_queues_show,
 };
 DEFINE_SEQ_ATTRIBUTE(queues);

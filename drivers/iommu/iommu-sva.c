@@ -32,8 +32,10 @@
  * Locks:
  *
  *	io_mm.lock		bind and unbind of one mm; domains, bonds, PASID
- *	  iopf_wqs_lock		(iopf-service.c)
- *	  stats_lock		(iopf-stats.c) statistics of bonds
+ *	  iopf_wqs_lock		(iopf-service.c) each 64th process
+ *	  stats_lock		(iopf-stats.c) the first bond of a device
+ *	  dev_iommu.bonds_lock	(iopf-stats.c) statistics of the device's bonds
+ *	  dev_iommu.atc_uses	(iopf-atc.c) its lock: what the device's ATC may hold
  *	  iommu_group.mutex	(inside iommu_attach_device_pasid() and its counterpart)
  *	    vendor locks
  *	mm->page_table_lock	which io_mm an mm has, for threads that fill its top-level slots
@@ -47,9 +49,9 @@
  *
  * MMU notifier callbacks run under page-table spinlocks: they walk the domains under RCU and take
  * only root_lock and the locks with which the vendor driver submits invalidations. They hold none
- * of these between the start of a flush and the wait for it, while they start others. Processes
- * share four locks: those of the PASID allocator, of the uses of ATCs, of the workers' workqueues,
- * and of the list of statistics. No thread waits for hardware under any of them.
+ * of these between the start of a flush and the wait for it, while they start others. Binds and
+ * unbinds of processes with different devices share no lock but the first two of those above, which
+ * few of them take, and no thread waits for hardware under these.
  *
  * Lifetime. The io_mm lives while its notifier has references: that of its service, whose users are
  * bonds, groups and workers, and those of binds under way. A bond goes a grace period after its

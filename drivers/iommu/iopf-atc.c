@@ -9,7 +9,7 @@
  *	does not bind the device
  *	gives no PASID out in its group whose translations the device may still hold
  *
- * The list of uses says what a device may hold. The core adds a use before it attaches the (device,
+ * The uses of a device say what it may hold. The core adds a use before it attaches the (device,
  * PASID), so that nothing has to be allocated when hardware fails. A use ends when the core
  * detaches the PASID, or, if an invalidation for it is unconfirmed then, with the reset. After a
  * reset iopf_resume_device() has all of the ATC invalidated; only if the device completes that are
@@ -19,115 +19,88 @@
  * here, since it does not bind this device.
  *
  * Vendor drivers send no invalidations to a device that is paused, in a reset or asleep;
- * iopf-reset.c has it flushed afterwards. struct dev_iommu of the device has that state, so it
- * outlasts binds, drivers and fault queues. Most functions that sleep are neither in use nor on a
- * fault queue, and have no ATS, with which they would cache the kernel's own translations: their
- * pause takes effect when they are in use.
+ * iopf-reset.c has it flushed afterwards. The device's struct dev_iommu has that state, and the
+ * uses, so these outlast binds, drivers and fault queues. Most functions that sleep are neither in
+ * use nor on a fault queue, and have no ATS, with which they would cache the kernel's own
+ * translations: their pause takes effect when they are in use.
  *
- * Locks: uses_lock, innermost, with interrupts off: an invalidation may fail in any context. MMU
- * notifiers look at nr_unconfirmed and dev_iommu.flow without it.
+ * Locks: the lock of dev_iommu.atc_uses, with interrupts off: an invalidation may fail in any
+ * context. MMU notifiers look at dev_iommu.flow without it. Inside it unconfirmed_lock, innermost,
+ * for the few devices that have failed. Binds of different devices share no lock here.
  *
  * Lifetime: a use goes with its attachment, or with the flush that confirms it; all of a device go
  * with iopf_atc_forget(), which the IOMMU core calls before the device goes.
  */
+#include <linux/bits.h>
 #include <linux/device.h>
-#include <linux/hash.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/pci.h>
-#include <linux/slab.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
+#include <linux/xarray.h>
 
 #include "iopf.h"
 
-/* So that with thousands of processes a bind finds a dozen uses in its bucket */
-#define ATC_HASH_BITS	10
-
-/**
- * struct atc_use - a device may hold translations of a PASID
- * @hash: in uses, by @pasid
- * @dev: the device
- * @pasid: the PASID; IOMMU_PASID_INVALID: any PASID, of an invalidation that fits no use
- * @attached: the PASID is attached to the device
- * @unconfirmed: an invalidation was not completed
- * @failures: how many invalidations were not completed, and are unconfirmed
+/*
+ * A use is a value in dev_iommu.atc_uses: whether the PASID is attached to the device, and how many
+ * invalidations were not completed, in units of ATC_FAILURE. If there were any it has the mark.
  */
-struct atc_use {
-	struct hlist_node hash;
-	struct device *dev;
-	ioasid_t pasid;
-	bool attached;
-	bool unconfirmed;
-	unsigned int failures;
-};
+#define ATC_ATTACHED	BIT(0)
+#define ATC_FAILURE	BIT(1)
+#define ATC_UNCONFIRMED	XA_MARK_0
+/* The index of IOMMU_PASID_INVALID: any PASID, of an invalidation that fits no use */
+#define ATC_ANY		BIT(20)
 
-static struct hlist_head uses[1 << ATC_HASH_BITS];
-static unsigned int nr_unconfirmed;
-/* of uses, dev_iommu.pauses; nr_unconfirmed for writers; held when flow leaves IOPF_RUNNING */
-static DEFINE_SPINLOCK(uses_lock);
+/* dev_iommu.unconfirmed of devices with uses that are marked */
+static LIST_HEAD(unconfirmed_devices);
+static DEFINE_SPINLOCK(unconfirmed_lock);
 
-/* The uses of all devices: there are few, and no caller is in a hurry. */
-#define for_each_use(use, next)							\
-	for (unsigned int _i = 0; _i < ARRAY_SIZE(uses); _i++)			\
-		hlist_for_each_entry_safe(use, next, &uses[_i], hash)
-
-static struct hlist_head *atc_bucket(ioasid_t pasid)
+static unsigned long atc_index(ioasid_t pasid)
 {
-	return &uses[hash_32(pasid, ATC_HASH_BITS)];
+	return pasid == IOMMU_PASID_INVALID ? ATC_ANY : pasid;
 }
 
-static struct atc_use *atc_find(struct device *dev, ioasid_t pasid)
+static void atc_assert_held(struct dev_iommu *param)
 {
-	struct atc_use *use;
-
-	lockdep_assert_held(&uses_lock);
-	hlist_for_each_entry(use, atc_bucket(pasid), hash)
-		if (use->dev == dev && use->pasid == pasid)
-			return use;
-	return NULL;
+	lockdep_assert_held(&param->atc_uses.xa_lock);
 }
 
-static struct atc_use *atc_add(struct device *dev, ioasid_t pasid, gfp_t gfp)
+/* The value of a use. False: there is none. */
+static bool atc_read(struct dev_iommu *param, unsigned long index, unsigned long *use)
 {
-	struct atc_use *use = kzalloc(sizeof(*use), gfp);
+	void *entry = xa_load(&param->atc_uses, index);
 
-	if (!use)
-		return NULL;
-	use->dev = dev;
-	use->pasid = pasid;
-	return use;
+	*use = entry ? xa_to_value(entry) : 0;
+	return entry;
 }
 
-static void atc_set_unconfirmed(struct atc_use *use, bool unconfirmed)
+/* Changes a use that is there, which needs no memory. It keeps its mark. */
+static void atc_write(struct dev_iommu *param, unsigned long index, unsigned long use)
 {
-	lockdep_assert_held(&uses_lock);
-	/* Binds of all processes read the number: its line stays in their caches. */
-	if (use->unconfirmed == unconfirmed)
+	atc_assert_held(param);
+	__xa_store(&param->atc_uses, index, xa_mk_value(use), 0);
+}
+
+/* For callers without the lock, too */
+static bool atc_is_unconfirmed(struct dev_iommu *param)
+{
+	return !list_empty(&param->unconfirmed);
+}
+
+/* Puts a device in the list, or takes it from there, after marks have changed. */
+static void atc_list(struct dev_iommu *param)
+{
+	bool marked = xa_marked(&param->atc_uses, ATC_UNCONFIRMED);
+
+	atc_assert_held(param);
+	if (marked == atc_is_unconfirmed(param))
 		return;
-	WRITE_ONCE(nr_unconfirmed, nr_unconfirmed + unconfirmed - use->unconfirmed);
-	use->unconfirmed = unconfirmed;
-}
-
-static void atc_remove(struct atc_use *use)
-{
-	lockdep_assert_held(&uses_lock);
-	atc_set_unconfirmed(use, false);
-	hlist_del_init(&use->hash);
-	kfree(use);
-}
-
-static bool atc_is_unconfirmed(struct device *dev)
-{
-	struct hlist_node *next;
-	struct atc_use *use;
-
-	lockdep_assert_held(&uses_lock);
-	if (!nr_unconfirmed)
-		return false;
-	for_each_use(use, next)
-		if (use->dev == dev && use->unconfirmed)
-			return true;
-	return false;
+	guard(spinlock)(&unconfirmed_lock);
+	if (marked)
+		list_add(&param->unconfirmed, &unconfirmed_devices);
+	else
+		list_del_init(&param->unconfirmed);
 }
 
 /**
@@ -139,28 +112,20 @@ static bool atc_is_unconfirmed(struct device *dev)
  */
 bool iopf_atc_is_unconfirmed(struct device *dev)
 {
-	if (!READ_ONCE(nr_unconfirmed))
-		return false;
-	guard(spinlock_irqsave)(&uses_lock);
-	return atc_is_unconfirmed(dev);
+	struct dev_iommu *param;
+
+	guard(rcu)();
+	param = READ_ONCE(dev->iommu);
+	return param && atc_is_unconfirmed(param);
 }
 EXPORT_SYMBOL_GPL(iopf_atc_is_unconfirmed);
 
 /* Puts a paused device in reset that was neither in use nor on a fault queue before. */
-static void atc_obey_pause(struct device *dev)
+static void atc_obey_pause(struct dev_iommu *param)
 {
-	struct dev_iommu *param = dev->iommu;
-
-	lockdep_assert_held(&uses_lock);
+	atc_assert_held(param);
 	if (param->pauses && param->flow == IOPF_RUNNING)
 		WRITE_ONCE(param->flow, IOPF_IN_RESET);
-}
-
-static void atc_insert(struct atc_use *use)
-{
-	lockdep_assert_held(&uses_lock);
-	atc_obey_pause(use->dev);
-	hlist_add_head(&use->hash, atc_bucket(use->pasid));
 }
 
 /**
@@ -173,19 +138,22 @@ static void atc_insert(struct atc_use *use)
  */
 int iopf_atc_use(struct device *dev, ioasid_t pasid)
 {
-	struct atc_use *use = atc_add(dev, pasid, GFP_KERNEL);
+	struct dev_iommu *param = dev->iommu;
+	bool is_unconfirmed;
+	int ret;
 
-	if (!use)
-		return -ENOMEM;
-	use->attached = true;
-	scoped_guard(spinlock_irqsave, &uses_lock) {
-		if (!atc_is_unconfirmed(dev) && !WARN_ON_ONCE(atc_find(dev, pasid))) {
-			atc_insert(use);
-			return 0;
-		}
+	guard(spinlock_irq)(&param->atc_uses.xa_lock);
+	/* Drops the lock if it needs memory, so the look at the device comes after it. */
+	ret = __xa_insert(&param->atc_uses, pasid, xa_mk_value(ATC_ATTACHED), GFP_KERNEL);
+	is_unconfirmed = atc_is_unconfirmed(param);
+	WARN_ON_ONCE(ret == -EBUSY && !is_unconfirmed);
+	if (!ret && is_unconfirmed) {
+		__xa_erase(&param->atc_uses, pasid);
+		ret = -EBUSY;
 	}
-	kfree(use);
-	return -EBUSY;
+	if (!ret)
+		atc_obey_pause(param);
+	return ret;
 }
 
 /**
@@ -200,32 +168,40 @@ int iopf_atc_use(struct device *dev, ioasid_t pasid)
  */
 void iopf_atc_leave(struct device *dev, ioasid_t pasid)
 {
-	struct atc_use *use;
+	struct dev_iommu *param = dev->iommu;
+	unsigned long use;
 
-	guard(spinlock_irqsave)(&uses_lock);
-	use = atc_find(dev, pasid);
-	if (!use || !use->attached)
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
+	if (!atc_read(param, pasid, &use))
 		return;
-	use->attached = false;
-	if (!use->unconfirmed)
-		atc_remove(use);
+	if (xa_get_mark(&param->atc_uses, pasid, ATC_UNCONFIRMED))
+		atc_write(param, pasid, use & ~ATC_ATTACHED);
+	else
+		__xa_erase(&param->atc_uses, pasid);
 }
 
-/* Marks what @dev may hold of @pasid. Returns false if there is no such use. */
-static bool atc_mark(struct device *dev, ioasid_t pasid)
+static bool atc_mark_use(struct dev_iommu *param, unsigned long index)
 {
-	struct hlist_node *next;
-	struct atc_use *use;
-	bool found = false;
+	unsigned long use;
 
-	lockdep_assert_held(&uses_lock);
-	for_each_use(use, next) {
-		if (use->dev != dev || (pasid != IOMMU_PASID_INVALID && use->pasid != pasid))
-			continue;
-		atc_set_unconfirmed(use, true);
-		use->failures++;
-		found = true;
-	}
+	if (!atc_read(param, index, &use))
+		return false;
+	atc_write(param, index, use + ATC_FAILURE);
+	__xa_set_mark(&param->atc_uses, index, ATC_UNCONFIRMED);
+	return true;
+}
+
+/* Marks what the device may hold of @pasid. Returns false if there is no such use. */
+static bool atc_mark(struct dev_iommu *param, ioasid_t pasid)
+{
+	unsigned long index;
+	bool found = false;
+	void *use;
+
+	if (pasid != IOMMU_PASID_INVALID)
+		return atc_mark_use(param, pasid);
+	xa_for_each(&param->atc_uses, index, use)
+		found |= atc_mark_use(param, index);
 	return found;
 }
 
@@ -242,21 +218,27 @@ static bool atc_mark(struct device *dev, ioasid_t pasid)
  */
 bool iopf_atc_hold(struct device *dev, ioasid_t pasid)
 {
-	struct atc_use *use;
+	unsigned long index = atc_index(pasid);
+	struct dev_iommu *param;
 	bool is_first;
 
 	iopf_device_count(dev, IOPF_UNCONFIRMED, 1);
-	guard(spinlock_irqsave)(&uses_lock);
-	is_first = !atc_is_unconfirmed(dev);
+	guard(rcu)();
+	param = READ_ONCE(dev->iommu);
+	if (!param)
+		return false;
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
+	/* After iopf_atc_forget() a use would stay for ever. */
+	if (!param->dev)
+		return false;
+	is_first = !atc_is_unconfirmed(param);
 	/* Not a use of the core's: the kernel's DMA, perhaps. It keeps binds out, too. */
-	if (!atc_mark(dev, pasid)) {
-		use = atc_add(dev, pasid, GFP_ATOMIC);
-		if (use) {
-			atc_insert(use);
-			atc_set_unconfirmed(use, true);
-			use->failures++;
-		}
+	if (!atc_mark(param, pasid) &&
+	    !__xa_insert(&param->atc_uses, index, xa_mk_value(0), GFP_ATOMIC)) {
+		atc_mark_use(param, index);
+		atc_obey_pause(param);
 	}
+	atc_list(param);
 	return is_first;
 }
 
@@ -285,21 +267,23 @@ EXPORT_SYMBOL_GPL(iopf_atc_unconfirmed);
 /* Removes the uses of @dev that are detached, with @all the rest, too; confirms what stays. */
 static void atc_settle(struct device *dev, bool all)
 {
-	struct hlist_node *next;
-	struct atc_use *use;
+	struct dev_iommu *param = dev->iommu;
+	unsigned long index;
+	void *use;
 
-	guard(spinlock_irqsave)(&uses_lock);
-	for_each_use(use, next) {
-		if (use->dev != dev)
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
+	xa_for_each(&param->atc_uses, index, use) {
+		if (all || !(xa_to_value(use) & ATC_ATTACHED)) {
+			__xa_erase(&param->atc_uses, index);
 			continue;
-		if (all || !use->attached) {
-			atc_remove(use);
-		} else {
-			atc_set_unconfirmed(use, false);
-			/* When the use goes, what iopf_atc_failures() counts must not shrink. */
-			use->failures = 0;
 		}
+		/* When the use goes, what iopf_atc_failures() counts must not shrink. */
+		atc_write(param, index, ATC_ATTACHED);
+		__xa_clear_mark(&param->atc_uses, index, ATC_UNCONFIRMED);
 	}
+	atc_list(param);
+	if (all)
+		param->dev = NULL;
 }
 
 /**
@@ -310,7 +294,7 @@ static void atc_settle(struct device *dev, bool all)
  */
 void iopf_atc_confirmed(struct device *dev)
 {
-	if (READ_ONCE(nr_unconfirmed))
+	if (atc_is_unconfirmed(dev->iommu))
 		atc_settle(dev, false);
 }
 
@@ -336,14 +320,15 @@ void iopf_atc_forget(struct device *dev)
  */
 bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group)
 {
-	struct atc_use *use;
+	struct dev_iommu *param;
 
-	if (!READ_ONCE(nr_unconfirmed))
+	/* Binds of all processes look at it: its line stays in their caches. */
+	if (list_empty(&unconfirmed_devices))
 		return false;
-	guard(spinlock_irqsave)(&uses_lock);
-	hlist_for_each_entry(use, atc_bucket(pasid), hash)
-		if (use->pasid == pasid && use->unconfirmed &&
-		    (!group || use->dev->iommu_group == group))
+	guard(spinlock_irqsave)(&unconfirmed_lock);
+	list_for_each_entry(param, &unconfirmed_devices, unconfirmed)
+		if (xa_get_mark(&param->atc_uses, pasid, ATC_UNCONFIRMED) &&
+		    (!group || param->dev->iommu_group == group))
 			return true;
 	return false;
 }
@@ -357,27 +342,15 @@ bool iopf_atc_holds(ioasid_t pasid, const struct iommu_group *group)
  */
 unsigned int iopf_atc_failures(struct device *dev)
 {
+	struct dev_iommu *param = dev->iommu;
 	unsigned int failures = 0;
-	struct hlist_node *next;
-	struct atc_use *use;
+	unsigned long index;
+	void *use;
 
-	guard(spinlock_irqsave)(&uses_lock);
-	for_each_use(use, next)
-		if (use->dev == dev)
-			failures += use->failures;
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
+	xa_for_each(&param->atc_uses, index, use)
+		failures += xa_to_value(use) / ATC_FAILURE;
 	return failures;
-}
-
-static bool atc_is_used(struct device *dev)
-{
-	struct hlist_node *next;
-	struct atc_use *use;
-
-	lockdep_assert_held(&uses_lock);
-	for_each_use(use, next)
-		if (use->dev == dev)
-			return true;
-	return false;
 }
 
 /* The IOMMU driver's own flushes for the kernel's DMA reach it. */
@@ -399,10 +372,10 @@ bool iopf_atc_pause(struct device *dev, enum iopf_pause_reason reason, bool on_q
 {
 	struct dev_iommu *param = dev->iommu;
 
-	guard(spinlock_irqsave)(&uses_lock);
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
 	if (!iopf_pauses_add(&param->pauses, reason))
 		return false;
-	if (!on_queue && !atc_is_used(dev) && !atc_is_enabled(dev))
+	if (!on_queue && xa_empty(&param->atc_uses) && !atc_is_enabled(dev))
 		return false;
 	WRITE_ONCE(param->flow, IOPF_STOPPING);
 	return true;
@@ -420,7 +393,7 @@ bool iopf_atc_unpause(struct device *dev, enum iopf_pause_reason reason)
 {
 	struct dev_iommu *param = dev->iommu;
 
-	guard(spinlock_irqsave)(&uses_lock);
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
 	return iopf_pauses_del(&param->pauses, reason) && param->flow != IOPF_RUNNING;
 }
 
@@ -432,6 +405,8 @@ bool iopf_atc_unpause(struct device *dev, enum iopf_pause_reason reason)
  */
 void iopf_atc_obey_pause(struct device *dev)
 {
-	guard(spinlock_irqsave)(&uses_lock);
-	atc_obey_pause(dev);
+	struct dev_iommu *param = dev->iommu;
+
+	guard(spinlock_irqsave)(&param->atc_uses.xa_lock);
+	atc_obey_pause(param);
 }

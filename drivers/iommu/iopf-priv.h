@@ -20,13 +20,15 @@
  *	  dev_iommu.reset_lock		one quiesce or resume of a device at a time; dev_iommu.gone
  *	iopf_queue.lock			devices of a queue
  *	  dev_iommu.lock		dev_iommu.fault_param
- *	    stats_lock			(iopf-stats.c) lists of bonds, queues and their devices;
- *					talks to no hardware
+ *	    stats_lock			(iopf-stats.c) lists of devices and queues; talks to no
+ *					hardware
+ *	      dev_iommu.bonds_lock	(iopf-stats.c) statistics of one device's bonds
  *	    iommu_fault_param.lock	one reporter at a time: look-up to hand-over is one step
  *	      iopf_device.lock		slots, lists and states of one device
  *	        iopf_service.lock
  *	        strays_lock		(iopf-stray.c)
- *	uses_lock			(iopf-atc.c) innermost, interrupts off; dev_iommu.pauses
+ *	dev_iommu.atc_uses		(iopf-atc.c) its lock, interrupts off; dev_iommu.pauses
+ *	  unconfirmed_lock		(iopf-atc.c) innermost
  *
  *	iopf_wqs_lock			which service is on which workqueue; talks to no hardware
  *
@@ -146,8 +148,8 @@ struct iopf_slot {
  * @bonds: struct iopf_bond_stats, by PASID
  * @recent_handle: the attachment that the latest request has found, or NULL
  * @recent_stats: the statistics that counted that request
- * @own: its queue; guarded by stats_lock, as is @stats_node
- * @stats_node: in &iopf_own_queue.devices
+ * @own: its queue; guarded by stats_lock and &dev_iommu.bonds_lock: either for readers
+ * @stats_node: in &iopf_own_queue.devices; guarded by stats_lock
  * @slots: all of them
  */
 struct iopf_device {

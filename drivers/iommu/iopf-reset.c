@@ -289,7 +289,7 @@ void iopf_unpause(struct device *dev, enum iopf_pause_reason reason)
  * @dev: a device without bonds, which is about to leave its IOMMU; does nothing the second time
  *
  * For the IOMMU core, before the IOMMU driver frees its data of @dev. From then on iopf_pause() and
- * iopf_unpause() leave @dev alone.
+ * iopf_unpause() leave @dev alone, and the statistics do not name it.
  *
  * Context: process, sleeps, for no longer than the IOMMU waits for a device.
  */
@@ -302,6 +302,7 @@ void iopf_device_leaves(struct device *dev)
 			return;
 		param->gone = true;
 	}
+	iopf_stats_forget(dev);
 	/* A flush may have found it before its last PASID was detached. */
 	if (param->max_pasids)
 		synchronize_rcu();

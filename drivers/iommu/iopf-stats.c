@@ -5,9 +5,11 @@
  * iopf-stats.h says what is counted, and under which lock. This file has what binds, devices that
  * come and go, and readers need: no page request waits for it.
  *
- * Lists. All bonds are on one list, all queues on another, and each queue has a second list of its
- * devices: the lock of the first one is held while threads wait for hardware. A bond whose device
- * is on a fault queue is also in the device's hash, where requests find it.
+ * Lists. Each device has a list of its bonds, with a lock of its own: binds for different devices
+ * share none. Devices that have, or had, a bond are on one list, all queues on another, and each
+ * queue has a second list of its devices: the lock of the first one is held while threads wait for
+ * hardware. A bond whose device is on a fault queue is also in the device's hash, where requests
+ * find it.
  *
  * Locks: see iopf-priv.h.
  *
@@ -32,9 +34,9 @@
 #include "iommu-priv.h"
 #include "iopf-priv.h"
 
-static LIST_HEAD(all_bonds);
+static LIST_HEAD(bound_devices);	/* dev_iommu.bound */
 static LIST_HEAD(all_queues);
-/* of all_bonds, all_queues, iopf_bond_stats.idev, iopf_device.own, iopf_own_queue.devices */
+/* of bound_devices, all_queues, iopf_own_queue.devices; iopf_device.own for writers */
 static DEFINE_MUTEX(stats_lock);
 
 /* Ticks of iopf_clock() in a millisecond */
@@ -119,7 +121,7 @@ static void iopf_bond_name(struct iopf_bond_stats *bond, struct mm_struct *mm)
 
 static void iopf_bond_join(struct iopf_bond_stats *bond, struct iopf_device *idev)
 {
-	lockdep_assert_held(&stats_lock);
+	lockdep_assert_held(&bond->dev->iommu->bonds_lock);
 
 	bond->idev = idev;
 	guard(spinlock)(&idev->lock);
@@ -133,7 +135,7 @@ static void iopf_bond_leave(struct iopf_bond_stats *bond, struct iopf_stats *hei
 {
 	struct iopf_device *idev = bond->idev;
 
-	lockdep_assert_held(&stats_lock);
+	lockdep_assert_held(&bond->dev->iommu->bonds_lock);
 
 	bond->idev = NULL;
 	guard(spinlock)(&idev->lock);
@@ -141,6 +143,26 @@ static void iopf_bond_leave(struct iopf_bond_stats *bond, struct iopf_stats *hei
 	if (idev->recent_handle == bond->handle)
 		idev->recent_handle = NULL;
 	iopf_stats_add(heir, &bond->stats);
+}
+
+/* The first bond of a device */
+static void iopf_list_device(struct dev_iommu *param)
+{
+	guard(mutex)(&stats_lock);
+	if (list_empty(&param->bound))
+		list_add_tail(&param->bound, &bound_devices);
+}
+
+/**
+ * iopf_stats_forget() - Forget a device that leaves the IOMMU
+ * @dev: the device, without bonds
+ *
+ * Context: process, may sleep.
+ */
+void iopf_stats_forget(struct device *dev)
+{
+	guard(mutex)(&stats_lock);
+	list_del_init(&dev->iommu->bound);
 }
 
 /**
@@ -158,6 +180,7 @@ void iopf_bond_add(struct iopf_bond_stats *bond, struct list_head *bonds, struct
 		   ioasid_t pasid, const struct iommu_attach_handle *handle, struct mm_struct *mm)
 {
 	struct iopf_device *idev __free(iopf_device_put) = NULL;
+	struct dev_iommu *param = dev->iommu;
 
 	bond->dev = dev;
 	bond->pasid = pasid;
@@ -165,8 +188,10 @@ void iopf_bond_add(struct iopf_bond_stats *bond, struct list_head *bonds, struct
 	iopf_bond_name(bond, mm);
 	list_add_tail(&bond->siblings, bonds);
 
-	guard(mutex)(&stats_lock);
-	list_add_tail(&bond->node, &all_bonds);
+	if (list_empty(&param->bound))
+		iopf_list_device(param);
+	guard(mutex)(&param->bonds_lock);
+	list_add_tail(&bond->node, &param->bonds);
 	/* Under the lock: a device that leaves its queue meanwhile finds the bond in the list. */
 	idev = iopf_device_get(dev);
 	if (idev && idev->own)
@@ -183,8 +208,8 @@ void iopf_bonds_del(struct list_head *bonds)
 {
 	struct iopf_bond_stats *bond;
 
-	guard(mutex)(&stats_lock);
 	list_for_each_entry(bond, bonds, siblings) {
+		guard(mutex)(&bond->dev->iommu->bonds_lock);
 		if (bond->idev)
 			iopf_bond_leave(bond, &bond->idev->stats);
 		list_del(&bond->node);
@@ -219,14 +244,14 @@ void iopf_bond_count(struct list_head *bonds, enum iopf_count what, u64 nr)
  */
 void iopf_stats_add_device(struct iopf_own_queue *own, struct iopf_device *idev)
 {
+	struct dev_iommu *param = idev->fp.dev->iommu;
 	struct iopf_bond_stats *bond;
 
 	guard(mutex)(&stats_lock);
-	idev->own = own;
 	list_add_tail(&idev->stats_node, &own->devices);
-	list_for_each_entry(bond, &all_bonds, node) {
-		if (bond->dev != idev->fp.dev)
-			continue;
+	guard(mutex)(&param->bonds_lock);
+	idev->own = own;
+	list_for_each_entry(bond, &param->bonds, node) {
 		/* What the bond has counted before is not since the device has joined. */
 		scoped_guard(spinlock, &idev->lock)
 			iopf_stats_mix(&idev->stats, &bond->stats, -1);
@@ -237,8 +262,6 @@ void iopf_stats_add_device(struct iopf_own_queue *own, struct iopf_device *idev)
 static void iopf_read_device(struct iopf_device *idev, struct iopf_reading *sum)
 {
 	struct iopf_bond_stats *bond;
-
-	lockdep_assert_held(&stats_lock);
 
 	guard(spinlock)(&idev->lock);
 	iopf_stats_add(&sum->stats, &idev->stats);
@@ -262,6 +285,7 @@ void iopf_stats_remove_device(struct iopf_device *idev)
 	struct iopf_bond_stats *bond;
 
 	guard(mutex)(&stats_lock);
+	guard(mutex)(&idev->fp.dev->iommu->bonds_lock);
 	scoped_guard(spinlock, &idev->lock)
 		iopf_stats_add(&idev->own->past, &idev->stats);
 	for (int i = 0; i < ARRAY_SIZE(idev->bonds); i++) {
@@ -335,7 +359,7 @@ static void iopf_read_bond_locked(struct iopf_bond_stats *bond, struct iopf_read
 {
 	struct iopf_device *idev = bond->idev;
 
-	lockdep_assert_held(&stats_lock);
+	lockdep_assert_held(&bond->dev->iommu->bonds_lock);
 
 	memset(reading, 0, sizeof(*reading));
 	if (!idev) {
@@ -359,11 +383,12 @@ static void iopf_read_bond_locked(struct iopf_bond_stats *bond, struct iopf_read
  */
 int iopf_read_bond(struct device *dev, ioasid_t pasid, struct iopf_reading *reading)
 {
+	struct dev_iommu *param = dev->iommu;
 	struct iopf_bond_stats *bond;
 
-	guard(mutex)(&stats_lock);
-	list_for_each_entry(bond, &all_bonds, node) {
-		if (bond->dev != dev || bond->pasid != pasid)
+	guard(mutex)(&param->bonds_lock);
+	list_for_each_entry(bond, &param->bonds, node) {
+		if (bond->pasid != pasid)
 			continue;
 		iopf_read_bond_locked(bond, reading);
 		return 0;
@@ -482,28 +507,63 @@ void iopf_show_stats(struct seq_file *m, struct device *dev)
 				   r->stats.latency[i]);
 }
 
-/* Each line is a record. The list cannot change between start and stop. */
+/* Each line is a record. Devices and queues cannot come or go between start and stop. */
+
+/* Of @param, or of the first device behind it that has a bond; its bonds_lock is held then. */
+static struct iopf_bond_stats *iopf_first_bond(struct dev_iommu *param)
+{
+	struct iopf_bond_stats *bond = NULL;
+
+	list_for_each_entry_from(param, &bound_devices, bound) {
+		mutex_lock(&param->bonds_lock);
+		bond = list_first_entry_or_null(&param->bonds, struct iopf_bond_stats, node);
+		if (bond)
+			break;
+		mutex_unlock(&param->bonds_lock);
+	}
+	return bond;
+}
+
+static struct iopf_bond_stats *iopf_next_bond(struct iopf_bond_stats *bond)
+{
+	struct dev_iommu *param = bond->dev->iommu;
+
+	if (!list_is_last(&bond->node, &param->bonds))
+		return list_next_entry(bond, node);
+	mutex_unlock(&param->bonds_lock);
+	return iopf_first_bond(list_next_entry(param, bound));
+}
 
 void *iopf_bonds_start(struct seq_file *m, loff_t *pos)
 {
+	struct iopf_bond_stats *bond;
+
 	mutex_lock(&stats_lock);
-	return seq_list_start(&all_bonds, *pos);
+	bond = iopf_first_bond(list_first_entry(&bound_devices, struct dev_iommu, bound));
+	for (loff_t i = 0; i < *pos && bond; i++)
+		bond = iopf_next_bond(bond);
+	return bond;
 }
 
 void *iopf_bonds_next(struct seq_file *m, void *v, loff_t *pos)
 {
-	return seq_list_next(v, &all_bonds, pos);
+	++*pos;
+	return iopf_next_bond(v);
 }
 
-void iopf_stats_stop(struct seq_file *m, void *v)
+void iopf_bonds_stop(struct seq_file *m, void *v)
 {
+	struct iopf_bond_stats *bond = v;
+
+	if (bond)
+		mutex_unlock(&bond->dev->iommu->bonds_lock);
 	mutex_unlock(&stats_lock);
 }
 
 int iopf_bonds_show(struct seq_file *m, void *v)
 {
 	struct iopf_reading *r __free(kfree) = kzalloc(sizeof(*r), GFP_KERNEL);
-	struct iopf_bond_stats *bond = list_entry(v, struct iopf_bond_stats, node);
+	struct iopf_bond_stats *bond = v;
 
 	if (!r)
 		return -ENOMEM;
@@ -526,6 +586,11 @@ void *iopf_queues_start(struct seq_file *m, loff_t *pos)
 void *iopf_queues_next(struct seq_file *m, void *v, loff_t *pos)
 {
 	return seq_list_next(v, &all_queues, pos);
+}
+
+void iopf_queues_stop(struct seq_file *m, void *v)
+{
+	mutex_unlock(&stats_lock);
 }
 
 int iopf_queues_show(struct seq_file *m, void *v)

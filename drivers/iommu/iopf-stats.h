@@ -62,11 +62,11 @@ struct iopf_stats {
 
 /**
  * struct iopf_bond_stats - the statistics of a (device, PASID) that belongs to a process
- * @node: in the list of all
+ * @node: in &dev_iommu.bonds
  * @siblings: in &sva_bond.stats: the bond's group may have several devices
  * @hash: in &iopf_device.bonds, while @idev is set
  * @dev: the device
- * @idev: the device on its fault queue, or NULL; guarded by stats_lock
+ * @idev: the device on its fault queue, or NULL; guarded by &dev_iommu.bonds_lock
  * @handle: of the bond's attachment; requests find the bond by it
  * @pasid: the PASID
  * @pid: the process that had the mm at the bind, in the initial namespace; 0: unknown
@@ -129,6 +129,7 @@ u64 iopf_ns_since(u64 then);
 void iopf_bond_add(struct iopf_bond_stats *bond, struct list_head *bonds, struct device *dev,
 		   ioasid_t pasid, const struct iommu_attach_handle *handle, struct mm_struct *mm);
 void iopf_bonds_del(struct list_head *bonds);
+void iopf_stats_forget(struct device *dev);
 void iopf_bond_count(struct list_head *bonds, enum iopf_count what, u64 nr);
 int iopf_read_stats(struct device *dev, struct iopf_reading *reading);
 int iopf_read_bond(struct device *dev, ioasid_t pasid, struct iopf_reading *reading);
@@ -139,10 +140,11 @@ pid_t iopf_pid_of_bond(struct device *dev, ioasid_t pasid);
 void iopf_show_stats(struct seq_file *m, struct device *dev);
 void *iopf_bonds_start(struct seq_file *m, loff_t *pos);
 void *iopf_bonds_next(struct seq_file *m, void *v, loff_t *pos);
+void iopf_bonds_stop(struct seq_file *m, void *v);
 int iopf_bonds_show(struct seq_file *m, void *v);
 void *iopf_queues_start(struct seq_file *m, loff_t *pos);
 void *iopf_queues_next(struct seq_file *m, void *v, loff_t *pos);
+void iopf_queues_stop(struct seq_file *m, void *v);
 int iopf_queues_show(struct seq_file *m, void *v);
-void iopf_stats_stop(struct seq_file *m, void *v);
 
 #endif /* _DRIVERS_IOMMU_IOPF_STATS_H */

@@ -19,8 +19,7 @@ void backend_add_fn(struct kunit *test, struct device *dev, struct dev_iommu *pa
 		    const char *name, unsigned int n)
 {
 	mutex_init(&param->lock);
-	mutex_init(&param->reset_lock);
-	refcount_set(&param->users, 1);
+	dev_iommu_init_sva(param, dev);
 	device_initialize(dev);
 	dev->release = backend_release_fn;
 	dev->iommu = param;
@@ -53,6 +52,7 @@ void backend_remove_fn(struct device *dev, struct iommu_group *group, struct iop
 {
 	if (rcu_access_pointer(dev->iommu->fault_param))
 		iopf_queue_remove_device(queue, dev);
+	iopf_device_leaves(dev);
 	iopf_atc_forget(dev);
 	if (dev->iommu_group)
 		backend_leave_group(dev);

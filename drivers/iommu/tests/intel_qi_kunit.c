@@ -138,6 +138,7 @@ static void qi_add_dev(struct kunit *test, unsigned int n)
 		.bus = 0x3a, .devfn = PCI_DEVFN(2 + n, 1), .pfsid = 0x3a10, .ats_qdep = 9,
 		.ats_enabled = 1, .dev = dev, .iommu = &qi->hw,
 	};
+	dev_iommu_init_sva(&d->param, dev);
 	d->param.priv = &d->info;
 	dev->iommu = &d->param;
 	rb_find_add(&d->info.node, &qi->hw.device_rbtree, qi_info_cmp);

@@ -166,8 +166,7 @@ static struct fn *fn_new(struct kunit *test, const char *name)
 	fn->ops.sva_ops = &fn_sva_ops;
 	fn->unit.ops = &fn->ops;
 	mutex_init(&fn->param.lock);
-	mutex_init(&fn->param.reset_lock);
-	refcount_set(&fn->param.users, 1);
+	dev_iommu_init_sva(&fn->param, &fn->pdev.dev);
 	fn->param.iommu_dev = &fn->unit;
 	dev = &fn->pdev.dev;
 	device_initialize(dev);

@@ -179,12 +179,59 @@ static void bond_knows_its_process(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_pid_of_bond(dev, pasid), 0);
 }
 
+#ifdef CONFIG_DEBUG_FS
+/* How many bonds the file shows from @pos on. Each is one of @bonds. */
+static unsigned int nr_listed(struct kunit *test, loff_t pos, struct iopf_bond **bonds,
+			      unsigned int nr)
+{
+	struct iopf_bond_stats *stats = iopf_bonds_start(NULL, &pos);
+	unsigned int listed;
+
+	for (listed = 0; stats; listed++) {
+		bool known = false;
+
+		for (unsigned int i = 0; i < nr; i++)
+			known |= stats->dev == soft_endpoint_dev(bonds[i]->ep) &&
+				 stats->pasid == bonds[i]->pasid;
+		KUNIT_EXPECT_TRUE(test, known);
+		stats = iopf_bonds_next(NULL, stats, &pos);
+	}
+	iopf_bonds_stop(NULL, stats);
+	return listed;
+}
+
+/* A device between two others has had a bond, and has none. */
+static void bonds_of_all_devices_are_listed(struct kunit *test)
+{
+	const struct soft_endpoint_config config = { .pasid_bits = 8 };
+	struct sva_fixture *fix = test->priv;
+	struct iopf_bond *bonds[3];
+	loff_t pos = 0;
+
+	bonds[0] = iopf_bind(test, fix->ep[0], NULL);
+	iopf_unbind(iopf_bind(test, fix->ep[1], NULL));
+	bonds[1] = iopf_bind(test, sva_add_endpoint(test, fix->iommu, &config, true), NULL);
+	bonds[2] = iopf_bind(test, fix->ep[0], NULL);
+	for (unsigned int i = 0; i <= ARRAY_SIZE(bonds); i++)
+		KUNIT_EXPECT_EQ(test, nr_listed(test, i, bonds, ARRAY_SIZE(bonds)),
+				ARRAY_SIZE(bonds) - i);
+	/* A reader that stops at the first one keeps no lock. */
+	iopf_bonds_stop(NULL, iopf_bonds_start(NULL, &pos));
+	iopf_unbind(bonds[0]);
+	bonds[0] = bonds[2];
+	KUNIT_EXPECT_EQ(test, nr_listed(test, 0, bonds, 2), 2);
+}
+#endif
+
 static struct kunit_case iopf_stats_cases[] = {
 	KUNIT_CASE(bond_agrees_with_the_ledger),
 	KUNIT_CASE(two_bonds_add_up_to_the_device),
 	KUNIT_CASE(storm_agrees_with_the_ledger),
 	KUNIT_CASE(killed_process_agrees_with_the_ledger),
 	KUNIT_CASE(bond_knows_its_process),
+#ifdef CONFIG_DEBUG_FS
+	KUNIT_CASE(bonds_of_all_devices_are_listed),
+#endif
 	{}
 };
 

@@ -309,6 +309,8 @@ static inline void sim_unguard_spinlock(struct sim_guard_spinlock *guard)
 
 #define sim_guard_spinlock_irqsave	sim_guard_spinlock
 #define sim_unguard_spinlock_irqsave	sim_unguard_spinlock
+#define sim_guard_spinlock_irq		sim_guard_spinlock
+#define sim_unguard_spinlock_irq	sim_unguard_spinlock
 
 static inline struct sim_guard_mutex sim_guard_mutex(struct mutex *lock)
 {
@@ -712,6 +714,38 @@ static inline bool test_and_clear_bit(unsigned long nr, unsigned long *word)
 unsigned long *bitmap_zalloc(unsigned int bits, gfp_t gfp);
 #define bitmap_free(bitmap)	kfree(bitmap)
 
+/* Arrays of values: a list, with an allocation for each entry */
+
+struct sim_entry;
+struct xarray {
+	spinlock_t xa_lock;
+	struct sim_entry *entries;
+};
+
+#define XA_FLAGS_LOCK_IRQ	0
+#define XA_MARK_0		0
+#define xa_init_flags(xa, flags) \
+	(*(xa) = (struct xarray){ \
+		.xa_lock.l = { .class = SIM_CLASS(#xa), .kind = SIM_SPINLOCK } \
+	})
+#define xa_mk_value(v)		((void *)((v) << 1 | 1))
+#define xa_to_value(entry)	((unsigned long)(entry) >> 1)
+#define xa_empty(xa)		(!READ_ONCE((xa)->entries))
+
+void *xa_load(struct xarray *xa, unsigned long index);
+bool xa_get_mark(struct xarray *xa, unsigned long index, int mark);
+bool xa_marked(struct xarray *xa, int mark);
+/* The rest with the lock held. With GFP_KERNEL __xa_insert() may drop it for the allocation. */
+int __xa_insert(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
+void *__xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
+void *__xa_erase(struct xarray *xa, unsigned long index);
+void __xa_set_mark(struct xarray *xa, unsigned long index, int mark);
+void __xa_clear_mark(struct xarray *xa, unsigned long index, int mark);
+/* The entry with the lowest index from *@index on; NULL: there is none. */
+void *sim_xa_find(struct xarray *xa, unsigned long *index);
+#define xa_for_each(xa, index, entry) \
+	for (index = 0; (entry = sim_xa_find(xa, &(index))); index++)
+
 #include "custom-mm.h"
 
 #ifdef CONFIG_X86
@@ -923,6 +957,12 @@ struct dev_iommu {
 	struct iommu_device *iommu_dev;
 	u32 max_pasids;
 	u32 attach_deferred:1;
+	struct device *dev;
+	struct xarray atc_uses;
+	struct list_head unconfirmed;
+	struct mutex bonds_lock;
+	struct list_head bonds;
+	struct list_head bound;
 	struct mutex reset_lock;
 	u32 pauses;
 	u32 flow;
@@ -930,6 +970,18 @@ struct dev_iommu {
 	refcount_t users;
 	struct rcu_head rcu;
 };
+
+static inline void dev_iommu_init_sva(struct dev_iommu *param, struct device *dev)
+{
+	param->dev = dev;
+	xa_init_flags(&param->atc_uses, XA_FLAGS_LOCK_IRQ);
+	INIT_LIST_HEAD(&param->unconfirmed);
+	mutex_init(&param->bonds_lock);
+	INIT_LIST_HEAD(&param->bonds);
+	INIT_LIST_HEAD(&param->bound);
+	mutex_init(&param->reset_lock);
+	refcount_set(&param->users, 1);
+}
 
 struct iommu_sva {
 	struct device *dev;

@@ -167,8 +167,7 @@ struct device *scale_device_new(struct scale_iommu *iommu)
 	param->iommu_dev = &iommu->iommu;
 	param->max_pasids = 1 << 20;
 	mutex_init(&param->lock);
-	mutex_init(&param->reset_lock);
-	refcount_set(&param->users, 1);
+	dev_iommu_init_sva(param, dev);
 	mutex_init(&group->mutex);
 	group->devices[0] = dev;
 	SIM_EQ(iopf_queue_add_device(iommu->queue, dev), 0);

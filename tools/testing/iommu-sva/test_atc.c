@@ -467,6 +467,21 @@ TEST(bind_during_a_pause_is_sent_nothing)
 	mmput(mm);
 }
 
+/* An invalidation that was sent before the pause fails in it. */
+TEST(failure_during_a_pause_is_sent_nothing)
+{
+	struct vendor_dev *mute = vendor_dev_new(vendor_iommu_new(0), LAST + 1, CREDITS);
+	struct device *d = dev_of(mute);
+
+	iopf_pause(d, IOPF_PAUSE_SLEEP);
+	SIM_CHECK(!iopf_device_in_reset(d));
+	iopf_atc_unconfirmed(d, 2);
+	SIM_CHECK(iopf_device_in_reset(d));
+	iopf_unpause(d, IOPF_PAUSE_SLEEP);
+	SIM_CHECK(!iopf_device_in_reset(d));
+	SIM_CHECK(!iopf_atc_is_unconfirmed(d));
+}
+
 /* Its PASID may be given out at once, since the device forgets it before it may use it. */
 TEST(unbind_during_a_reset_on_no_queue_leaves_nothing_behind)
 {
@@ -559,4 +574,64 @@ TEST(reset_confirms_a_device_on_no_queue)
 	iommu_sva_unbind_device(sva);
 	mmput(other);
 	mmput(mm);
+}
+
+static void fail_all(void *arg)
+{
+	iopf_atc_unconfirmed(arg, IOMMU_PASID_INVALID);
+}
+
+/* Either the device is not bound any more, or what it gets is among what it may still hold. */
+EXPLORE(new_use_against_a_failure)
+{
+	int ret;
+
+	set_up();
+	sim_spawn("interrupt", fail_all, dev_of(dev));
+	ret = iopf_atc_use(dev_of(dev), 2);
+	SIM_CHECK(!ret || ret == -EBUSY);
+	sim_settle();
+	SIM_EQ(iopf_atc_use(dev_of(dev), 3), -EBUSY);
+	iopf_atc_leave(dev_of(dev), 2);
+	SIM_EQ(iopf_atc_holds(2, NULL), !ret);
+	iopf_atc_confirmed(dev_of(dev));
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), 0);
+	iopf_atc_leave(dev_of(dev), 2);
+}
+
+/* What an invalidation that comes too late finds has gone, or goes with the device. */
+EXPLORE(failure_against_the_end_of_a_device)
+{
+	set_up();
+	vendor_disable(beside);
+	sim_spawn("interrupt", fail_all, dev_of(beside));
+	vendor_leave(beside);
+	sim_settle();
+	SIM_CHECK(!iopf_atc_holds(2, NULL));
+	SIM_CHECK(!iopf_atc_is_unconfirmed(dev_of(beside)));
+}
+
+/* Each is in the list of those that have failed, until it is confirmed. */
+TEST(failures_of_two_devices_are_confirmed_one_by_one)
+{
+	set_up();
+	use(dev, 2, false);
+	use(beside, 3, false);
+	SIM_CHECK(iopf_atc_holds(2, NULL) && iopf_atc_holds(3, NULL));
+	SIM_CHECK(!iopf_atc_holds(2, dev_of(beside)->iommu_group));
+	iopf_atc_confirmed(dev_of(dev));
+	SIM_CHECK(!iopf_atc_holds(2, NULL) && iopf_atc_holds(3, NULL));
+	iopf_atc_confirmed(dev_of(beside));
+	SIM_CHECK(!iopf_atc_holds(3, NULL));
+}
+
+TEST(pasid_in_use_is_not_used_again)
+{
+	set_up();
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), 0);
+	sim_expect_warnings(1);
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), -EBUSY);
+	iopf_atc_leave(dev_of(dev), 2);
+	SIM_EQ(iopf_atc_use(dev_of(dev), 2), 0);
+	iopf_atc_leave(dev_of(dev), 2);
 }

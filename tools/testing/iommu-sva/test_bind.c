@@ -689,3 +689,48 @@ TEST(process_with_tagged_addresses_is_refused)
 	iommu_sva_unbind_device(sva);
 	mmput(mm);
 }
+
+#define MAX_TAKEN	256
+
+static struct {
+	const void *lock;
+	const char *class;
+} taken[MAX_TAKEN];
+static unsigned int nr_taken;
+
+static void note_lock(const void *lock, const char *class)
+{
+	SIM_CHECK(nr_taken < MAX_TAKEN);
+	taken[nr_taken].lock = lock;
+	taken[nr_taken++].class = class;
+}
+
+static void check_not_noted(const void *lock, const char *class)
+{
+	for (unsigned int i = 0; i < nr_taken; i++)
+		if (taken[i].lock == lock && !strstr(class, "workqueue's pool"))
+			sim_fail("%s is another process's, too", class);
+}
+
+static void bind_and_unbind(struct vendor_dev *dev, struct mm_struct *mm)
+{
+	iommu_sva_unbind_device(test_bind(dev, mm));
+}
+
+/* But for the first bind of a device, and that which makes a workqueue */
+TEST(binds_of_processes_with_different_devices_share_no_lock)
+{
+	struct vendor_dev *devs[] = { test_dev(), test_dev() };
+	struct mm_struct *mms[] = { test_mm(), test_mm() };
+
+	for (unsigned int i = 0; i < 2; i++)
+		bind_and_unbind(devs[i], mms[i]);
+	sim_settle();
+	sim_taken = note_lock;
+	bind_and_unbind(devs[0], mms[0]);
+	sim_taken = check_not_noted;
+	bind_and_unbind(devs[1], mms[1]);
+	sim_taken = NULL;
+	for (unsigned int i = 0; i < 2; i++)
+		mmput(mms[i]);
+}

@@ -807,8 +807,7 @@ struct vendor_dev *vendor_dev_new(struct vendor_iommu *iommu, u32 max_pasids, u3
 	dev->param->iommu_dev = &iommu->iommu;
 	dev->param->max_pasids = max_pasids;
 	mutex_init(&dev->param->lock);
-	mutex_init(&dev->param->reset_lock);
-	refcount_set(&dev->param->users, 1);
+	dev_iommu_init_sva(dev->param, &dev->pdev.dev);
 	mutex_init(&dev->alone.mutex);
 	dev->alone.devices[0] = &dev->pdev.dev;
 	for (at = &iommu->devs; *at; at = &(*at)->next)

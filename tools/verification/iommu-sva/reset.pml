@@ -22,7 +22,7 @@
  *	drivers/iommu/iopf-reset.c: iopf_forget_pending iopf_finish_forgotten iopf_enter_reset
  *		iopf_note_pause iopf_begin_reset iopf_flush_atc iopf_end_reset iopf_pause iopf_unpause
  *		iopf_device_in_reset
- *	drivers/iommu/iopf-atc.c: atc_obey_pause atc_insert iopf_atc_use iopf_atc_leave atc_mark
+ *	drivers/iommu/iopf-atc.c: atc_obey_pause iopf_atc_use iopf_atc_leave atc_mark
  *		iopf_atc_hold iopf_atc_unconfirmed atc_settle iopf_atc_confirmed iopf_atc_failures
  *		iopf_atc_holds iopf_atc_pause iopf_atc_unpause iopf_atc_obey_pause
  *	drivers/iommu/iopf-pci.c: iopf_pci_reset_begins iopf_pci_restored iopf_pci_recovered iopf_pci_sleeps
@@ -168,7 +168,7 @@ inline forget_requests()
 #define MINE		1
 #define OTHERS		2
 byte atc;
-bool attached;		/* atc_use.attached */
+bool attached;		/* ATC_ATTACHED of the device's use */
 bool listed;
 bool present;		/* the PASID entry */
 bool unconfirmed;
