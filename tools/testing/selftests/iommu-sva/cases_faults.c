@@ -310,7 +310,7 @@ TEST_F(faults, pages_are_served_while_the_process_maps_and_unmaps)
 	__u8 *memory = anon(len);
 	pthread_t thread;
 
-	ASSERT_EQ(0, madvise(memory, len, MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, without_huge_pages(memory, len));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, map_and_unmap, &mapper));
 	run_ok(&self->q, sva_fill(memory, len, 0x72));
 	__atomic_store_n(&mapper.stop, true, __ATOMIC_RELAXED);

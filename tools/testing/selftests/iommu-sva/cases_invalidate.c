@@ -326,6 +326,8 @@ TEST_F(invalidate, munmap_inside_a_huge_page_spares_its_neighbours)
 	__u8 *huge = anon_aligned(_metadata, HUGE_PAGE);
 	__u8 *hole = huge + 300 * PAGE;
 
+	if (!env_has_huge_pages())
+		SKIP(return, NO_HUGE_PAGES);
 	if (!env_has_room())
 		SKIP(return, NO_ROOM);
 	ASSERT_EQ(0, madvise(huge, HUGE_PAGE, MADV_HUGEPAGE));

@@ -72,8 +72,8 @@ TEST_F(own, untouched_heap_is_read_and_written)
 
 	ASSERT_NE(NULL, heap);
 	ASSERT_NE(NULL, copy);
-	ASSERT_EQ(0, madvise((void *)(((uintptr_t)heap + PAGE) & ~(PAGE - 1)), len - PAGE,
-			     MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, without_huge_pages((void *)(((uintptr_t)heap + PAGE) & ~(PAGE - 1)),
+					len - PAGE));
 	run_ok(&self->q, sva_fill(heap, len, 0x5a));
 	EXPECT_EQ(-1, differs(heap, len, 0x5a));
 	EXPECT_LE(len / PAGE - 1, counter(_metadata, &self->q, SVA_DMA_CNT_FAULTS));
@@ -98,7 +98,7 @@ TEST_F(own, stream_of_faults_maps_ahead)
 	__u64 before = counter(_metadata, &self->q, SVA_DMA_CNT_FAULTS);
 
 	env_fault_around("64");
-	ASSERT_EQ(0, madvise(self->memory, OWN_LEN, MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, without_huge_pages(self->memory, OWN_LEN));
 	run_ok(&self->q, sva_fill(self->memory, OWN_LEN, 0x23));
 	EXPECT_EQ(-1, differs(self->memory, OWN_LEN, 0x23));
 	EXPECT_GT(OWN_LEN / PAGE / 2, counter(_metadata, &self->q, SVA_DMA_CNT_FAULTS) - before);

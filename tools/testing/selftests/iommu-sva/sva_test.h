@@ -118,6 +118,36 @@ static bool env_has_room(void)
 	return HUGE_PAGE <= 32 * MiB;
 }
 
+/* What not each kernel has, if it is not made for these cases */
+#define NO_HUGE_PAGES	"the kernel has no transparent huge pages"
+#define NO_HUGE_POOL	"no huge pages of 2 MiB are reserved"
+#define NO_SWAP		"there is no swap space"
+
+static bool env_has_huge_pages(void)
+{
+	return !access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK);
+}
+
+static bool env_has_swap(void)
+{
+	FILE *swaps = fopen("/proc/swaps", "r");
+	char line[256];
+	bool any;
+
+	if (!swaps)
+		return false;
+	/* A line of heads, and one for each area */
+	any = fgets(line, sizeof(line), swaps) && fgets(line, sizeof(line), swaps);
+	fclose(swaps);
+	return any;
+}
+
+/* 0: @len bytes at @mem will not become huge pages. */
+static int without_huge_pages(void *mem, size_t len)
+{
+	return env_has_huge_pages() ? madvise(mem, len, MADV_NOHUGEPAGE) : 0;
+}
+
 static bool env_has_iommu(const char *units)
 {
 	glob_t found;
