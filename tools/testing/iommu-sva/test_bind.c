@@ -692,23 +692,19 @@ TEST(process_with_tagged_addresses_is_refused)
 
 #define MAX_TAKEN	256
 
-static struct {
-	const void *lock;
-	const char *class;
-} taken[MAX_TAKEN];
+static const void *taken[MAX_TAKEN];
 static unsigned int nr_taken;
 
 static void note_lock(const void *lock, const char *class)
 {
 	SIM_CHECK(nr_taken < MAX_TAKEN);
-	taken[nr_taken].lock = lock;
-	taken[nr_taken++].class = class;
+	taken[nr_taken++] = lock;
 }
 
 static void check_not_noted(const void *lock, const char *class)
 {
 	for (unsigned int i = 0; i < nr_taken; i++)
-		if (taken[i].lock == lock && !strstr(class, "workqueue's pool"))
+		if (taken[i] == lock && !strstr(class, "workqueue's pool"))
 			sim_fail("%s is another process's, too", class);
 }
 
