@@ -150,7 +150,7 @@ static void amd_sva_release(struct iommu_domain *domain)
 static_assert(sizeof(struct amd_sva_posted) <= IOMMU_SVA_FLUSH_NOTES * sizeof(u64));
 
 /* The caller's RCU read-side section lasts until the wait is over. */
-static void amd_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+static bool amd_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
 				u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	struct amd_sva_domain *sdom = to_sva_domain(domain);
@@ -161,15 +161,17 @@ static void amd_sva_start_flush(struct iommu_domain *domain, const struct iommu_
 	amd_sva_begin_post(&list, sdom->iommu, (struct amd_sva_posted *)notes);
 	sva_add_domain(&list, sdom, sva_range_blocks(range->start, range->end));
 	amd_sva_post_list(&list, (struct amd_sva_posted *)notes);
+	return true;
 }
 
-static void amd_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+static bool amd_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
 				u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	struct amd_sva_domain *sdom = to_sva_domain(domain);
 
 	sva_check_domain(sdom, amd_sva_await_posted(sdom->iommu,
 						    (const struct amd_sva_posted *)notes));
+	return true;
 }
 
 /* Invalidates a GCR3 entry that the IOMMU may have cached as not valid. */

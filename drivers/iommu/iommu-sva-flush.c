@@ -22,78 +22,88 @@
 /**
  * struct sva_flush - a flush that has been started
  * @domain: of the IOMMU that works
+ * @failed: the IOMMU has not carried it out
  * @notes: of the vendor driver
  */
 struct sva_flush {
 	struct iommu_domain *domain;
+	bool failed;
 	u64 notes[IOMMU_SVA_FLUSH_NOTES];
 };
 
 /* Flushes that a thread starts before it waits; on the stack of one that may be deep in reclaim */
 #define SVA_MAX_FLUSHES		16
 
-static void sva_await_flushes(struct sva_flush *flush, unsigned int nr,
-			      const struct iommu_sva_range *range)
+static void sva_flush_domain(struct iommu_domain *domain, const struct iommu_sva_range *range)
 {
-	for (; nr; nr--, flush++)
-		flush->domain->owner->sva_ops->await_flush(flush->domain, range, flush->notes);
-}
-
-static void sva_flush_domain(struct sva_domain *sdom, const struct iommu_sva_range *range)
-{
-	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+	const struct iommu_sva_ops *ops = domain->owner->sva_ops;
 
 	if (range->exits)
-		ops->release(sdom->domain);
+		ops->release(domain);
 	else
-		ops->invalidate_range(sdom->domain, range->start, range->end);
+		ops->invalidate_range(domain, range->start, range->end);
 }
 
-/* Returns false if there is nothing to wait for. */
-static bool sva_start_flush(struct sva_domain *sdom, const struct iommu_sva_range *range,
+/* Returns false if the flush has not been started. */
+static bool sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
 			    struct sva_flush *flush)
 {
-	const struct iommu_sva_ops *ops = sdom->domain->owner->sva_ops;
+	const struct iommu_sva_ops *ops = domain->owner->sva_ops;
 
-	if (!ops->start_flush) {
-		sva_flush_domain(sdom, range);
-		return false;
-	}
-	flush->domain = sdom->domain;
-	ops->start_flush(sdom->domain, range, flush->notes);
-	return true;
+	flush->domain = domain;
+	return ops->start_flush && ops->start_flush(domain, range, flush->notes);
+}
+
+static bool sva_await_flush(struct sva_flush *flush, const struct iommu_sva_range *range)
+{
+	const struct iommu_sva_ops *ops = flush->domain->owner->sva_ops;
+
+	return ops->await_flush(flush->domain, range, flush->notes);
+}
+
+/* The last one first: a driver may have turned interrupts off, and turns them on as they were. */
+static void sva_await_flushes(struct sva_flush *flushes, unsigned int nr,
+			      const struct iommu_sva_range *range)
+{
+	unsigned int i;
+
+	for (i = nr; i--;)
+		flushes[i].failed = !sva_await_flush(&flushes[i], range);
+	for (i = 0; i < nr; i++)
+		if (unlikely(flushes[i].failed))
+			sva_flush_domain(flushes[i].domain, range);
 }
 
 /*
- * Starts the flush of each domain but the last, has that carried out as a whole, and then waits for
- * the others: all IOMMUs work at the same time.
+ * Starts the flush of each domain, and then waits for them: all IOMMUs work at the same time. A
+ * flush as a whole may wait for room in a queue, which flushes of other CPUs take, while these wait
+ * for room that flushes of this thread take in other queues: it comes when none is under way.
  */
 static noinline void io_mm_flush_several(struct io_mm *io_mm, const struct iommu_sva_range *range)
 {
 	struct sva_flush started[SVA_MAX_FLUSHES];
-	struct sva_domain *sdom, *last = NULL;
+	struct sva_domain *sdom;
 	unsigned int nr = 0;
 
 	list_for_each_entry_rcu(sdom, &io_mm->domains, node) {
 		if (!sdom->domain->owner->sva_ops)
 			continue;
-		if (nr == SVA_MAX_FLUSHES) {
-			sva_await_flushes(started, nr, range);
-			nr = 0;
+		if (nr < SVA_MAX_FLUSHES && sva_start_flush(sdom->domain, range, &started[nr])) {
+			nr++;
+			continue;
 		}
-		if (last)
-			nr += sva_start_flush(last, range, &started[nr]);
-		last = sdom;
+		sva_await_flushes(started, nr, range);
+		nr = 0;
+		sva_flush_domain(sdom->domain, range);
 	}
-	if (last)
-		sva_flush_domain(last, range);
 	sva_await_flushes(started, nr, range);
 }
 
 /* A single domain, as most processes have it, takes no more stack than its driver needs. */
 void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
 {
-	struct sva_domain *sdom, *only = NULL;
+	struct iommu_domain *only = NULL;
+	struct sva_domain *sdom;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "domains and devices may go");
 
@@ -104,7 +114,7 @@ void io_mm_flush(struct io_mm *io_mm, const struct iommu_sva_range *range)
 			io_mm_flush_several(io_mm, range);
 			return;
 		}
-		only = sdom;
+		only = sdom->domain;
 	}
 	if (only)
 		sva_flush_domain(only, range);

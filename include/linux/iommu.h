@@ -130,29 +130,35 @@ struct iommu_sva_ops {
 	 * devices of the domain forget all translations, and refuse further requests for the PASID
 	 * without a log line.
 	 *
-	 * Context: Atomic, as above. Called once per domain, before the page tables are freed.
+	 * Context: Atomic, as above. Called for each domain, before the page tables are freed.
 	 */
 	void (*release)(struct iommu_domain *domain);
 
 	/**
 	 * @start_flush: Make hardware begin what @invalidate_range does, or @release if
 	 * @range->exits, and do not wait until it is done. So several IOMMUs work at the same time.
-	 * The core calls @await_flush for each, in the same RCU read-side section, and may start
-	 * flushes of other domains in between. NULL: the core lets the IOMMU work alone.
+	 * The core calls @await_flush for each that was started, in the same RCU read-side section,
+	 * the last one first, and may start flushes of other domains in between. NULL: the core
+	 * lets the IOMMU work alone.
 	 *
-	 * Context: As @invalidate_range. Must hold no lock on return, and nothing that another
-	 * thread may need to complete its own flush.
+	 * Context: As @invalidate_range. Must hold no lock on return. May leave interrupts off:
+	 * @await_flush turns them on. Must not wait for other threads: they may wait for a flush
+	 * that the caller has started, for the places that it takes in a queue.
+	 * Return: false if the flush could not be started. Then the core calls @invalidate_range or
+	 * @release, after it has waited for all flushes that it has started.
 	 */
-	void (*start_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
+	bool (*start_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
 			    u64 notes[IOMMU_SVA_FLUSH_NOTES]);
 
 	/**
-	 * @await_flush: Wait for a flush. When it returns, what @invalidate_range or @release
+	 * @await_flush: Wait for a flush. When it returns true, what @invalidate_range or @release
 	 * promises is true. @notes are as @start_flush has left them. Set if @start_flush is.
 	 *
-	 * Context: As @invalidate_range.
+	 * Context: As @start_flush.
+	 * Return: false if the IOMMU has not carried the flush out: then the core calls
+	 * @invalidate_range or @release, after it has waited for all others.
 	 */
-	void (*await_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
+	bool (*await_flush)(struct iommu_domain *domain, const struct iommu_sva_range *range,
 			    u64 notes[IOMMU_SVA_FLUSH_NOTES]);
 
 	/**

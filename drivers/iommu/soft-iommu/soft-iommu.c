@@ -340,19 +340,21 @@ static void soft_sva_release(struct iommu_domain *domain)
 	soft_domain_release(to_soft(domain));
 }
 
-static void soft_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+static bool soft_sva_start_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
 				 u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	struct soft_domain *sdom = to_soft(domain);
 
 	notes[0] = range->exits ? soft_start_release(sdom) :
 		   soft_start_invalidate(sdom, range->start, range->end);
+	return true;
 }
 
-static void soft_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
+static bool soft_sva_await_flush(struct iommu_domain *domain, const struct iommu_sva_range *range,
 				 u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	soft_await(to_soft(domain), notes[0]);
+	return true;
 }
 
 static void soft_sva_drain(struct device *dev, ioasid_t pasid)

@@ -265,9 +265,9 @@ static inline void amdvi_flush_in_halves(struct amdvi *vi, const struct iommu_sv
 	u64 notes[IOMMU_SVA_FLUSH_NOTES];
 
 	guard(rcu)();
-	amd_sva_ops.start_flush(&vi->sdom.domain, range, notes);
+	KUNIT_ASSERT_TRUE(vi->test, amd_sva_ops.start_flush(&vi->sdom.domain, range, notes));
 	between(vi);
-	amd_sva_ops.await_flush(&vi->sdom.domain, range, notes);
+	KUNIT_EXPECT_TRUE(vi->test, amd_sva_ops.await_flush(&vi->sdom.domain, range, notes));
 }
 
 static inline struct iommu_sva *amdvi_bind(struct amdvi *vi, unsigned int n)

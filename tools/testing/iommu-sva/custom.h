@@ -97,6 +97,7 @@ struct mempolicy {
  * @killed: it has been killed
  * @pending: a SIGKILL that only it has got
  * @cpu: on which it runs. Tasks and RCU callbacks stay there; for works see queue_work()
+ * @flushes: of IOMMUs, which it has started and not waited for
  */
 struct task_struct {
 	char name[32];
@@ -123,6 +124,7 @@ struct task_struct {
 	struct { bool signal; } pending;
 	int pid;
 	unsigned int cpu;
+	unsigned int flushes;
 };
 
 #define TASK_COMM_LEN		16

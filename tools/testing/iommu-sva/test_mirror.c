@@ -142,7 +142,59 @@ TEST(more_iommus_than_can_be_started_at_once)
 	unbind_all(MANY);
 }
 
-/* One that can only do both at once, between others: it keeps none of them from starting. */
+/* IOMMUs that have no room for a flush, or do not carry it out */
+static unsigned int full;
+
+static bool is_full(struct vendor_domain *domain)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		if (full >> i & 1 && vendor_domain_of(all.dev[i], all.pasid) == domain)
+			return true;
+	return false;
+}
+
+/* Queues are full in turn. A flush that has to wait for room does so when it holds no other up. */
+TEST(iommu_without_room_is_flushed_all_the_same)
+{
+	bind_all(4);
+	vendor_hooks.has_no_room = is_full;
+	for (full = 0; full < 16; full++) {
+		sim_zap(all.mm, PAGE(full), PAGE(full + 1));
+		SIM_EQ(all.started, 4);
+		SIM_EQ(all.waited, 4);
+		for (unsigned int i = 0; i < 4; i++)
+			SIM_EQ(vendor_domain_of(all.dev[i], all.pasid)->end, PAGE(full + 1));
+		forget_flushes();
+	}
+	full = 5;
+	mmput(all.mm);
+	SIM_EQ(all.started, 4);
+	SIM_EQ(all.waited, 4);
+	unbind_all(4);
+}
+
+/* Others wait until the IOMMU has failed; then the flush that it lacks is alone under way. */
+TEST(flush_that_fails_is_made_again)
+{
+	bind_all(4);
+	for (unsigned int i = 0; i < 4; i++) {
+		test_answered(vendor_ask(all.dev[i], all.pasid, i, BASE), SUCCESS);
+		SIM_CHECK(vendor_dma(all.dev[i], all.pasid, BASE, true));
+	}
+	forget_flushes();
+	vendor_hooks.fails = is_full;
+	full = 6;
+	sim_munmap(all.mm, BASE);
+	vendor_check_stale(all.mm, BASE, PAGE(PAGES));
+	SIM_EQ(all.started, 4 + 2);
+	SIM_EQ(all.waited, 4 + 2);
+	forget_flushes();
+	mmput(all.mm);
+	SIM_EQ(all.started, 4 + 2);
+	unbind_all(4);
+}
+
+/* One that can only do both at once, between others */
 TEST(driver_that_cannot_start_a_flush_carries_it_out)
 {
 	struct vendor_dev *other = vendor_dev_new(vendor_iommu_new(VENDOR_NO_START), 16, CREDITS);

@@ -255,8 +255,8 @@ static void begin_flush(struct vendor_domain *domain, const struct iommu_sva_ran
 {
 	SIM_CHECK(range->start < range->end);
 	if (range->exits) {
-		SIM_EQ(domain->released, 0);
-		domain->released++;
+		SIM_CHECK(!domain->released || domain->failed);
+		domain->released = true;
 		return;
 	}
 	domain->invalidated++;
@@ -264,9 +264,12 @@ static void begin_flush(struct vendor_domain *domain, const struct iommu_sva_ran
 	domain->end = range->end;
 }
 
-/* @notes: the devices that have been asked, by their place in the list; their PASID */
-static void vendor_start_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
-			       u64 notes[IOMMU_SVA_FLUSH_NOTES])
+/*
+ * @notes: the devices that have been asked, by their place in the list; their PASID, and how many
+ * flushes the task has started
+ */
+static void start_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+			u64 notes[IOMMU_SVA_FLUSH_NOTES])
 {
 	struct vendor_domain *domain = to_domain(d);
 	unsigned int n = 0;
@@ -291,11 +294,23 @@ static void vendor_start_flush(struct iommu_domain *d, const struct iommu_sva_ra
 		}
 	}
 	domain->under_way++;
+	current->flushes++;
+	notes[1] |= (u64)current->flushes << 32;
 	sim_point("start_flush");
 }
 
-static void vendor_await_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+static bool vendor_start_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
 			       u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	if (vendor_hooks.has_no_room && vendor_hooks.has_no_room(to_domain(d)))
+		return false;
+	start_flush(d, range, notes);
+	return true;
+}
+
+/* A flush that @fails: the IOMMU has not carried out a single invalidation. */
+static void await_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+			u64 notes[IOMMU_SVA_FLUSH_NOTES], bool fails)
 {
 	struct vendor_domain *domain = to_domain(d);
 	unsigned int n = 0;
@@ -303,23 +318,40 @@ static void vendor_await_flush(struct iommu_domain *d, const struct iommu_sva_ra
 	SIM_CHECK(rcu_read_lock_held());
 	SIM_CHECK(domain->under_way);
 	domain->under_way--;
+	/* The last one first */
+	SIM_EQ(notes[1] >> 32, current->flushes--);
 	if (vendor_hooks.waiting)
 		vendor_hooks.waiting(domain);
 	for (struct vendor_dev *dev = domain->iommu->devs; dev; dev = dev->next, n++) {
 		if (!(notes[0] >> n & 1))
 			continue;
 		sim_point("ATC invalidation");
-		end_invalidation(dev, notes[1], range->start, range->end - 1);
+		if (fails)
+			dev->invalidating--;
+		else
+			end_invalidation(dev, (u32)notes[1], range->start, range->end - 1);
 	}
+	domain->failed |= fails;
 	sim_point("await_flush");
+}
+
+static bool vendor_await_flush(struct iommu_domain *d, const struct iommu_sva_range *range,
+			       u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	bool fails = vendor_hooks.fails && vendor_hooks.fails(to_domain(d));
+
+	await_flush(d, range, notes, fails);
+	return !fails;
 }
 
 static void flush_at_once(struct iommu_domain *d, const struct iommu_sva_range *range)
 {
 	u64 notes[IOMMU_SVA_FLUSH_NOTES];
 
-	vendor_start_flush(d, range, notes);
-	vendor_await_flush(d, range, notes);
+	/* It may wait for room, which others take who wait for room that this task takes. */
+	SIM_EQ(current->flushes, 0);
+	start_flush(d, range, notes);
+	await_flush(d, range, notes, false);
 }
 
 static void vendor_invalidate_range(struct iommu_domain *d, unsigned long start, unsigned long end)

@@ -136,14 +136,16 @@ struct vendor_dev {
  * @invalidated: flushes of ranges that the driver has begun
  * @start: of the latest one
  * @end: of the latest one
- * @released: how often the driver has been told of the exit
+ * @released: the driver has been told of the exit
+ * @failed: the last flush has not been carried out
  * @under_way: flushes that have begun and that no task waits for yet
  */
 struct vendor_domain {
 	struct iommu_domain domain;
 	struct vendor_iommu *iommu;
 	unsigned int attached;
-	unsigned int invalidated, released;
+	unsigned int invalidated;
+	bool released, failed;
 	unsigned long start, end;
 	unsigned int under_way;
 };
@@ -152,12 +154,16 @@ struct vendor_domain {
  * Hooks, NULL at the begin of a test; called without any lock of the vendor's. @attached and
  * @detaching: the device can translate. @attaching: it cannot yet, and may never. @starting: a
  * flush begins, of a range or since the mm has exited; @waiting: a task is about to wait for it.
+ * @has_no_room: a flush cannot be started, only carried out as a whole. @fails: the IOMMU does not
+ * carry out what was started.
  */
 struct vendor_hooks {
 	void (*attaching)(struct vendor_dev *dev, ioasid_t pasid);
 	void (*attached)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*detaching)(struct vendor_domain *domain, struct vendor_dev *dev);
 	void (*responding)(struct vendor_request *request, u32 code);
+	bool (*has_no_room)(struct vendor_domain *domain);
+	bool (*fails)(struct vendor_domain *domain);
 	void (*starting)(struct vendor_domain *domain);
 	void (*waiting)(struct vendor_domain *domain);
 	void (*draining)(struct vendor_dev *dev, ioasid_t pasid);
