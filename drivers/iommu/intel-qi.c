@@ -25,6 +25,11 @@
  * The time is that of the system's clock. The clock may stand still: early, while the machine falls
  * asleep, or because it counts ticks and interrupts are off. Then the submitter counts its delays.
  *
+ * A flush of several IOMMUs submits to all of them before it waits for one (intel_qi_post()). Slots
+ * are free again when their submitter has found them done, not when hardware has read them. So a
+ * thread that has not waited yet must not wait for slots of another queue: the thread that has those
+ * may be waiting for slots of the first.
+ *
  * Locks: q_inval.q_lock, inside of which a restart takes intel_iommu.register_lock. Interrupts are
  * off while a submitter waits. PCIe lets a device take a minute for an invalidation; no CPU can
  * wait so long.
@@ -36,14 +41,20 @@
 #include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
+#include <linux/irqflags.h>
 #include <linux/minmax.h>
+#include <linux/nmi.h>
 #include <linux/panic.h>
 #include <linux/processor.h>
 #include <linux/ratelimit.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/timekeeping.h>
 
 #include "intel/iommu.h"
+#include "intel/perf.h"
+#include "intel/trace.h"
 #include "intel-svm.h"
 #include "iommu-sva-wait.h"
 #include "iopf.h"
@@ -425,3 +436,125 @@ void intel_qi_give_up(struct intel_iommu *iommu, int wait_index)
 	qi_restart(iommu);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_give_up);
+
+/* Submissions that the thread waits for later */
+
+/* The caller has found room for @count descriptors and a wait. */
+static void qi_add(struct intel_iommu *iommu, const struct qi_desc *desc, unsigned int count)
+{
+	struct q_inval *qi = iommu->qi;
+	int slot = qi->free_head, wait_slot = (slot + count) % QI_LENGTH;
+	const struct qi_desc wait = {
+		.qw0 = QI_IWD_STATUS_DATA(QI_DONE) | QI_IWD_STATUS_WRITE | QI_IWD_TYPE,
+		.qw1 = virt_to_phys(&qi->desc_status[wait_slot]),
+	};
+
+	lockdep_assert_held(&qi->q_lock);
+
+	for (unsigned int i = 0; i <= count; i++, slot = (slot + 1) % QI_LENGTH) {
+		memcpy(qi_slot(iommu, slot), i < count ? &desc[i] : &wait, 1 << qi_shift(iommu));
+		qi->desc_status[slot] = QI_IN_USE;
+		if (i < count)
+			trace_qi_submit(iommu, desc[i].qw0, desc[i].qw1, desc[i].qw2, desc[i].qw3);
+	}
+	qi->free_head = slot;
+	qi->free_cnt -= count + 1;
+	writel(slot << qi_shift(iommu), iommu->reg + DMAR_IQT_REG);
+}
+
+/**
+ * intel_qi_post() - Have hardware carry out descriptors, and do not wait until it has
+ * @iommu: the IOMMU
+ * @desc: the descriptors, no page group responses; they may complete in any order
+ * @count: how many, 1 or more
+ * @posted: what the caller needs for intel_qi_await()
+ *
+ * The submission keeps its slots until the wait is over: what submits to this queue meanwhile must
+ * not need them, and be what the wait waits for. So interrupts stay off, and a thread does not wait
+ * for room in any queue before it has called intel_qi_await() for all that it has posted.
+ *
+ * Context: any; spins for locks only. Interrupts are off afterwards, if it returns true.
+ * Return: false if the queue has no room, or if the caller must use intel_svm_submit(): since a
+ * device hangs, or latencies are measured.
+ */
+bool intel_qi_post(struct intel_iommu *iommu, const struct qi_desc *desc, unsigned int count,
+		   struct intel_qi_posted *posted)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned long flags;
+	bool has_room;
+
+	if (atomic_read(&iommu->atc_hanging) ||
+	    dmar_latency_enabled(iommu, DMAR_LATENCY_INV_IOTLB))
+		return false;
+
+	local_irq_save(flags);
+	scoped_guard(raw_spinlock, &qi->q_lock) {
+		*posted = (struct intel_qi_posted){ qi->free_head, count, flags };
+		/* And for the wait, and one slot between head and tail */
+		has_room = qi->free_cnt >= (int)count + 2;
+		if (has_room)
+			qi_add(iommu, desc, count);
+	}
+	if (!has_room)
+		local_irq_restore(flags);
+	return has_room;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_post);
+
+/* Spins until the wait in @wait_slot is over; returns what has ended it. */
+static int qi_await(struct intel_iommu *iommu, int index, int wait_slot)
+{
+	struct q_inval *qi = iommu->qi;
+	struct sva_wait wait = {};
+	bool late;
+	int ret;
+
+	lockdep_assert_held(&qi->q_lock);
+
+	while (READ_ONCE(qi->desc_status[wait_slot]) != QI_DONE) {
+		ret = qi_check_fault(iommu, index, wait_slot);
+		if (ret)
+			return ret;
+		raw_spin_unlock(&qi->q_lock);
+		late = intel_qi_is_late(&wait);
+		raw_spin_lock(&qi->q_lock);
+		if (late) {
+			intel_qi_give_up(iommu, wait_slot);
+			/* The thread may wait for other IOMMUs before it has interrupts again. */
+			touch_nmi_watchdog();
+		}
+	}
+	return 0;
+}
+
+/**
+ * intel_qi_await() - Wait until hardware has carried out what was posted
+ * @iommu: the IOMMU
+ * @posted: what intel_qi_post() has left. Of several the caller awaits the last one first.
+ *
+ * Context: as intel_qi_post() has left it; spins. Interrupts are as before that call afterwards.
+ * Return: false if an error has aborted the submission. The caller submits the descriptors with
+ * intel_svm_submit(), which leaves those out that their devices do not complete.
+ */
+bool intel_qi_await(struct intel_iommu *iommu, const struct intel_qi_posted *posted)
+{
+	int slot = posted->index, wait_slot = (slot + posted->count) % QI_LENGTH, ret;
+	struct q_inval *qi = iommu->qi;
+
+	scoped_guard(raw_spinlock, &qi->q_lock) {
+		ret = qi_await(iommu, slot, wait_slot);
+		for (; slot != wait_slot; slot = (slot + 1) % QI_LENGTH) {
+			if (!ret && intel_qi_has_lost(iommu, qi_slot(iommu, slot), 1, slot))
+				ret = -EAGAIN;
+			qi->desc_status[slot] = QI_FREE;
+		}
+		qi->desc_status[wait_slot] = QI_FREE;
+		if (!ret)
+			iommu->qi_stuck = 0;
+		reclaim_free_desc(qi);
+	}
+	local_irq_restore(posted->flags);
+	return !ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_await);

@@ -118,9 +118,19 @@ static void svm_make_fence_desc(struct qi_desc *desc)
 
 /* Batches of descriptors */
 
+/**
+ * struct svm_batch - descriptors that are submitted together
+ * @iommu: to which they go
+ * @count: how many there are
+ * @whole: they must not be submitted in parts
+ * @overflow: nor can they be submitted together
+ * @desc: the descriptors
+ */
 struct svm_batch {
 	struct intel_iommu *iommu;
 	unsigned int count;
+	bool whole;
+	bool overflow;
 	struct qi_desc desc[SVM_BATCH];
 };
 
@@ -133,6 +143,10 @@ static void svm_submit(struct svm_batch *batch)
 
 static struct qi_desc *svm_next_desc(struct svm_batch *batch)
 {
+	if (batch->count == SVM_BATCH && batch->whole) {
+		batch->overflow = true;
+		batch->count = 0;
+	}
 	if (batch->count == SVM_BATCH)
 		svm_submit(batch);
 	return &batch->desc[batch->count++];
@@ -191,43 +205,6 @@ static void svm_flush_entry(struct intel_iommu *iommu, const struct svm_dev *sde
 	if (ask)
 		svm_repeat_atc(&batch, sdev, all);
 	svm_submit(&batch);
-}
-
-/* Invalidates the ATCs of all devices, behind what is in the batch already. */
-static void svm_flush_atcs(struct svm_batch *batch, struct svm_domain *sdom,
-			   const struct sva_blocks b)
-{
-	struct svm_dev *sdev;
-
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_add_atc(batch, sdev, b);
-	svm_submit(batch);
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_repeat_atc(batch, sdev, b);
-	svm_submit(batch);
-}
-
-static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned long start,
-				       unsigned long end)
-{
-	static const struct sva_costs atc = {
-		.max_order = SVA_ORDER_ALL, .pages = SVA_COST_PAGES, .all = SVA_COST_ALL,
-	};
-	struct svm_domain *sdom = to_svm_domain(domain);
-	const struct sva_costs iotlb = {
-		.max_order = cap_max_amask_val(sdom->iommu->cap),
-		.pages = SVA_COST_PAGES,
-		.all = SVA_COST_ALL,
-	};
-	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *first;
-
-	guard(rcu)();
-	first = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
-	if (!first)
-		return;
-	svm_add_iotlb(&batch, first->pasid, sva_make_blocks(start, end, &iotlb));
-	svm_flush_atcs(&batch, sdom, sva_make_blocks(start, end, &atc));
 }
 
 /* The device has been reset. It may answer, hang again, or not have come back. */
@@ -353,6 +330,8 @@ static struct pasid_entry *svm_get_entry(struct device_domain_info *info, ioasid
 	return get_pasid_table_from_pde(pde) + (pasid & PASID_PTE_MASK);
 }
 
+/* Flushes of a process's memory. Of an exit the entries are changed first. */
+
 /* Not for an entry that a detach has cleared: it would become valid again. */
 static void svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 {
@@ -365,27 +344,127 @@ static void svm_exit_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
 	svm_change_entry(sdom->iommu, sdev->entry, target.val[0]);
 }
 
-/*
- * Waits for hardware with interrupts off, in the exit of the process: once for all devices, as long
- * as their descriptors fit into a batch. Flushes a device that is being detached meanwhile, too:
- * the detach may not have flushed yet, and the mm core frees the mm's pages after this.
- */
-static void intel_svm_release(struct iommu_domain *domain)
+static void svm_exit_entries(struct svm_domain *sdom)
 {
-	const struct sva_blocks all = sva_all_blocks();
-	struct svm_domain *sdom = to_svm_domain(domain);
+	struct svm_dev *sdev;
+
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_exit_entry(sdom, sdev);
+}
+
+/* What ATCs must forget */
+static struct sva_blocks svm_atc_blocks(const struct iommu_sva_range *range)
+{
+	static const struct sva_costs costs = {
+		.max_order = SVA_ORDER_ALL, .pages = SVA_COST_PAGES, .all = SVA_COST_ALL,
+	};
+
+	return sva_make_blocks(range->start, range->end, &costs);
+}
+
+static void svm_add_iotlb_range(struct svm_batch *batch, ioasid_t pasid,
+				const struct iommu_sva_range *range)
+{
+	const struct sva_costs costs = {
+		.max_order = cap_max_amask_val(batch->iommu->cap),
+		.pages = SVA_COST_PAGES,
+		.all = SVA_COST_ALL,
+	};
+
+	svm_add_iotlb(batch, pasid, sva_make_blocks(range->start, range->end, &costs));
+}
+
+/*
+ * Adds what a flush invalidates: of the IOMMU, then of the ATCs of all devices. Does not leave a
+ * device out that is being detached: the detach may not have flushed yet, and the mm core frees
+ * pages after this. Returns false if there is no device.
+ */
+static bool svm_add_flush(struct svm_batch *batch, struct svm_domain *sdom,
+			  const struct iommu_sva_range *range)
+{
+	const struct sva_blocks atc = svm_atc_blocks(range);
+	struct svm_dev *sdev;
+
+	sdev = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
+	if (!sdev)
+		return false;
+	if (range->exits)
+		svm_add_entry(batch, sdev->pasid);
+	else
+		svm_add_iotlb_range(batch, sdev->pasid, range);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_add_atc(batch, sdev, atc);
+	return true;
+}
+
+/*
+ * Waits for hardware with interrupts off: once for all devices, as long as their descriptors fit
+ * into a batch.
+ */
+static void svm_flush(struct svm_domain *sdom, const struct iommu_sva_range *range)
+{
 	struct svm_batch batch = { .iommu = sdom->iommu };
-	struct svm_dev *sdev, *listed = NULL;
+	struct svm_dev *sdev;
+
+	if (!svm_add_flush(&batch, sdom, range))
+		return;
+	svm_submit(&batch);
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		svm_repeat_atc(&batch, sdev, svm_atc_blocks(range));
+	svm_submit(&batch);
+}
+
+static void intel_svm_invalidate_range(struct iommu_domain *domain, unsigned long start,
+				       unsigned long end)
+{
+	const struct iommu_sva_range range = { .start = start, .end = end };
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdev, &sdom->devs, node) {
-		svm_exit_entry(sdom, sdev);
-		listed = sdev;
-	}
-	if (!listed)
-		return;
-	svm_add_entry(&batch, listed->pasid);
-	svm_flush_atcs(&batch, sdom, all);
+	svm_flush(to_svm_domain(domain), &range);
+}
+
+static void intel_svm_release(struct iommu_domain *domain)
+{
+	const struct iommu_sva_range range = { .end = ULONG_MAX, .exits = true };
+	struct svm_domain *sdom = to_svm_domain(domain);
+
+	guard(rcu)();
+	svm_exit_entries(sdom);
+	svm_flush(sdom, &range);
+}
+
+static bool svm_repeats_atcs(struct svm_domain *sdom)
+{
+	struct svm_dev *sdev;
+
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		if (sdev->info->dtlb_extra_inval)
+			return true;
+	return false;
+}
+
+static_assert(sizeof(struct intel_qi_posted) <= IOMMU_SVA_FLUSH_NOTES * sizeof(u64));
+
+static bool intel_svm_start_flush(struct iommu_domain *domain,
+				  const struct iommu_sva_range *range,
+				  u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct svm_domain *sdom = to_svm_domain(domain);
+	struct svm_batch batch = { .iommu = sdom->iommu, .whole = true };
+
+	if (svm_repeats_atcs(sdom))
+		return false;
+	if (range->exits)
+		svm_exit_entries(sdom);
+	return svm_add_flush(&batch, sdom, range) && !batch.overflow &&
+	       intel_qi_post(sdom->iommu, batch.desc, batch.count, (void *)notes);
+}
+
+static bool intel_svm_await_flush(struct iommu_domain *domain,
+				  const struct iommu_sva_range *range,
+				  u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	return intel_qi_await(to_svm_domain(domain)->iommu, (const void *)notes);
 }
 
 static void svm_clear_entry(struct svm_domain *sdom, const struct svm_dev *sdev)
@@ -534,6 +613,8 @@ const struct iommu_sva_ops intel_sva_ops = {
 	.no_execute = true,
 	.invalidate_range = intel_svm_invalidate_range,
 	.release = intel_svm_release,
+	.start_flush = intel_svm_start_flush,
+	.await_flush = intel_svm_await_flush,
 	.drain = intel_iommu_drain_pasid_prq,
 	.page_responses = intel_iommu_page_responses,
 	.flush_atc = intel_svm_flush_atc,

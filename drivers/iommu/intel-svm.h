@@ -54,8 +54,23 @@ struct page_req_dsc {
 /* Answers between two waits; on the stack, too */
 #define PRQ_MAX_RESPONSES	16U
 
+/**
+ * struct intel_qi_posted - descriptors that a thread has submitted and not waited for
+ * @index: the slot of the first
+ * @count: how many, without the wait
+ * @flags: of the interrupts, before they were turned off
+ */
+struct intel_qi_posted {
+	u32 index;
+	u32 count;
+	unsigned long flags;
+};
+
 int intel_svm_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options);
+bool intel_qi_post(struct intel_iommu *iommu, const struct qi_desc *desc, unsigned int count,
+		   struct intel_qi_posted *posted);
+bool intel_qi_await(struct intel_iommu *iommu, const struct intel_qi_posted *posted);
 bool intel_svm_has_atc(const struct device_domain_info *info);
 bool intel_svm_may_ask(const struct device_domain_info *info, ioasid_t pasid);
 void intel_iommu_page_responses(struct device *dev, const struct iopf_response *responses,

@@ -2,7 +2,9 @@
 /*
  * VT-d back-end of the SVA core: which IOMMUs it takes, and its flushes of ranges
  */
+#include <linux/irqflags.h>
 #include <linux/prandom.h>
+#include <linux/rcupdate.h>
 #include <linux/sizes.h>
 
 #include "intel_vtd_kunit.h"
@@ -528,6 +530,109 @@ static void domain_without_devices_is_not_flushed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vtd->nr, 0);
 }
 
+/* Flushes in halves, into a queue that hardware reads while the second half waits */
+
+static const struct iommu_sva_range vtd_page = { .start = SZ_1M, .end = SZ_1M + SZ_4K };
+static const struct iommu_sva_range vtd_six_blocks = {
+	.start = BACKEND_SIX_BLOCKS_START, .end = BACKEND_SIX_BLOCKS_END,
+};
+
+static const struct iommu_sva_range vtd_exit = { .end = ULONG_MAX, .exits = true };
+
+/* Returns whether the flush was started. What it submits is seen afterwards. */
+static bool vtd_flush_in_halves(struct vtd *vtd, const struct iommu_sva_range *range)
+{
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+	bool started, done;
+	unsigned int seen;
+
+	guard(rcu)();
+	vtd->nr = 0;
+	started = intel_sva_ops.start_flush(&vtd->sdom.domain, range, notes);
+	seen = vtd_submissions(vtd);
+	done = !started || intel_sva_ops.await_flush(&vtd->sdom.domain, range, notes);
+	KUNIT_EXPECT_EQ(vtd->test, seen, 0);
+	KUNIT_EXPECT_TRUE(vtd->test, done);
+	KUNIT_EXPECT_FALSE(vtd->test, irqs_disabled());
+	return started;
+}
+
+static void flush_in_halves_submits_the_same(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_both(vtd);
+	vtd_add_queue(vtd);
+	KUNIT_EXPECT_TRUE(test, vtd_flush_in_halves(vtd, &vtd_page));
+	KUNIT_ASSERT_EQ(test, vtd->nr, 4);
+	KUNIT_EXPECT_EQ(test, vtd_type(&vtd->events[0]), VTD_IOTLB);
+	KUNIT_EXPECT_EQ(test, vtd_iotlb_pfn(&vtd->events[0].desc), SZ_1M >> 12);
+	KUNIT_EXPECT_EQ(test, vtd_type(&vtd->events[1]), VTD_ATC);
+	KUNIT_EXPECT_EQ(test, vtd_atc_pfn(&vtd->events[1].desc), SZ_1M >> 12);
+	KUNIT_EXPECT_EQ(test, vtd_type(&vtd->events[2]), VTD_ATC);
+	KUNIT_EXPECT_EQ(test, vtd->events[3].kind, VTD_SUBMITTED);
+	vtd_detach_both(vtd);
+}
+
+static void exit_in_halves_changes_entries_first(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_both(vtd);
+	vtd_add_queue(vtd);
+	KUNIT_EXPECT_TRUE(test, vtd_flush_in_halves(vtd, &vtd_exit));
+	/* Two stores; PASID cache, fence, IOTLB, two ATCs, wait */
+	KUNIT_ASSERT_EQ(test, vtd->nr, 8);
+	for (unsigned int n = 0; n < 2; n++) {
+		KUNIT_EXPECT_EQ(test, vtd->events[n].kind, VTD_STORE);
+		KUNIT_EXPECT_TRUE(test, vtd->events[n].snap.val[0] & PASID_PTE_FPD);
+	}
+	KUNIT_EXPECT_EQ(test, vtd_type(&vtd->events[2]), VTD_PASID_CACHE);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_IOTLB), 1);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 2);
+	KUNIT_EXPECT_EQ(test, vtd->events[7].kind, VTD_SUBMITTED);
+	vtd_detach_both(vtd);
+}
+
+/* Six for the IOTLB, twelve for ATCs: the first half may submit once. */
+static void flush_of_many_blocks_has_no_halves(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_both(vtd);
+	vtd_add_queue(vtd);
+	KUNIT_EXPECT_FALSE(test, vtd_flush_in_halves(vtd, &vtd_six_blocks));
+	KUNIT_EXPECT_EQ(test, vtd->nr, 0);
+	KUNIT_EXPECT_EQ(test, vtd->hw->qi->free_head, 0);
+	vtd->dev[0]->info.ats_enabled = 0;
+	KUNIT_EXPECT_TRUE(test, vtd_flush_in_halves(vtd, &vtd_six_blocks));
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_IOTLB), 6);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 6);
+	vtd_detach_both(vtd);
+}
+
+static void device_that_is_told_twice_has_no_halves(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_attach_both(vtd);
+	vtd_add_queue(vtd);
+	vtd->dev[1]->info.dtlb_extra_inval = 1;
+	KUNIT_EXPECT_FALSE(test, vtd_flush_in_halves(vtd, &vtd_page));
+	KUNIT_EXPECT_EQ(test, vtd->hw->qi->free_head, 0);
+	vtd_detach_both(vtd);
+}
+
+static void domain_without_devices_has_no_halves(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+
+	vtd_add_queue(vtd);
+	KUNIT_EXPECT_FALSE(test, vtd_flush_in_halves(vtd, &vtd_page));
+	KUNIT_EXPECT_FALSE(test, vtd_flush_in_halves(vtd, &vtd_exit));
+	KUNIT_EXPECT_EQ(test, vtd->hw->qi->free_head, 0);
+}
+
 static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE_PARAM(each_missing_capability_is_named, vtd_lack_gen_params),
 	KUNIT_CASE(nothing_else_is_asked_for),
@@ -567,6 +672,11 @@ static struct kunit_case intel_svm_cases[] = {
 	KUNIT_CASE(device_that_is_cut_off_hears_nothing),
 	KUNIT_CASE(device_that_needs_it_is_told_twice),
 	KUNIT_CASE(domain_without_devices_is_not_flushed),
+	KUNIT_CASE(flush_in_halves_submits_the_same),
+	KUNIT_CASE(exit_in_halves_changes_entries_first),
+	KUNIT_CASE(flush_of_many_blocks_has_no_halves),
+	KUNIT_CASE(device_that_is_told_twice_has_no_halves),
+	KUNIT_CASE(domain_without_devices_has_no_halves),
 	{}
 };
 

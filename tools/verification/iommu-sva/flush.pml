@@ -20,8 +20,8 @@
  *		io_mm_invalidate io_mm_release io_mm_await_release
  *		io_mm_add_domain io_mm_put_domain bond_attach bond_detach io_mm_add_bond
  *		io_mm_bind iommu_sva_unbind_device
- *	drivers/iommu/intel-svm.c: svm_add_entry svm_flush_entry svm_flush_atcs
- *		intel_svm_invalidate_range intel_svm_flush_atc svm_exit_entry intel_svm_release
+ *	drivers/iommu/intel-svm.c: svm_add_entry svm_flush_entry svm_add_flush svm_flush
+ *		intel_svm_start_flush intel_svm_await_flush intel_svm_invalidate_range intel_svm_flush_atc svm_exit_entry intel_svm_release
  *		svm_clear_entry intel_svm_attach intel_svm_remove_dev_pasid
  *	drivers/iommu/intel-prq.c: intel_svm_drops_atc intel_svm_has_atc intel_svm_may_ask
  *	drivers/iommu/iopf-reset.c: iopf_begin_reset iopf_flush_atc iopf_end_reset iopf_device_in_reset
