@@ -27,7 +27,7 @@
  *
  * A flush of several IOMMUs submits to all of them before it waits for one (intel_qi_post()). Slots
  * are free again when their submitter has found them done, not when hardware has read them. So a
- * thread that has not waited yet must not wait for slots of another queue: the thread that has those
+ * thread that has not waited yet must not wait for slots of another queue: the thread that has them
  * may be waiting for slots of the first.
  *
  * Locks: q_inval.q_lock, inside of which a restart takes intel_iommu.register_lock. Interrupts are
