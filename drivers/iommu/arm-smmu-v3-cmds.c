@@ -3,7 +3,7 @@
  * SMMUv3 back-end of the SVA core: commands
  *
  * Submits the commands of flushes and of the drain of page requests: invalidations of devices'
- * ATCs, and synchronisations.
+ * ATCs, those of the TLB that a thread waits for later, and synchronisations.
  *
  * Devices that do not complete an ATC invalidation. The queue stands still at the CMD_SYNC behind
  * it until hardware gives the device up, after 60 to 90 s (PCIe 6.0, section 10.3). Then the
@@ -46,6 +46,10 @@
 
 /* How many commands the base driver's batch takes before it submits some by itself */
 #define SMMU_ATC_BATCH		(CMDQ_BATCH_ENTRIES - 1)
+#define SMMU_TLBI_BATCH		CMDQ_BATCH_ENTRIES
+
+/* A command names 2^SCALE pages, or a multiple (IHI 0070, section 4.4.1.1). */
+#define SMMU_TLBI_MAX_SCALE	31
 
 /*
  * How often in a row the base driver may find a queue in the same place: it polls for a second each
@@ -56,6 +60,8 @@
 
 static_assert(ARM_SMMU_POLL_TIMEOUT_US == USEC_PER_SEC);
 static_assert(ATC_INV_SIZE_ALL == SVA_ORDER_ALL);
+/* As many as sva_make_blocks() makes */
+static_assert(SVA_COST_ALL <= SMMU_TLBI_BATCH);
 
 VISIBLE_IF_KUNIT int arm_smmu_sva_submit(struct arm_smmu_device *smmu,
 					 struct arm_smmu_cmdq_batch *cmds)
@@ -278,6 +284,112 @@ void arm_smmu_sva_sync(struct arm_smmu_device *smmu)
 	struct arm_smmu_cmdq_batch cmds;
 
 	smmu_start_batch(smmu, &cmds, CMDQ_OP_CMD_SYNC);
+	arm_smmu_sva_submit(smmu, &cmds);
+}
+
+/* Invalidations of the TLB that the thread waits for later */
+
+static void smmu_make_tlbi(struct arm_smmu_cmdq_ent *cmd, const struct arm_smmu_domain *dom,
+			   bool all)
+{
+	bool e2h = dom->smmu->features & ARM_SMMU_FEAT_E2H;
+
+	*cmd = (struct arm_smmu_cmdq_ent){ .tlbi.asid = dom->cd.asid };
+	if (all)
+		cmd->opcode = e2h ? CMDQ_OP_TLBI_EL2_ASID : CMDQ_OP_TLBI_NH_ASID;
+	else
+		cmd->opcode = e2h ? CMDQ_OP_TLBI_EL2_VA : CMDQ_OP_TLBI_NH_VA;
+}
+
+/* Pages of an address and on: 2^@order, which are two at least (IHI 0070, section 4.4.1.1) */
+static void smmu_set_range(struct arm_smmu_cmdq_ent *cmd, unsigned long addr, unsigned int order)
+{
+	cmd->tlbi.addr = addr;
+	cmd->tlbi.tg = (PAGE_SHIFT - 10) / 2;
+	cmd->tlbi.scale = max(order, 1U);
+}
+
+static void smmu_add_tlbi_ranges(struct arm_smmu_cmdq_batch *cmds,
+				 const struct arm_smmu_domain *dom, struct sva_blocks b)
+{
+	const unsigned int shift = PAGE_SHIFT - SVA_BLOCK_SHIFT;
+	struct arm_smmu_cmdq_ent cmd;
+
+	do {
+		unsigned int order = sva_block_order(&b);
+
+		smmu_make_tlbi(&cmd, dom, order == SVA_ORDER_ALL);
+		if (order != SVA_ORDER_ALL)
+			smmu_set_range(&cmd, (b.pfn << SVA_BLOCK_SHIFT) & PAGE_MASK,
+				       order - min(order, shift));
+		arm_smmu_cmdq_batch_add(dom->smmu, cmds, &cmd);
+	} while (sva_next_block(&b));
+}
+
+static void smmu_add_tlbi_pages(struct arm_smmu_cmdq_batch *cmds,
+				const struct arm_smmu_domain *dom, unsigned long start,
+				unsigned long end)
+{
+	struct arm_smmu_cmdq_ent cmd;
+
+	smmu_make_tlbi(&cmd, dom, false);
+	for (cmd.tlbi.addr = start; cmd.tlbi.addr < end; cmd.tlbi.addr += PAGE_SIZE)
+		arm_smmu_cmdq_batch_add(dom->smmu, cmds, &cmd);
+}
+
+/**
+ * arm_smmu_sva_post_tlbi() - Have the SMMU begin to invalidate its TLB
+ * @dom: the domain, whose ASID is the SMMU's own
+ * @start: first byte
+ * @end: the byte after the last, or ~0UL for everything
+ *
+ * Somewhat more than the range, if that takes fewer commands. All of them are in one queue, in one
+ * list: a thread that moves to another CPU may get another queue there.
+ *
+ * Context: any; may wait for hardware to make room, never for another thread that waits for its
+ * commands.
+ * Return: the queue, for arm_smmu_sva_await_tlbi(); NULL if the commands do not fit into a list, or
+ * if the SMMU needs a CMD_SYNC behind some of them.
+ */
+struct arm_smmu_cmdq *arm_smmu_sva_post_tlbi(struct arm_smmu_domain *dom, unsigned long start,
+					     unsigned long end)
+{
+	static const struct sva_costs costs = {
+		.max_order = SMMU_TLBI_MAX_SCALE + PAGE_SHIFT - SVA_BLOCK_SHIFT,
+		.pages = SVA_COST_PAGES,
+		.all = SVA_COST_ALL,
+	};
+	bool ranges = end == ULONG_MAX || dom->smmu->features & ARM_SMMU_FEAT_RANGE_INV;
+	struct arm_smmu_cmdq_batch cmds;
+	struct arm_smmu_cmdq_ent first;
+
+	if (dom->smmu->options & ARM_SMMU_OPT_CMDQ_FORCE_SYNC)
+		return NULL;
+	if (!ranges && end - start > SMMU_TLBI_BATCH * PAGE_SIZE)
+		return NULL;
+	smmu_make_tlbi(&first, dom, end == ULONG_MAX);
+	arm_smmu_cmdq_batch_init(dom->smmu, &cmds, &first);
+	if (ranges)
+		smmu_add_tlbi_ranges(&cmds, dom, sva_make_blocks(start, end, &costs));
+	else
+		smmu_add_tlbi_pages(&cmds, dom, start, end);
+	arm_smmu_cmdq_issue_cmdlist(dom->smmu, cmds.cmdq, cmds.cmds, cmds.num, false);
+	return cmds.cmdq;
+}
+
+/**
+ * arm_smmu_sva_await_tlbi() - Wait until the SMMU has invalidated its TLB
+ * @smmu: the SMMU
+ * @cmdq: what arm_smmu_sva_post_tlbi() has returned
+ *
+ * Context: any; spins.
+ */
+void arm_smmu_sva_await_tlbi(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq)
+{
+	struct arm_smmu_cmdq_batch cmds;
+
+	cmds.cmdq = cmdq;
+	cmds.num = 0;
 	arm_smmu_sva_submit(smmu, &cmds);
 }
 

@@ -20,7 +20,8 @@
  *
  * A flush is of a range: of the TLB exactly, where commands name ranges; of ATCs somewhat more, if
  * that takes fewer commands (iommu-sva-blocks.h). It waits twice: an ATC may be refilled from the
- * TLB, so the TLB's invalidation is complete before the ATC's starts (IHI 0070, section 4.5.1).
+ * TLB, so the TLB's invalidation is complete before the ATC's starts (IHI 0070, section 4.5.1). Of
+ * several SMMUs all TLBs are invalidated at the same time; of a range somewhat more then, too.
  *
  * Locks:
  *
@@ -183,16 +184,53 @@ static void smmu_sva_exit_cd(struct smmu_sva_domain *sdom, const struct smmu_sva
 	arm_smmu_write_cd_entry(sdev->master, sdev->ssid, cd, &target);
 }
 
+static void smmu_sva_exit_cds(struct smmu_sva_domain *sdom)
+{
+	struct smmu_sva_dev *sdev;
+
+	list_for_each_entry_rcu(sdev, &sdom->devs, node)
+		smmu_sva_exit_cd(sdom, sdev);
+}
+
 static void arm_smmu_sva_release(struct iommu_domain *domain)
 {
 	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
-	struct smmu_sva_dev *sdev;
 
 	guard(rcu)();
-	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		smmu_sva_exit_cd(sdom, sdev);
+	smmu_sva_exit_cds(sdom);
 	arm_smmu_tlb_inv_asid(sdom->smmu_domain.smmu, sdom->smmu_domain.cd.asid);
 	smmu_sva_flush_atcs(sdom, 0, ULONG_MAX);
+}
+
+/*
+ * SMMUs invalidate their TLBs at the same time. ATCs come one SMMU after the other, since the TLB
+ * comes first, and the CMD_SYNC behind them must be of the CPU that asks: it has the error.
+ */
+static bool arm_smmu_sva_start_flush(struct iommu_domain *domain,
+				     const struct iommu_sva_range *range,
+				     u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+	struct arm_smmu_cmdq *cmdq;
+
+	if (list_empty(&sdom->devs))
+		return false;
+	if (range->exits)
+		smmu_sva_exit_cds(sdom);
+	cmdq = arm_smmu_sva_post_tlbi(&sdom->smmu_domain, range->start, range->end);
+	notes[0] = (uintptr_t)cmdq;
+	return cmdq;
+}
+
+static bool arm_smmu_sva_await_flush(struct iommu_domain *domain,
+				     const struct iommu_sva_range *range,
+				     u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	struct smmu_sva_domain *sdom = to_smmu_sva_domain(domain);
+
+	arm_smmu_sva_await_tlbi(sdom->smmu_domain.smmu, (void *)(uintptr_t)notes[0]);
+	smmu_sva_flush_atcs(sdom, range->start, range->end);
+	return true;
 }
 
 VISIBLE_IF_KUNIT int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom,
@@ -365,6 +403,8 @@ const struct iommu_sva_ops arm_smmu_sva_ops = {
 	.check_device = arm_smmu_sva_check_device,
 	.invalidate_range = arm_smmu_sva_invalidate_range,
 	.release = arm_smmu_sva_release,
+	.start_flush = arm_smmu_sva_start_flush,
+	.await_flush = arm_smmu_sva_await_flush,
 	.drain = arm_smmu_sva_drain,
 	.max_requests = arm_smmu_sva_max_requests,
 	.stalls = arm_smmu_sva_stalls,

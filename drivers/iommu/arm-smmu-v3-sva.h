@@ -87,6 +87,9 @@ static inline struct smmu_sva_domain *to_smmu_sva_domain(struct iommu_domain *do
 /* In arm-smmu-v3-cmds.c */
 bool arm_smmu_sva_has_atc(const struct arm_smmu_master *master);
 void arm_smmu_sva_sync(struct arm_smmu_device *smmu);
+struct arm_smmu_cmdq *arm_smmu_sva_post_tlbi(struct arm_smmu_domain *dom, unsigned long start,
+					     unsigned long end);
+void arm_smmu_sva_await_tlbi(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq);
 void arm_smmu_sva_start_atc(struct smmu_atc_list *list, struct arm_smmu_device *smmu);
 void arm_smmu_sva_add_atc(struct smmu_atc_list *list, struct arm_smmu_master *master,
 			  ioasid_t ssid, unsigned long start, unsigned long end);

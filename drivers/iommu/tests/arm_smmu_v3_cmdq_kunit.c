@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * SMMUv3 back-end of the SVA core: CPUs that wait for others, or for room in the command queue
+ * SMMUv3 back-end of the SVA core: CPUs that wait for others, for room in the command queue, or
+ * later for what they have submitted
  */
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/irqreturn.h>
 #include <linux/preempt.h>
+#include <linux/prandom.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
@@ -215,12 +217,215 @@ static void smmu_in_service_failure_mode_gets_no_commands(struct kunit *test)
 	detach_both(t);
 }
 
+/* Flushes in halves */
+
+static const struct iommu_sva_range smmu_pages = { .start = SZ_1G, .end = SZ_1G + 4 * PAGE_SIZE };
+static const struct iommu_sva_range smmu_all = { .end = ULONG_MAX };
+static const struct iommu_sva_range smmu_exit = { .end = ULONG_MAX, .exits = true };
+
+static bool start_flush(struct smmu_test *t, const struct iommu_sva_range *range,
+			u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	guard(rcu)();
+	return arm_smmu_sva_ops.start_flush(&t->sdom.smmu_domain.domain, range, notes);
+}
+
+static void await_flush(struct smmu_test *t, const struct iommu_sva_range *range,
+			u64 notes[IOMMU_SVA_FLUSH_NOTES])
+{
+	guard(rcu)();
+	KUNIT_EXPECT_TRUE(t->test, arm_smmu_sva_ops.await_flush(&t->sdom.smmu_domain.domain,
+								range, notes));
+}
+
+/* The wait for the TLB, then both ATCs and the wait for these: of so many 4 KiB pages each */
+static void expect_second_half(struct smmu_test *t, unsigned int order)
+{
+	struct smmu_cmd cmd;
+
+	expect_cmd(t, OP_SYNC);
+	for (unsigned int n = 0; n < 2; n++) {
+		cmd = expect_cmd(t, OP_ATC_INV);
+		KUNIT_EXPECT_EQ(t->test, cmd_atc_order(&cmd), order);
+	}
+	expect_cmd(t, OP_SYNC);
+	expect_no_cmd(t);
+}
+
+static void tlb_is_invalidated_while_the_submitter_does_not_wait(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+
+	attach_both(t);
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_pages, notes));
+	expect_cmd(t, OP_TLBI_VA);
+	expect_no_cmd(t);
+	await_flush(t, &smmu_pages, notes);
+	expect_second_half(t, PAGE_SHIFT - 12 + 2);
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_all, notes));
+	expect_cmd(t, OP_TLBI_ASID);
+	expect_no_cmd(t);
+	await_flush(t, &smmu_all, notes);
+	expect_second_half(t, 52);
+	detach_both(t);
+}
+
+static void exit_in_halves_quiets_cds_first(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+	struct arm_smmu_cd gone;
+	struct smmu_cmd cmd;
+
+	attach_both(t);
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_exit, notes));
+	for (unsigned int n = 0; n < 2; n++) {
+		arm_smmu_make_sva_cd(&gone, &t->fn[n]->master, NULL,
+				     t->sdom.smmu_domain.cd.asid);
+		KUNIT_EXPECT_MEMEQ(test, smmu_cd(t, n, SVA_SSID), &gone, sizeof(gone));
+	}
+	KUNIT_EXPECT_TRUE(test, find_cmd(t, OP_TLBI_ASID, &cmd));
+	expect_no_cmd(t);
+	await_flush(t, &smmu_exit, notes);
+	expect_second_half(t, 52);
+	detach_both(t);
+}
+
+/* 4.4.1.1: from the address on, (NUM + 1) * 2^SCALE pages of the granule TG; 0 is not a granule. */
+static void expect_tlbi(struct smmu_test *t, const struct smmu_cmd *cmd, u64 *first, u64 *last)
+{
+	unsigned int scale = FIELD_GET(GENMASK_ULL(24, 20), cmd->w[0]);
+	unsigned int num = FIELD_GET(GENMASK_ULL(16, 12), cmd->w[0]);
+	unsigned int tg = FIELD_GET(GENMASK_ULL(11, 10), cmd->w[1]);
+
+	KUNIT_ASSERT_EQ(t->test, cmd_op(cmd), OP_TLBI_VA);
+	KUNIT_EXPECT_EQ(t->test, 10 + 2 * tg, PAGE_SHIFT);
+	KUNIT_EXPECT_EQ(t->test, FIELD_GET(GENMASK_ULL(63, 48), cmd->w[0]),
+			t->sdom.smmu_domain.cd.asid);
+	/* Tables go, too; and without a level the command needs two pages. */
+	KUNIT_EXPECT_EQ(t->test, cmd->w[1] & (GENMASK_ULL(9, 8) | 1), 0);
+	KUNIT_EXPECT_NE(t->test, num | scale, 0);
+	*first = cmd->w[1] >> PAGE_SHIFT;
+	*last = *first + ((num + 1ULL) << scale) - 1;
+}
+
+static void expect_tlbi_cover(struct smmu_test *t, u64 first, u64 last)
+{
+	u64 from, to, next = first;
+	struct smmu_cmd cmd;
+	unsigned int n = 0;
+
+	while (next_cmd(t, &cmd)) {
+		expect_tlbi(t, &cmd, &from, &to);
+		KUNIT_ASSERT_LE(t->test, from, next);
+		next = max(next, to + 1);
+		n++;
+	}
+	KUNIT_EXPECT_GT(t->test, next, last);
+	KUNIT_EXPECT_LE(t->test, n, SVA_COST_ALL);
+}
+
+static void half_of_a_flush_covers_random_ranges(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+	struct iommu_sva_range range;
+	struct rnd_state rnd;
+
+	attach_both(t);
+	prandom_seed_state(&rnd, SVA_SEED);
+	for (unsigned int i = 0; i < 500; i++) {
+		u64 pages = 1 + (prandom_u32_state(&rnd) % SZ_128K >>
+				 prandom_u32_state(&rnd) % 17);
+		u64 pfn = prandom_u32_state(&rnd) >> prandom_u32_state(&rnd) % 32;
+
+		range = (struct iommu_sva_range){
+			.start = pfn << PAGE_SHIFT, .end = (pfn + pages) << PAGE_SHIFT,
+		};
+		KUNIT_ASSERT_TRUE(test, start_flush(t, &range, notes));
+		expect_tlbi_cover(t, pfn, pfn + pages - 1);
+		await_flush(t, &range, notes);
+		skip_cmds(t);
+	}
+	detach_both(t);
+}
+
+/* A page for each command: as many as a list has room for */
+static void half_of_a_flush_without_ranges_is_one_list(struct kunit *test)
+{
+	struct iommu_sva_range range = { .start = SZ_1G, .end = SZ_1G + 64 * PAGE_SIZE };
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+
+	attach_both(t);
+	t->smmu->features &= ~ARM_SMMU_FEAT_RANGE_INV;
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &range, notes));
+	for (unsigned int n = 0; n < 64; n++) {
+		struct smmu_cmd cmd = expect_cmd(t, OP_TLBI_VA);
+
+		KUNIT_EXPECT_EQ(test, cmd.w[1], SZ_1G + n * PAGE_SIZE);
+	}
+	expect_no_cmd(t);
+	await_flush(t, &range, notes);
+	skip_cmds(t);
+	range.end += PAGE_SIZE;
+	KUNIT_EXPECT_FALSE(test, start_flush(t, &range, notes));
+	expect_no_cmd(t);
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_all, notes));
+	expect_cmd(t, OP_TLBI_ASID);
+	await_flush(t, &smmu_all, notes);
+	detach_both(t);
+}
+
+/* Some need a CMD_SYNC behind each list. A domain may have lost its last device. */
+static void flush_that_has_no_halves(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+
+	KUNIT_EXPECT_FALSE(test, start_flush(t, &smmu_pages, notes));
+	KUNIT_EXPECT_FALSE(test, start_flush(t, &smmu_exit, notes));
+	attach_both(t);
+	t->smmu->options |= ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
+	KUNIT_EXPECT_FALSE(test, start_flush(t, &smmu_pages, notes));
+	t->smmu->options &= ~ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
+	expect_no_cmd(t);
+	detach_both(t);
+}
+
+/* A CMD_SYNC waits for its own queue only; the thread may have moved to another CPU. */
+static void halves_of_a_flush_share_a_queue(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	u64 notes[IOMMU_SVA_FLUSH_NOTES];
+	u32 *reg = smmu_add_queue(t);
+
+	attach_both(t);
+	t->smmu->features &= ~ARM_SMMU_FEAT_ATS;
+	smmu_use_queue(t, true);
+	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_pages, notes));
+	KUNIT_EXPECT_EQ(test, *reg, 1);
+	smmu_use_queue(t, false);
+	await_flush(t, &smmu_pages, notes);
+	KUNIT_EXPECT_EQ(test, *reg, 2);
+	expect_no_cmd(t);
+	t->smmu->features |= ARM_SMMU_FEAT_ATS;
+	detach_both(t);
+}
+
 static struct kunit_case arm_smmu_v3_cmdq_cases[] = {
 	KUNIT_CASE(flush_without_a_device_waits_until_it_is_cut_off),
 	KUNIT_CASE(device_that_is_believed_again_is_asked),
 	KUNIT_CASE(detach_from_a_domain_of_the_kernel_waits_for_the_cut_off),
 	KUNIT_CASE(full_queue_of_an_smmu_that_is_off_is_not_waited_for),
 	KUNIT_CASE(smmu_in_service_failure_mode_gets_no_commands),
+	KUNIT_CASE(tlb_is_invalidated_while_the_submitter_does_not_wait),
+	KUNIT_CASE(exit_in_halves_quiets_cds_first),
+	KUNIT_CASE(half_of_a_flush_covers_random_ranges),
+	KUNIT_CASE(half_of_a_flush_without_ranges_is_one_list),
+	KUNIT_CASE(flush_that_has_no_halves),
+	KUNIT_CASE(halves_of_a_flush_share_a_queue),
 	{}
 };
 

@@ -51,36 +51,21 @@ static void drain_pushes_and_ends_with_a_wait(struct kunit *test)
 	detach_plain(t);
 }
 
-/* Each CPU's queue, as where an implementation has several */
-static struct arm_smmu_cmdq *smmu_secondary_cmdq(struct arm_smmu_device *smmu,
-						 struct arm_smmu_cmdq_ent *ent)
-{
-	return ((struct smmu_test *)kunit_get_current_test()->priv)->other;
-}
-
-static const struct arm_smmu_impl_ops smmu_impl_ops = {
-	.get_secondary_cmdq = smmu_secondary_cmdq,
-};
-
 /* The CPU that drains is not the one that has answered, and waits for its own queue only. */
 static void answers_and_the_wait_for_them_share_a_queue(struct kunit *test)
 {
 	struct arm_smmu_cmdq_ent resume = { .opcode = CMDQ_OP_RESUME, .resume.sid = SVA_SID };
 	struct smmu_test *t = test->priv;
-	u32 *reg = kunit_kzalloc(test, sizeof(*reg), GFP_KERNEL);
+	u32 *reg = smmu_add_queue(t);
 
-	t->other = kunit_kzalloc(test, sizeof(*t->other), GFP_KERNEL);
-	KUNIT_ASSERT_TRUE(test, reg && t->other);
-	smmu_init_queue(t, &t->other->q, 6, reg, reg, CMDQ_ENT_DWORDS);
-	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_init(t->smmu, t->other), 0);
 	attach_plain(t);
 	t->plain.hold = true;
 	push_last(t, 9);
 	interrupt(t);
-	t->smmu->impl_ops = &smmu_impl_ops;
+	smmu_use_queue(t, true);
 	arm_smmu_sva_drain(&t->fn[0]->pdev.dev, SVA_SSID);
 	arm_smmu_cmdq_issue_cmd(t->smmu, &resume);
-	t->smmu->impl_ops = NULL;
+	smmu_use_queue(t, false);
 	/* The ATC's invalidation, which is waited for there */
 	KUNIT_EXPECT_EQ(test, *reg, 2);
 	expect_response(t, 9, 1);

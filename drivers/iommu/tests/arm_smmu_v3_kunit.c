@@ -4,6 +4,7 @@
  */
 #include <kunit/device.h>
 #include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 
@@ -161,6 +162,34 @@ static void smmu_init_sdom(struct smmu_test *t)
 }
 
 /* Which queues hardware writes to */
+/* A queue of the CPU itself, as where an implementation has several. Returns where its index is. */
+u32 *smmu_add_queue(struct smmu_test *t)
+{
+	u32 *reg = kunit_kzalloc(t->test, sizeof(*reg), GFP_KERNEL);
+
+	t->other = kunit_kzalloc(t->test, sizeof(*t->other), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(t->test, reg && t->other);
+	smmu_init_queue(t, &t->other->q, 6, reg, reg, CMDQ_ENT_DWORDS);
+	KUNIT_ASSERT_EQ(t->test, arm_smmu_cmdq_init(t->smmu, t->other), 0);
+	return reg;
+}
+
+static struct arm_smmu_cmdq *smmu_other_queue(struct arm_smmu_device *smmu,
+					      struct arm_smmu_cmdq_ent *ent)
+{
+	return ((struct smmu_test *)kunit_get_current_test()->priv)->other;
+}
+
+/* The test is on a CPU with a queue of its own, or on another one. */
+void smmu_use_queue(struct smmu_test *t, bool use)
+{
+	static const struct arm_smmu_impl_ops impl_ops = {
+		.get_secondary_cmdq = smmu_other_queue,
+	};
+
+	t->smmu->impl_ops = use ? &impl_ops : NULL;
+}
+
 void smmu_enable(struct smmu_test *t, u32 queues)
 {
 	writel_relaxed(queues, t->smmu->base + ARM_SMMU_CR0);

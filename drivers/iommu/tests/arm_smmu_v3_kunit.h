@@ -109,6 +109,8 @@ struct smmu_test {
 int smmu_test_init(struct kunit *test);
 void smmu_test_exit(struct kunit *test);
 void smmu_enable(struct smmu_test *t, u32 queues);
+u32 *smmu_add_queue(struct smmu_test *t);
+void smmu_use_queue(struct smmu_test *t, bool use);
 void smmu_init_queue(struct smmu_test *t, struct arm_smmu_queue *q, unsigned int shift, u32 *prod,
 		     u32 *cons, size_t dwords);
 
