@@ -4,6 +4,7 @@
  */
 #include <kunit/static_stub.h>
 
+#include "../iopf-priv.h"
 #include "amd_kunit.h"
 #include "map_touched.h"
 
@@ -442,6 +443,16 @@ static void amdvi_run_interrupt(struct amdvi *vi)
 	amd_iommu_restart_ppr_log(vi->hw);
 }
 
+/* Has the queue marked its partial? Then the error of that does not count for a later group. */
+static bool amdvi_partial_is_marked(struct amdvi *vi)
+{
+	struct iopf_device *idev __free(iopf_device_put) =
+		iopf_device_get(&vi->dev[0]->pdev.dev);
+
+	guard(spinlock)(&idev->lock);
+	return list_first_entry(&idev->partials, struct iopf_slot, node)->maybe_stale;
+}
+
 /* What remains of a group whose last page was dropped must not meet a later one of its index. */
 static void log_that_overflowed_is_started_when_it_is_empty(struct kunit *test)
 {
@@ -457,6 +468,7 @@ static void log_that_overflowed_is_started_when_it_is_empty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vi->restarts, 1);
 	KUNIT_EXPECT_EQ(test, vi->hw->sva->losses, 1);
 	KUNIT_EXPECT_EQ(test, vi->plain.groups, 1);
+	KUNIT_EXPECT_TRUE(test, amdvi_partial_is_marked(vi));
 	amdvi_push(vi, amdvi_ppr_0(amdvi_devid(0), AMDVI_PASID, 4 | AMDVI_LAST, flags), 0x6000);
 	amdvi_run_interrupt(vi);
 	KUNIT_EXPECT_EQ(test, vi->plain.groups, 2);

@@ -8,6 +8,30 @@
 #include "intel_vtd_kunit.h"
 #include "map_touched.h"
 
+/* Time-outs */
+
+/* 11.4.9.9: with the error hardware says which device it was. */
+static void time_out_error_names_the_device(struct kunit *test)
+{
+	struct vtd *vtd = test->priv;
+	struct q_inval *qi;
+
+	vtd_add_queue(vtd);
+	qi = vtd->hw->qi;
+	/* Hardware has read a wait, and nothing else. */
+	qi->desc_status[0] = QI_IN_USE;
+	*vtd_reg(vtd, DMAR_IQH_REG) = sizeof(struct qi_desc);
+	*vtd_reg(vtd, DMAR_FSTS_REG) = DMA_FSTS_ITE;
+	*vtd_reg64(vtd, DMAR_IQER_REG) = (u64)VTD_RID << 32;
+	kunit_info(test, "SVA-EXPECT DMAR: (VT-d detected |QI |)(Invalidation Time-out|HEAD|PRIOR)\n");
+	scoped_guard(rcu)
+		KUNIT_EXPECT_EQ(test, qi_check_fault(vtd->hw, 0, 0), -EAGAIN);
+	kunit_info(test, "SVA-EXPECT-END\n");
+	KUNIT_EXPECT_EQ(test, qi->desc_status[0], QI_ABORT);
+	KUNIT_EXPECT_TRUE(test, vtd->dev[0]->info.atc_hangs);
+	KUNIT_EXPECT_FALSE(test, vtd->dev[1]->info.atc_hangs);
+}
+
 /* Reset */
 
 /* 6.5.2.6: with G the PASID does not count. */
@@ -351,6 +375,7 @@ static void device_is_kept_for_the_flushes_that_know_it(struct kunit *test)
 }
 
 static struct kunit_case intel_reset_cases[] = {
+	KUNIT_CASE(time_out_error_names_the_device),
 	KUNIT_CASE(flush_of_all_pasids_names_the_device_only),
 	KUNIT_CASE(device_in_reset_is_not_told_of_invalidations),
 	KUNIT_CASE(device_out_of_reset_forgets_all),

@@ -296,6 +296,21 @@ static void bus_reset_pauses_until_the_state_is_restored(struct kunit *test)
 	fn_free(port);
 }
 
+/* No function of the bus has a method of its own that would say so. */
+static void function_that_cannot_be_reached_is_paused_for_a_reset_of_its_bus(struct kunit *test)
+{
+	struct fn *fn = test->priv, *port = fn_new(test, "iopf-pci-kunit-port");
+
+	fn->bus.self = &port->pdev;
+	INIT_LIST_HEAD(&fn->bus.devices);
+	list_add(&fn->pdev.bus_list, &fn->bus.devices);
+	fn->absent = true;
+	KUNIT_EXPECT_EQ(test, pci_reset_bus(&fn->pdev), 0);
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_DRAINED), FN_EVENTS);
+	fn->bus.self = NULL;
+	fn_free(port);
+}
+
 static void restore_alone_flushes_nothing(struct kunit *test)
 {
 	struct fn *fn = test->priv;
@@ -634,6 +649,7 @@ static struct kunit_case iopf_pci_cases[] = {
 	KUNIT_CASE(locked_reset_pauses_until_the_state_is_restored),
 	KUNIT_CASE(flr_by_a_driver_pauses_until_the_state_is_restored),
 	KUNIT_CASE(bus_reset_pauses_until_the_state_is_restored),
+	KUNIT_CASE(function_that_cannot_be_reached_is_paused_for_a_reset_of_its_bus),
 	KUNIT_CASE(restore_alone_flushes_nothing),
 	KUNIT_CASE(function_that_keeps_its_state_is_flushed_when_it_wakes),
 	KUNIT_CASE(function_that_loses_its_state_stays_paused_until_that_is_restored),
