@@ -469,9 +469,9 @@ static void qi_add(struct intel_iommu *iommu, const struct qi_desc *desc, unsign
  * @count: how many, 1 or more
  * @posted: what the caller needs for intel_qi_await()
  *
- * The submission keeps its slots until the wait is over: what submits to this queue meanwhile must
- * not need them, and be what the wait waits for. So interrupts stay off, and a thread does not wait
- * for room in any queue before it has called intel_qi_await() for all that it has posted.
+ * The submission keeps its slots until intel_qi_await(). An interrupt handler that waited for them
+ * on this CPU would wait for ever; so would two threads that wait for each other's. So interrupts
+ * stay off, and the thread waits for room in no queue before it has awaited all that it has posted.
  *
  * Context: any; spins for locks only. Interrupts are off afterwards, if it returns true.
  * Return: false if the queue has no room, or if the caller must use intel_svm_submit(): since a

@@ -380,9 +380,8 @@ static void svm_add_iotlb_range(struct svm_batch *batch, ioasid_t pasid,
  * pages after this. Returns false if there is no device.
  */
 static bool svm_add_flush(struct svm_batch *batch, struct svm_domain *sdom,
-			  const struct iommu_sva_range *range)
+			  const struct iommu_sva_range *range, const struct sva_blocks atc)
 {
-	const struct sva_blocks atc = svm_atc_blocks(range);
 	struct svm_dev *sdev;
 
 	sdev = list_first_or_null_rcu(&sdom->devs, struct svm_dev, node);
@@ -403,14 +402,15 @@ static bool svm_add_flush(struct svm_batch *batch, struct svm_domain *sdom,
  */
 static void svm_flush(struct svm_domain *sdom, const struct iommu_sva_range *range)
 {
+	const struct sva_blocks atc = svm_atc_blocks(range);
 	struct svm_batch batch = { .iommu = sdom->iommu };
 	struct svm_dev *sdev;
 
-	if (!svm_add_flush(&batch, sdom, range))
+	if (!svm_add_flush(&batch, sdom, range, atc))
 		return;
 	svm_submit(&batch);
 	list_for_each_entry_rcu(sdev, &sdom->devs, node)
-		svm_repeat_atc(&batch, sdev, svm_atc_blocks(range));
+		svm_repeat_atc(&batch, sdev, atc);
 	svm_submit(&batch);
 }
 
@@ -456,7 +456,7 @@ static bool intel_svm_start_flush(struct iommu_domain *domain,
 		return false;
 	if (range->exits)
 		svm_exit_entries(sdom);
-	return svm_add_flush(&batch, sdom, range) && !batch.overflow &&
+	return svm_add_flush(&batch, sdom, range, svm_atc_blocks(range)) && !batch.overflow &&
 	       intel_qi_post(sdom->iommu, batch.desc, batch.count, (void *)notes);
 }
 
