@@ -275,16 +275,11 @@ static void exit_in_halves_quiets_cds_first(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
 	u64 notes[IOMMU_SVA_FLUSH_NOTES];
-	struct arm_smmu_cd gone;
 	struct smmu_cmd cmd;
 
 	attach_both(t);
 	KUNIT_EXPECT_TRUE(test, start_flush(t, &smmu_exit, notes));
-	for (unsigned int n = 0; n < 2; n++) {
-		arm_smmu_make_sva_cd(&gone, &t->fn[n]->master, NULL,
-				     t->sdom.smmu_domain.cd.asid);
-		KUNIT_EXPECT_MEMEQ(test, smmu_cd(t, n, SVA_SSID), &gone, sizeof(gone));
-	}
+	expect_quiet_cds(t);
 	KUNIT_EXPECT_TRUE(test, find_cmd(t, OP_TLBI_ASID, &cmd));
 	expect_no_cmd(t);
 	await_flush(t, &smmu_exit, notes);

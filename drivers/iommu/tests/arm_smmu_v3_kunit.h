@@ -232,6 +232,18 @@ static inline void attach_both(struct smmu_test *t)
 	skip_cmds(t);
 }
 
+/* Those of both devices abort in silence. */
+static inline void expect_quiet_cds(struct smmu_test *t)
+{
+	struct arm_smmu_cd quiet;
+
+	for (unsigned int n = 0; n < 2; n++) {
+		arm_smmu_make_sva_cd(&quiet, &t->fn[n]->master, NULL,
+				     t->sdom.smmu_domain.cd.asid);
+		KUNIT_EXPECT_MEMEQ(t->test, smmu_cd(t, n, SVA_SSID), &quiet, sizeof(quiet));
+	}
+}
+
 static inline void detach(struct smmu_test *t, unsigned int n)
 {
 	guard(mutex)(&t->fn[n]->master.lock);

@@ -13,16 +13,11 @@
 static void release_quiets_each_cd_and_flushes_all(struct kunit *test)
 {
 	struct smmu_test *t = test->priv;
-	struct arm_smmu_cd gone;
 	struct smmu_cmd cmd;
 
 	attach_both(t);
 	arm_smmu_sva_ops.release(&t->sdom.smmu_domain.domain);
-	for (unsigned int n = 0; n < 2; n++) {
-		arm_smmu_make_sva_cd(&gone, &t->fn[n]->master, NULL,
-				     t->sdom.smmu_domain.cd.asid);
-		KUNIT_EXPECT_MEMEQ(test, smmu_cd(t, n, SVA_SSID), &gone, sizeof(gone));
-	}
+	expect_quiet_cds(t);
 	KUNIT_ASSERT_TRUE(test, find_cmd(t, OP_TLBI_ASID, &cmd));
 	expect_cmd(t, OP_SYNC);
 	for (unsigned int n = 0; n < 2; n++) {

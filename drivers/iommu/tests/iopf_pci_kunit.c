@@ -279,8 +279,8 @@ static void flr_by_a_driver_pauses_until_the_state_is_restored(struct kunit *tes
 	fn_expect_flush_on_return(test);
 }
 
-/* As VFIO resets what shares a bus: not by a method of the function's own */
-static void bus_reset_pauses_until_the_state_is_restored(struct kunit *test)
+/* As VFIO resets what shares a bus: not by a method of the function's own, which would say so */
+static void fn_reset_bus(struct kunit *test)
 {
 	struct fn *fn = test->priv, *port = fn_new(test, "iopf-pci-kunit-port");
 
@@ -288,27 +288,28 @@ static void bus_reset_pauses_until_the_state_is_restored(struct kunit *test)
 	INIT_LIST_HEAD(&fn->bus.devices);
 	list_add(&fn->pdev.bus_list, &fn->bus.devices);
 	KUNIT_EXPECT_EQ(test, pci_reset_bus(&fn->pdev), 0);
-	KUNIT_EXPECT_LT(test, fn_when(fn, FN_MASTER_OFF), fn_when(fn, FN_DRAINED));
-	KUNIT_EXPECT_LT(test, fn_when(fn, FN_DRAINED), fn_when(fn, FN_ATS_ON));
-	fn_expect_flush_on_return(test);
 	KUNIT_EXPECT_EQ(test, fn_when(port, FN_DRAINED), FN_EVENTS);
 	fn->bus.self = NULL;
 	fn_free(port);
 }
 
-/* No function of the bus has a method of its own that would say so. */
+static void bus_reset_pauses_until_the_state_is_restored(struct kunit *test)
+{
+	struct fn *fn = test->priv;
+
+	fn_reset_bus(test);
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_MASTER_OFF), fn_when(fn, FN_DRAINED));
+	KUNIT_EXPECT_LT(test, fn_when(fn, FN_DRAINED), fn_when(fn, FN_ATS_ON));
+	fn_expect_flush_on_return(test);
+}
+
 static void function_that_cannot_be_reached_is_paused_for_a_reset_of_its_bus(struct kunit *test)
 {
-	struct fn *fn = test->priv, *port = fn_new(test, "iopf-pci-kunit-port");
+	struct fn *fn = test->priv;
 
-	fn->bus.self = &port->pdev;
-	INIT_LIST_HEAD(&fn->bus.devices);
-	list_add(&fn->pdev.bus_list, &fn->bus.devices);
 	fn->absent = true;
-	KUNIT_EXPECT_EQ(test, pci_reset_bus(&fn->pdev), 0);
+	fn_reset_bus(test);
 	KUNIT_EXPECT_LT(test, fn_when(fn, FN_DRAINED), FN_EVENTS);
-	fn->bus.self = NULL;
-	fn_free(port);
 }
 
 static void restore_alone_flushes_nothing(struct kunit *test)
