@@ -472,20 +472,19 @@ static void ppr_push(struct amd_iommu *iommu, struct iommu_dev_data *dev_data, i
  * @dev: the device
  * @pasid: the PASID, which the device has stopped using; or IOMMU_PASID_INVALID for all
  *
- * Drains hardware, then software, then waits until the responses have left the IOMMU.
+ * Drains hardware, then software. A response counts as sent when the IOMMU has carried its command
+ * out, so no response is on its way when the function returns.
  *
  * Context: process, sleeps. Waits for the reader of the log, not for faults that are being served.
  */
 void amd_ppr_drain(struct device *dev, ioasid_t pasid)
 {
 	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
-	struct amd_iommu *iommu = get_amd_iommu_from_dev(dev);
 
 	if (!dev_data->ppr)
 		return;
-	ppr_push(iommu, dev_data, pasid);
+	ppr_push(get_amd_iommu_from_dev(dev), dev_data, pasid);
 	iopf_drain_pasid(dev, pasid);
-	amd_sva_submit(iommu, NULL, 0, true);
 }
 
 /* Devices */

@@ -478,6 +478,24 @@ static void log_that_overflowed_is_started_when_it_is_empty(struct kunit *test)
 	amdvi_detach_plain(vi);
 }
 
+/* The log may fill up again between the reader's last look and the restart. */
+static void restart_reads_what_came_since_the_reader_looked(struct kunit *test)
+{
+	const u16 flags = AMDVI_R | AMDVI_US | AMDVI_GN;
+	struct amdvi *vi = test->priv;
+
+	amdvi_attach_plain(vi);
+	amdvi_interrupt(vi);
+	amdvi_push(vi, amdvi_ppr_0(amdvi_devid(0), AMDVI_PASID, 4, flags), 0x5000);
+	amdvi_push_group(vi, 1);
+	vi->stopped = true;
+	amd_iommu_restart_ppr_log(vi->hw);
+	KUNIT_EXPECT_FALSE(test, vi->stopped);
+	KUNIT_EXPECT_EQ(test, vi->plain.groups, 1);
+	KUNIT_EXPECT_TRUE(test, amdvi_partial_is_marked(vi));
+	amdvi_detach_plain(vi);
+}
+
 static void log_that_runs_is_not_started_again(struct kunit *test)
 {
 	struct amdvi *vi = test->priv;
@@ -552,7 +570,7 @@ static void drain_answers_what_hardware_still_held(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vi->plain.groups, 1);
 	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_RESPONSE), 1);
 	amdvi_expect_response(vi, 0, 0x12, 1);
-	/* Behind the response there is a wait that says it has left. */
+	/* A wait for the response says that it has left. */
 	KUNIT_EXPECT_TRUE(test, vi->events[vi->nr - 1].waited);
 	KUNIT_EXPECT_TRUE(test, &vi->events[vi->nr - 1] > amdvi_find(vi, AMDVI_RESPONSE, 0));
 	/* The handler is late, and says nothing. */
@@ -818,6 +836,7 @@ static struct kunit_case amd_ppr_cases[] = {
 	KUNIT_CASE_PARAM(bad_requests_leave_a_bounded_log, amdvi_bad_gen_params),
 	KUNIT_CASE(partial_that_cannot_be_reported_is_not_answered),
 	KUNIT_CASE(log_that_overflowed_is_started_when_it_is_empty),
+	KUNIT_CASE(restart_reads_what_came_since_the_reader_looked),
 	KUNIT_CASE(log_that_runs_is_not_started_again),
 	KUNIT_CASE(overflow_that_the_handler_misses_is_over_soon),
 	KUNIT_CASE(log_that_is_not_enabled_is_not_started),
