@@ -90,6 +90,8 @@ bool sva_proc_has_left(struct sva_proc *proc);
  * tests with very many of them. False if references to its mm are left.
  */
 bool sva_proc_forget(struct sva_proc *proc);
+/* First the same of each further thread; that one leaves the mm alone. */
+void sva_proc_forget_thread(struct sva_proc *thread);
 
 /**
  * struct sva_fixture - one software IOMMU with two endpoints, ready to bind

@@ -465,6 +465,13 @@ static bool sva_mm_is_free(struct mm_struct *mm, int own)
 	return atomic_read(&mm->mm_count) == own;
 }
 
+void sva_proc_forget_thread(struct sva_proc *thread)
+{
+	scoped_guard(mutex, &thread->bench->lock)
+		list_del(&thread->node);
+	sva_proc_free(thread);
+}
+
 bool sva_proc_forget(struct sva_proc *proc)
 {
 	bool is_free;
@@ -472,9 +479,7 @@ bool sva_proc_forget(struct sva_proc *proc)
 	if (read_poll_timeout(sva_mm_is_free, is_free, is_free, SVA_POLL_US, 20 * USEC_PER_SEC,
 			      false, proc->mm, 1))
 		return false;
-	scoped_guard(mutex, &proc->bench->lock)
-		list_del(&proc->node);
-	sva_proc_free(proc);
+	sva_proc_forget_thread(proc);
 	return true;
 }
 
