@@ -7,6 +7,7 @@
  */
 #include <linux/fcntl.h>
 #include <linux/mmzone.h>
+#include <linux/prandom.h>
 #include <linux/slab.h>
 #include <linux/unistd.h>
 #include <linux/userfaultfd.h>
@@ -100,6 +101,27 @@ void iopf_pipeline(struct iopf_bond *bond, unsigned long addr, unsigned long pag
 		asked[slot] = i < pages && iopf_write_word(bond, addr + i * PAGE_SIZE);
 		if (asked[slot])
 			iopf_last(bond, slot, addr + i * PAGE_SIZE, IOPF_RW);
+	}
+}
+
+void iopf_ask_random(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned long addr,
+		     unsigned int pages, struct rnd_state *random)
+{
+	unsigned int nr = 1 + prandom_u32_state(random) % 3;
+	struct iommu_fault_page_request prm = {
+		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+		.pasid = pasid,
+		.grpid = grpid,
+		.perm = prandom_u32_state(random) % 2 ? IOPF_READ : IOPF_RW,
+	};
+
+	for (unsigned int i = 1; i <= nr; i++) {
+		prm.addr = addr + prandom_u32_state(random) % (pages + 1) * PAGE_SIZE;
+		if (i == nr)
+			prm.flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+		/* Without a credit it is for another time, but a group must be closed. */
+		while (soft_pri_send(ep, &prm) == -EBUSY && i == nr && i > 1)
+			schedule_timeout_idle(1);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "sva_stage.h"
 
+struct rnd_state;
 struct uffd_msg;
 
 /* What must happen is given this long; the machine may be slow and loaded. */
@@ -61,6 +62,12 @@ int iopf_answer(struct iopf_bond *bond, u32 grpid);
 #define IOPF_PIPELINE_MAX	64
 void iopf_pipeline(struct iopf_bond *bond, unsigned long addr, unsigned long pages,
 		   unsigned int nr);
+/*
+ * A group of up to three pages that are there, or are not, out of @pages from @addr on and the one
+ * behind them. Without credits it may be for another time.
+ */
+void iopf_ask_random(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid, unsigned long addr,
+		     unsigned int pages, struct rnd_state *random);
 /* Has the group been answered, or is it in the time of something that must not happen? */
 bool iopf_is_answered(struct iopf_bond *bond, u32 grpid);
 /* All codes that the IOMMU has sent so far, those of its own included. */

@@ -96,6 +96,16 @@ void sva_forget_endpoint(struct kunit *test, struct soft_endpoint *ep)
 	}
 }
 
+void sva_remove_endpoint(struct kunit *test, struct soft_endpoint *ep)
+{
+	struct device *dev = soft_endpoint_dev(ep);
+
+	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_SVA), 0);
+	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_IOPF), 0);
+	sva_forget_endpoint(test, ep);
+	soft_endpoint_destroy(ep);
+}
+
 struct iommu_sva *sva_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc)
 {
 	struct iommu_sva *sva = iommu_sva_bind_device(soft_endpoint_dev(ep), sva_proc_mm(proc));

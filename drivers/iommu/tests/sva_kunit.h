@@ -122,6 +122,8 @@ struct soft_endpoint *sva_add_endpoint(struct kunit *test, struct soft_iommu *io
 				       const struct soft_endpoint_config *config, bool enable);
 /* The test has destroyed the endpoint itself. */
 void sva_forget_endpoint(struct kunit *test, struct soft_endpoint *ep);
+/* One that was added with @enable, and has no bond any more, goes before the fixture does. */
+void sva_remove_endpoint(struct kunit *test, struct soft_endpoint *ep);
 
 /* Binds, asserting success; not undone by the fixture: a bond left is a failure. */
 struct iommu_sva *sva_bind(struct kunit *test, struct soft_endpoint *ep, struct sva_proc *proc);

@@ -574,6 +574,19 @@ bool sva_dma_refused(struct soft_endpoint *ep, u32 pasid, unsigned long addr)
 	       soft_dma_write(ep, pasid, addr, &value, sizeof(value)) == -EFAULT && !value;
 }
 
+/* Parts */
+
+const void *sva_gen_parts(const void *prev, char *desc, unsigned int nr, unsigned int part,
+			  const char *unit)
+{
+	uintptr_t first = prev ? (uintptr_t)prev - 1 + part : 0;
+
+	if (first >= nr)
+		return NULL;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "from %s %lu", unit, first);
+	return (void *)(first + 1);
+}
+
 /* The log */
 
 unsigned int sva_log_lines(struct kunit *test, struct device *dev)

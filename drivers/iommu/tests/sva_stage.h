@@ -187,6 +187,13 @@ static inline bool sva_pasid_stays_with_mm(void)
 	return !SVA_CORE;
 }
 
+/*
+ * For suites of which one case has a part of @nr rounds, or seconds: KUnit ends a case after five
+ * minutes. The parameter is the number of the first one of the part, and 1.
+ */
+const void *sva_gen_parts(const void *prev, char *desc, unsigned int nr, unsigned int part,
+			  const char *unit);
+
 /* How many lines of the kernel's log have the device's name in them. */
 unsigned int sva_log_lines(struct kunit *test, struct device *dev);
 

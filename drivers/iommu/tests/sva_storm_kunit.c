@@ -21,7 +21,7 @@
 
 #define PAGES	32
 #define LEN	(PAGES * PAGE_SIZE)
-/* Rounds of one case at most: KUnit ends a case after five minutes. */
+/* Rounds of one case at most */
 #define CHUNK	500
 /* What is only free after some RCU grace periods is looked at this often. */
 #define SETTLE	64
@@ -80,25 +80,10 @@ static void begin(struct storm *s)
 	KUNIT_ASSERT_EQ(s->test, soft_storm_start(s->ep, s->pasid, s->mem, LEN, pick(s, 2)), 0);
 }
 
-/* Groups of pages that are there, are not, or are none of the process's; indices of their own. */
+/* Indices of their own */
 static void ask(struct storm *s)
 {
-	unsigned int pages = 1 + pick(s, 3);
-	struct iommu_fault_page_request prm = {
-		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-		.pasid = s->pasid,
-		.grpid = 1000 + s->asked++,
-		.perm = pick(s, 2) ? IOPF_READ : IOPF_RW,
-	};
-
-	for (unsigned int i = 1; i <= pages; i++) {
-		prm.addr = s->mem + pick(s, PAGES + 1) * PAGE_SIZE;
-		if (i == pages)
-			prm.flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
-		/* Without a credit it is for another time, but a group must be closed. */
-		while (soft_pri_send(s->ep, &prm) == -EBUSY && i == pages && i > 1)
-			schedule_timeout_idle(1);
-	}
+	iopf_ask_random(s->ep, s->pasid, 1000 + s->asked++, s->mem, PAGES, &s->random);
 }
 
 static void rage(struct storm *s)
@@ -130,15 +115,10 @@ static void reset(struct storm *s)
 
 static void unplug(struct storm *s)
 {
-	struct device *dev = soft_endpoint_dev(s->ep);
-
 	soft_endpoint_unplug(s->ep);
 	soft_storm_stop(s->ep);
 	unbind(s);
-	KUNIT_EXPECT_EQ(s->test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_SVA), 0);
-	KUNIT_EXPECT_EQ(s->test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_IOPF), 0);
-	sva_forget_endpoint(s->test, s->ep);
-	soft_endpoint_destroy(s->ep);
+	sva_remove_endpoint(s->test, s->ep);
 	s->ep = NULL;
 }
 
@@ -201,15 +181,9 @@ static void verify(struct storm *s, unsigned int round, enum storm_end how)
 				      "round %u, end %d: SVA domains", round, how);
 }
 
-/* The parameter of a case is the number of its first round, and 1. */
 static const void *storm_gen_params(const void *prev, char *desc)
 {
-	uintptr_t first = prev ? (uintptr_t)prev - 1 + CHUNK : 0;
-
-	if (first >= rounds)
-		return NULL;
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "from round %lu", first);
-	return (void *)(first + 1);
+	return sva_gen_parts(prev, desc, rounds, CHUNK, "round");
 }
 
 static void bonds_end_in_a_storm(struct kunit *test)

@@ -19,6 +19,13 @@
  *
  * What an actor does depends on the seed, on its number and on how many processes came before.
  *
+ * Locks: none. Only its own thread uses an actor; the worker, which is the thread of the first one,
+ * takes the second one's over when that thread has ended. &worker.dying, &torture.failed and
+ * &torture.resets are read without a lock.
+ *
+ * Lifetime: a worker lasts as long as its case; process, bonds and second thread from begin() to
+ * finish(); its endpoint until unplug(), or to the end of the case.
+ *
  * Parameters, on the command line of the kernel: sva_torture_kunit.seconds, sva_torture_kunit.seed.
  */
 #include <linux/hash.h>
@@ -33,7 +40,7 @@
 #include "../iommu-sva-around.h"
 #include "../iopf.h"
 
-/* Seconds of one case: KUnit ends a case after five minutes. */
+/* Seconds of one case at most */
 #define CHUNK		120U
 
 static unsigned int seconds = 4;
@@ -70,9 +77,11 @@ static int bind(struct worker *w, unsigned int n, unsigned int fail_nth)
 	return PTR_ERR_OR_ZERO(w->sva[n]);
 }
 
+/* A bind may have failed. */
 static void unbind(struct worker *w, unsigned int n)
 {
-	iommu_sva_unbind_device(w->sva[n]);
+	if (!IS_ERR_OR_NULL(w->sva[n]))
+		iommu_sva_unbind_device(w->sva[n]);
 	w->sva[n] = NULL;
 }
 
@@ -92,12 +101,10 @@ static void rebind(struct actor *a)
 	ret = bind(w, OWN, 1 + pick(a, 12));
 	if (ret == -ENOMEM)
 		ret = bind(w, OWN, 0);
-	if (ret) {
-		w->sva[OWN] = NULL;
+	if (ret)
 		complain(a, "bind: %d", ret);
-	} else if (start_storm(w)) {
+	else if (start_storm(w))
 		complain(a, "there is no memory for a storm");
-	}
 }
 
 /* A bond that is shared stays when one of its users goes. */
@@ -136,26 +143,12 @@ static void fork_one(struct actor *a)
 		complain(a, "references to a child's mm are left");
 }
 
-/* Groups of pages that are there, are not, or are none of the process's; indices of their own. */
+/* Indices of their own */
 static void ask(struct actor *a)
 {
 	struct worker *w = a->worker;
-	struct iommu_fault_page_request prm = {
-		.flags = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-		.pasid = w->pasid,
-		.grpid = 1000 + w->asked++,
-		.perm = pick(a, 2) ? IOPF_READ : IOPF_RW,
-	};
-	unsigned int pages = 1 + pick(a, 3);
 
-	for (unsigned int i = 1; i <= pages; i++) {
-		prm.addr = STORM + pick(a, STORM_PAGES + 1) * PAGE_SIZE;
-		if (i == pages)
-			prm.flags |= IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
-		/* Without a credit it is for another time, but a group must be closed. */
-		while (soft_pri_send(w->ep[OWN], &prm) == -EBUSY && i == pages && i > 1)
-			schedule_timeout_idle(1);
-	}
+	iopf_ask_random(w->ep[OWN], w->pasid, 1000 + w->asked++, STORM, STORM_PAGES, &a->random);
 }
 
 /* The memory under the storm goes, and comes back. */
@@ -268,15 +261,10 @@ static bool begin(struct worker *w)
 
 static void unplug(struct worker *w)
 {
-	struct device *dev = soft_endpoint_dev(w->ep[OWN]);
-	struct kunit *test = w->t->test;
-
+	soft_endpoint_unplug(w->ep[OWN]);
 	soft_storm_stop(w->ep[OWN]);
 	unbind(w, OWN);
-	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_SVA), 0);
-	KUNIT_EXPECT_EQ(test, iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_IOPF), 0);
-	sva_forget_endpoint(test, w->ep[OWN]);
-	soft_endpoint_destroy(w->ep[OWN]);
+	sva_remove_endpoint(w->t->test, w->ep[OWN]);
 	w->ep[OWN] = NULL;
 }
 
@@ -294,7 +282,6 @@ static void end(struct worker *w, enum end how)
 		sva_proc_kill(w->proc);
 		break;
 	case END_UNPLUG:
-		soft_endpoint_unplug(w->ep[OWN]);
 		unplug(w);
 		break;
 	default:
@@ -313,8 +300,7 @@ static void finish(struct worker *w)
 		for (unsigned int page = 0; page < PAGES; page++)
 			torture_check_page(&w->actors[i], page);
 	for (unsigned int n = 0; n <= SHARED; n++)
-		if (!IS_ERR_OR_NULL(w->sva[n]))
-			unbind(w, n);
+		unbind(w, n);
 	if (!is_dead)
 		sva_proc_exit(w->proc);
 	sva_proc_forget_thread(w->actors[1].proc);
@@ -479,15 +465,9 @@ static void report(struct torture *t)
 	KUNIT_EXPECT_GT(test, answers, 0);
 }
 
-/* The parameter of a case is the number of its first second, and 1. */
 static const void *torture_gen_params(const void *prev, char *desc)
 {
-	uintptr_t first = prev ? (uintptr_t)prev - 1 + CHUNK : 0;
-
-	if (first >= seconds)
-		return NULL;
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "from second %lu", first);
-	return (void *)(first + 1);
+	return sva_gen_parts(prev, desc, seconds, CHUNK, "second");
 }
 
 static void memory_changes_beside_dma(struct kunit *test)
