@@ -17,16 +17,16 @@ help:		## list the targets
 demo:		## show a device that works in a process's own memory; installs and builds what is missing (MACHINE=vtd|amd|smmuv3)
 	@scripts/test/demo
 
-test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|scale|verify|kunit|qemu|vtd|amd|smmuv3|stall|kexec|iommufd|control|consumers, FILTER=vtd/CASE
+test:		## run all tests, or those of FILTER=scripts|harness|sva-check|mutants|fuzz|scale|verify|kunit|qemu|vtd|amd|smmuv3|stall|kexec|iommufd|control|consumers|torture-short, FILTER=vtd/CASE
 	@scripts/test/run-tests
 
-test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|models|la57|seed|stop|slots|control-amd|series|torture|torture-short|programs|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
+test-long:	## suites that take hours: rounds of storm (ROUNDS=n), pages of 16 and 64 KiB, other models, all mutants, coverage (FILTER=storm|hangs|pages|models|la57|seed|stop|slots|control-amd|series|torture|programs|verify-all|mutants-all|mutants-qemu|mutants-machines|mutants-torture|sva-check-guest|deb|coverage)
 	@scripts/test/run-tests long
 
 test-pages:	## the end-to-end tests on SMMUv3 with pages of 16 and of 64 KiB (PAGES=16k or 64k: one of them)
 	@FILTER=pages$(PAGES:%=-%) scripts/test/run-tests long
 
-torture:	## all that processes and machines do to memory, at random, beside DMA that is verified (MACHINE=vtd|amd|smmuv3|stall MINUTES=n SEED=n LIES=1 SUSPEND=1 UNPLUG=1 KERNEL=kcsan)
+torture:	## all that processes and machines do to memory, at random, beside DMA that is verified (MACHINE=soft|vtd|la57|amd|smmuv3|stall MINUTES=n SEED=n LIES=1 SUSPEND=1 UNPLUG=1 KERNEL=kcsan)
 	@scripts/test/torture
 
 kunit:		## unit tests on a software IOMMU, x86_64 and arm64, with KASAN (FILTER=SUITE[.CASE] ARCH=..., DEBUG=1: lockdep and kmemleak, too)
