@@ -542,8 +542,9 @@ void sim_free_rcu(struct rcu_head *head, size_t offset);
 #define rcu_access_pointer(p)			READ_ONCE(p)
 #define rcu_assign_pointer(p, v)		WRITE_ONCE(p, v)
 
+/* What has the head may go between a look at the pointer to it and the first entry. */
 #define list_for_each_entry_rcu(pos, head, member) \
-	for (pos = list_first_entry(head, __typeof__(*pos), member); \
+	for (sim_rcu_walks(__func__), pos = list_first_entry(head, __typeof__(*pos), member); \
 	     sim_rcu_walks(__func__), &pos->member != (head); \
 	     pos = list_next_entry(pos, member))
 

@@ -296,6 +296,22 @@ TEST(sequences_in_use_are_known)
 	end();
 }
 
+/* While another one is in use behind it */
+TEST(sequence_that_is_forgotten_is_near_to_no_page)
+{
+	begin();
+	for (unsigned int i = 1; i <= 2; i++) {
+		ask(0x1000 * i);
+		SIM_EQ(ask(0x1000 * i + 1), SVA_WINDOW_MIN);
+	}
+	SIM_CHECK(sva_seqs_concern(seqs, 0x1004));
+	sva_seq_forget(seqs, &seqs->seqs[0]);
+	SIM_EQ(seqs->nr, 2);
+	SIM_CHECK(!sva_seqs_concern(seqs, 0x1004));
+	SIM_CHECK(sva_seqs_concern(seqs, 0x2004));
+	end();
+}
+
 /* What is left of a window and the next one have one bitmap. */
 TEST(window_behind_a_gap_is_not_larger_than_the_bitmap)
 {

@@ -369,6 +369,46 @@ EXPLORE(binds_against_unbinds_of_a_shared_bond)
 	mmput(mm);
 }
 
+/* Stops the task "unbind" before it takes the io_mm's lock, and again when it has released that. */
+static unsigned int unbind_stops;
+
+static bool stop_unbind(const char *what)
+{
+	bool stop = !strcmp(current->name, "unbind") &&
+		    (unbind_stops ? unbind_stops == 1 && !strcmp(what, "unlock") :
+				    !!strstr(what, "&io_mm->lock"));
+
+	unbind_stops += stop;
+	return stop;
+}
+
+static bool has_unlocked(void *arg)
+{
+	return unbind_stops == 2;
+}
+
+static void bind_until_unbind_has_unlocked(void *arg)
+{
+	SIM_CHECK(test_bind(dev, mm) == sva);
+	sim_block(has_unlocked, NULL, "the other unbind");
+	iommu_sva_unbind_device(sva);
+}
+
+/* Who seemed to be the last user is not, and releases the lock while the last one frees it. */
+TEST(unbind_releases_the_lock_before_the_last_one_frees_it)
+{
+	set_up();
+	unbind_stops = 0;
+	sim_policy.preempt = stop_unbind;
+	sim_spawn("unbind", unbind, sva);
+	sim_spawn("bind", bind_until_unbind_has_unlocked, NULL);
+	sim_settle();
+	sim_policy.preempt = NULL;
+	SIM_EQ(unbind_stops, 2);
+	SIM_CHECK(!mm->iommu_mm);
+	mmput(mm);
+}
+
 EXPLORE(bind_against_unbind_of_another_device)
 {
 	set_up();
