@@ -197,7 +197,7 @@ TEST_F(device, device_is_removed_under_a_running_job)
 	ASSERT_TRUE(await(peer.line));
 	pci_write(address, "remove", "1");
 	post(peer.line);
-	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sva_rescan(address));
 	find_again(_metadata, &self->env.sva[0], address);
 	start(&self->q, &self->env.sva[0]);
 	run_ok(&self->q, sva_fill(self->memory, DEV_LEN, 0x66));
@@ -836,7 +836,7 @@ TEST_F(device, invalidations_that_are_never_completed_delay_others_once)
 	pci_write(bdf, "driver/unbind", bdf);
 	pci_write(bdf, "remove", "1");
 	sva_close(&self->q);
-	ASSERT_EQ(0, sva_write_text("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, sva_rescan(bdf));
 	find_again(_metadata, device, bdf);
 	pci_write(bdf, "reset", "1");
 	kmsg_mark("SVA-EXPECT-END", "");

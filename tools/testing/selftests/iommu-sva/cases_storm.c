@@ -284,7 +284,7 @@ static void storm_comes_back(struct __test_metadata *_metadata, struct storm_sit
 	if (end == STORM_REBIND)
 		error = sva_write_text("/sys/bus/pci/drivers/sva-dma/bind", site->bdf);
 	else if (end == STORM_REMOVE)
-		error = sva_write_text("/sys/bus/pci/rescan", "1");
+		error = sva_rescan(site->bdf);
 	else
 		return;
 	ASSERT_EQ(0, error);

@@ -234,6 +234,17 @@ int sva_find_again(struct sva_device *device, const char *bdf)
 	return -ENODEV;
 }
 
+int sva_rescan(const char *bdf)
+{
+	const char *colon = strrchr(bdf, ':');
+	char path[PATH_MAX];
+
+	if (!colon)
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/sys/class/pci_bus/%.*s/rescan", (int)(colon - bdf), bdf);
+	return sva_write_text(path, "1");
+}
+
 int sva_available(const struct sva_device *device)
 {
 	char path[PATH_MAX], text[32];

@@ -77,6 +77,11 @@ struct sva_result {
 int sva_devices(struct sva_device *devices, int max);
 /* Waits for the device at @bdf, which may have another node after its driver was bound again. */
 int sva_find_again(struct sva_device *device, const char *bdf);
+/*
+ * Has the kernel look for devices on the bus of @bdf only. When it looks at all of them, it may
+ * take each port's numbers away for a moment, and with them the requester IDs of devices that work.
+ */
+int sva_rescan(const char *bdf);
 
 /* Channels that are free, or a negative errno. */
 int sva_available(const struct sva_device *device);

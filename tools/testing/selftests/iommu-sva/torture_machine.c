@@ -271,7 +271,7 @@ static int disturb_device(enum t_op op)
 		break;
 	default:
 		ret = t_pci_write(0, "remove", "1") ?:
-		      sva_write_text("/sys/bus/pci/rescan", "1") ?: find_again(0);
+		      sva_rescan(bdf) ?: find_again(0);
 		break;
 	}
 	disturb(0);
@@ -528,7 +528,7 @@ static int act(enum t_op op, struct t_rng *rng)
 	case T_DROP_CACHES:
 		return sva_write_text("/proc/sys/vm/drop_caches", "3");
 	case T_RECLAIM:
-		return sva_write_text(GROUP "memory.reclaim", "4M");
+		return sva_write_text(GROUP "memory.reclaim", "1M");
 	case T_KSM:
 		return ksm(rng);
 	case T_CPU:
