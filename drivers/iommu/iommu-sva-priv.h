@@ -279,7 +279,7 @@ static inline bool sva_exec_implies_read(void)
 /**
  * sva_vma_allows() - May a device access a VMA?
  * @vma: the VMA
- * @perm: the access, IOMMU_FAULT_PERM_*
+ * @perm: the access: IOMMU_FAULT_PERM_READ, _WRITE, _EXEC, or several of them
  *
  * Context: the VMA or its mm is locked.
  * Return: true if the process may, with instructions that are not for shadow stacks only. It must
@@ -296,9 +296,7 @@ static inline bool sva_vma_allows(struct vm_area_struct *vma, u32 perm)
 	if ((perm & IOMMU_FAULT_PERM_WRITE) &&
 	    (!(vma->vm_flags & VM_WRITE) || (vma->vm_flags & VM_SHADOW_STACK)))
 		return false;
-	if ((perm & IOMMU_FAULT_PERM_EXEC) && !(vma->vm_flags & VM_EXEC))
-		return false;
-	return vma_is_accessible(vma);
+	return !(perm & IOMMU_FAULT_PERM_EXEC) || (vma->vm_flags & VM_EXEC);
 }
 
 /*

@@ -210,11 +210,6 @@ static inline bool userfaultfd_armed(const struct vm_area_struct *vma)
 	return vma->vm_mm->fault && !vma->vm_mm->fault_is_quick;
 }
 
-static inline bool vma_is_accessible(const struct vm_area_struct *vma)
-{
-	return vma->vm_flags & (VM_READ | VM_WRITE | VM_EXEC);
-}
-
 struct mmu_notifier *mmu_notifier_get(const struct mmu_notifier_ops *ops, struct mm_struct *mm);
 void mmu_notifier_put(struct mmu_notifier *mn);
 
