@@ -200,6 +200,38 @@ static void shared_memory_that_is_swapped_out_is_for_workers(struct kunit *test)
 	expect_workers(bond, mem, SZ_128K, IOPF_RW);
 }
 
+/* The ring is read while a request waits for the lock. */
+static void shared_memory_that_is_locked_is_for_workers(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	struct iopf_bond *other = iopf_bind(test, fixture(test)->ep[1], NULL);
+	unsigned long mem = map_shared(bond, MANY * SZ_128K);
+	unsigned long fresh = sva_proc_map(other->proc, MANY * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < MANY; i++)
+		sva_poke(test, bond->proc, mem + i * SZ_128K, 1);
+	/* The pages stay in the page cache. */
+	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, MANY * SZ_128K, MADV_DONTNEED), 0);
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct folio *folio = cached_folio(bond, mem + i * SZ_128K);
+		bool is_read;
+
+		folio_lock(folio);
+		let_reporter_try(other);
+		soft_iommu_hold_prq(fixture(test)->iommu, true);
+		iopf_last(bond, 0, mem + i * SZ_128K, IOPF_RW);
+		soft_iommu_release_prq_later(fixture(test)->iommu, 2);
+		KUNIT_EXPECT_FALSE(test, iopf_is_answered(bond, 0));
+		iopf_last(other, 2, fresh + i * PAGE_SIZE, IOPF_RW);
+		is_read = sva_becomes(iopf_is_answered(other, 2));
+		folio_unlock(folio);
+		folio_put(folio);
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+		KUNIT_EXPECT_EQ(test, iopf_answer(other, 2), OK);
+		KUNIT_ASSERT_TRUE(test, is_read);
+	}
+}
+
 /* A device that uses a file pays for an attempt of the reporter once. */
 static void reporter_that_had_to_wait_does_not_try_again(struct kunit *test)
 {
@@ -366,6 +398,7 @@ static struct kunit_case iopf_single_cases[] = {
 	KUNIT_CASE(shared_memory_is_written_by_way_of_the_reporter),
 	KUNIT_CASE(files_are_for_workers),
 	KUNIT_CASE(shared_memory_that_is_swapped_out_is_for_workers),
+	KUNIT_CASE(shared_memory_that_is_locked_is_for_workers),
 	KUNIT_CASE(reporter_that_had_to_wait_does_not_try_again),
 	KUNIT_CASE(huge_pages_are_for_workers),
 	KUNIT_CASE(scarce_memory_is_for_workers),

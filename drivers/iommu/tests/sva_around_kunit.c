@@ -347,6 +347,18 @@ static void accesses_under_way_are_no_obstacle(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mapped(bond, mem, LARGE_PAGES), LARGE_PAGES);
 }
 
+/* Windows of 4, 8, 16, 32 and 64 pages, the last two with a gap. The device asks for the first. */
+static void window_begins_behind_what_is_left_of_the_last_one(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, SZ_1M);
+
+	KUNIT_EXPECT_EQ(test, run(bond, mem, 49, true), 5);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 8 + 16 + 31);
+	KUNIT_EXPECT_EQ(test, run(bond, mem + 49 * PAGE_SIZE, 1, true), 1);
+	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 8 + 16 + 31 + 63);
+}
+
 /* So many pages are mapped and not used at the most: a window. */
 static void stream_that_stops_leaves_a_window(struct kunit *test)
 {
@@ -463,6 +475,18 @@ static void pages_of_a_stream_that_goes_down_are_counted(struct kunit *test)
 	expect_account(bond, 28, 12, 0);
 	iopf_unbind(bond);
 	expect_account(bond, 28, 17, 11);
+}
+
+/* What the device has yet to use when it asks for a gap is not counted before it has come by. */
+static void pages_behind_a_gap_are_counted_later(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long mem = sva_proc_map(bond->proc, 257 * PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, sva_proc_munmap(bond->proc, mem + 256 * PAGE_SIZE, PAGE_SIZE), 0);
+	run(bond, mem, 256, true);
+	iopf_unbind(bond);
+	expect_account(bond, ahead(bond), ahead(bond), 0);
 }
 
 static void exit_of_the_process_closes_the_account(struct kunit *test)
@@ -755,12 +779,14 @@ static struct kunit_case sva_around_cases[] = {
 	KUNIT_CASE(memory_that_is_used_again_is_streamed_again),
 	KUNIT_CASE(requests_under_way_are_no_obstacle),
 	KUNIT_CASE(accesses_under_way_are_no_obstacle),
+	KUNIT_CASE(window_begins_behind_what_is_left_of_the_last_one),
 	KUNIT_CASE(stream_that_stops_leaves_a_window),
 	KUNIT_CASE(groups_of_many_pages_are_streams),
 	KUNIT_CASE(code_is_streamed_like_data),
 	KUNIT_CASE(access_of_another_kind_does_not_go_on_with_a_stream),
 	KUNIT_CASE(used_and_unused_pages_are_counted),
 	KUNIT_CASE(pages_of_a_stream_that_goes_down_are_counted),
+	KUNIT_CASE(pages_behind_a_gap_are_counted_later),
 	KUNIT_CASE(exit_of_the_process_closes_the_account),
 	KUNIT_CASE(uses_of_the_process_count),
 	KUNIT_CASE(unused_windows_end_a_stream),

@@ -9,6 +9,7 @@
 #define _DRIVERS_IOMMU_TESTS_SVA_AROUND_KUNIT_H
 
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
@@ -224,6 +225,21 @@ static inline long new_file_on(struct iopf_bond *bond, const char *type, size_t 
 static inline long new_file(struct iopf_bond *bond, size_t len, u8 seed)
 {
 	return new_file_on(bond, "ramfs", len, seed);
+}
+
+/* The page of a mapped file, with a reference */
+static inline struct folio *cached_folio(struct iopf_bond *bond, unsigned long addr)
+{
+	struct mm_struct *mm = sva_proc_mm(bond->proc);
+	struct vm_area_struct *vma;
+	struct folio *folio;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	folio = filemap_get_folio(vma->vm_file->f_mapping, linear_page_index(vma, addr));
+	mmap_read_unlock(mm);
+	KUNIT_ASSERT_FALSE(bond->test, IS_ERR(folio));
+	return folio;
 }
 
 /* Flags of mappings */

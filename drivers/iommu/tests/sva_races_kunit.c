@@ -4,6 +4,7 @@
  *
  * Also that processes which have nothing to do with each other do not wait for each other.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched.h>
@@ -13,6 +14,9 @@
 #endif
 
 #include "sva_stage.h"
+#if SVA_CORE
+#include "../iommu-sva-priv.h"
+#endif
 
 static void unbind_scene(struct sva_scene *scene)
 {
@@ -496,6 +500,51 @@ static void siblings_are_not_interrupted_by_a_bind(struct kunit *test)
 }
 #endif
 
+#if SVA_CORE && defined(CONFIG_X86_64)
+struct drop {
+	struct sva_scene scene;
+	bool go;
+};
+
+static long drop_page(void *arg)
+{
+	struct drop *drop = arg;
+
+	while (!READ_ONCE(drop->go))
+		usleep_range(100, 200);
+	return sva_proc_madvise(drop->scene.proc, drop->scene.addr, PAGE_SIZE, MADV_DONTNEED);
+}
+
+/*
+ * Even if the slots of process and device are the same: the thread that has the lock may have read
+ * the one, and not have written the other.
+ */
+static void invalidation_waits_for_a_slot_that_is_being_copied(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct drop drop = { .scene = sva_scene(test, fix->ep[0], 1) };
+	struct io_mm *io_mm = container_of(drop.scene.sva, struct sva_bond, sva)->io_mm;
+	struct sva_count *flushes;
+	struct sva_job *job;
+	int early = 0;
+
+	SVA_EXPECT_READS(test, fix->ep[0], drop.scene.pasid, drop.scene.addr, sva_mark(0));
+	flushes = sva_count(test, fix->iommu, SOFT_AT_INVALIDATE, NULL);
+	job = sva_job(test, drop_page, &drop);
+	scoped_guard(spinlock, &io_mm->root_lock) {
+		WRITE_ONCE(drop.go, true);
+		for (unsigned int ms = 0; ms < 300 && !early; ms++) {
+			mdelay(1);
+			early = sva_counted(flushes);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, early, 0);
+	KUNIT_EXPECT_EQ(test, sva_job_wait(job), 0);
+	KUNIT_EXPECT_GT(test, sva_counted(flushes), 0);
+	iommu_sva_unbind_device(drop.scene.sva);
+}
+#endif
+
 /* References */
 
 static void many_rounds_leave_nothing_behind(struct kunit *test)
@@ -528,6 +577,9 @@ static struct kunit_case sva_races_cases[] = {
 	KUNIT_CASE(siblings_run_while_the_process_is_bound),
 #ifdef CONFIG_X86
 	KUNIT_CASE(siblings_are_not_interrupted_by_a_bind),
+#endif
+#if SVA_CORE && defined(CONFIG_X86_64)
+	KUNIT_CASE(invalidation_waits_for_a_slot_that_is_being_copied),
 #endif
 	KUNIT_CASE(many_rounds_leave_nothing_behind),
 	{}
