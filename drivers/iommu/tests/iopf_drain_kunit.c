@@ -478,6 +478,69 @@ static void drain_and_handler_race_for_the_answer(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 200);
 }
+
+/* Another device's bind has failed, or this one's with another domain. */
+static void drain_of_an_attachment_leaves_others_alone(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct device *dev = soft_endpoint_dev(s.bond->ep);
+	struct iommu_attach_handle other = { };
+
+	iopf_ask_slow(&s, 2);
+	iopf_drain_attachment(dev, s.bond->pasid, &other);
+	KUNIT_EXPECT_FALSE(test, iopf_is_answered(s.bond, 0));
+	iopf_drain_attachment(dev, s.bond->pasid, &s.bond->sva->handle);
+	finish_slow(&s, 2, BAD);
+}
+
+static void device_on_no_queue_has_nothing_to_drain(struct kunit *test)
+{
+	struct iopf_queue *queue = soft_iommu_iopf_queue(fixture(test)->iommu);
+	struct device *dev = soft_endpoint_dev(fixture(test)->ep[0]);
+	struct iommu_attach_handle handle = { };
+
+	iopf_queue_remove_device(queue, dev);
+	iopf_drain_pasid(dev, IOMMU_PASID_INVALID);
+	iopf_drain_attachment(dev, 1, &handle);
+	iopf_answer_unserved(dev, 1);
+	KUNIT_EXPECT_EQ(test, iopf_queue_add_device(queue, dev), 0);
+}
+
+static long answer_fn(void *keeper)
+{
+	return iopf_keeper_finish(keeper, OK);
+}
+
+/* A drain has so many under way as may be, and another thread has one more. */
+static void answer_waits_until_fewer_are_under_way(struct kunit *test)
+{
+	struct soft_endpoint_config config = { .pasid_bits = 20, .credits = 64 };
+	struct soft_endpoint *ep = sva_add_endpoint(test, fixture(test)->iommu, &config, true);
+	struct iopf_bond *bond = iopf_bind(test, ep, NULL), *other = iopf_bind(test, ep, NULL);
+	struct iopf_keeper *keeper = iopf_keep(other);
+	struct sva_gate *gate = sva_gate(test);
+	unsigned long mem = sva_gate_map(gate, bond->proc, 40 * PAGE_SIZE);
+	struct sva_job *drain, *answer;
+	struct sva_hold *hold;
+
+	iopf_last(other, 0, 0, IOPF_READ);
+	iopf_keeper_await(test, keeper, 1);
+	for (unsigned int i = 1; i < 40; i++)
+		iopf_last(bond, i, mem + i * PAGE_SIZE, IOPF_READ);
+	soft_iommu_sync_prq(fixture(test)->iommu);
+
+	hold = sva_hold(test, fixture(test)->iommu, SOFT_AT_RESPONSE, soft_endpoint_dev(ep));
+	drain = sva_job(test, drain_fn, bond);
+	KUNIT_ASSERT_TRUE(test, sva_hold_caught(hold));
+	answer = sva_job(test, answer_fn, keeper);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(answer));
+	sva_hold_release(hold);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(answer) && sva_job_ends(drain));
+	KUNIT_EXPECT_EQ(test, iopf_answer(other, 0), OK);
+	for (unsigned int i = 1; i < 40; i++)
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, i), BAD);
+	sva_gate_open(gate);
+}
 #endif /* SVA_CORE */
 
 /* iopf_queue_flush_dev() */
@@ -498,6 +561,23 @@ static void flush_waits_for_what_is_being_served(struct kunit *test)
 	finish_slow(&s, 6, OK);
 	KUNIT_EXPECT_TRUE(test, sva_job_ends(flush));
 	KUNIT_EXPECT_EQ(test, sva_job_wait(flush), 0);
+}
+
+static void flush_waits_for_an_answer_on_its_way(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct sva_hold *hold = sva_hold(test, fixture(test)->iommu, SOFT_AT_RESPONSE,
+					 soft_endpoint_dev(bond->ep));
+	struct sva_job *flush;
+
+	iopf_last(bond, 0, mem, IOPF_READ);
+	KUNIT_ASSERT_TRUE(test, sva_hold_caught(hold));
+	flush = sva_job(test, flush_fn, bond->ep);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(flush));
+	sva_hold_release(hold);
+	KUNIT_EXPECT_TRUE(test, sva_job_ends(flush));
+	KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), IOMMU_PAGE_RESP_SUCCESS);
 }
 
 static void flush_waits_for_no_later_request(struct kunit *test)
@@ -571,8 +651,12 @@ static struct kunit_case iopf_drain_cases[] = {
 	KUNIT_CASE(pasid_works_on_after_a_drain),
 	KUNIT_CASE(two_drains_at_once_both_return),
 	KUNIT_CASE(drain_and_handler_race_for_the_answer),
+	KUNIT_CASE(drain_of_an_attachment_leaves_others_alone),
+	KUNIT_CASE(device_on_no_queue_has_nothing_to_drain),
+	KUNIT_CASE(answer_waits_until_fewer_are_under_way),
 #endif
 	KUNIT_CASE(flush_waits_for_what_is_being_served),
+	KUNIT_CASE(flush_waits_for_an_answer_on_its_way),
 	KUNIT_CASE(flush_waits_for_no_later_request),
 	KUNIT_CASE(flush_waits_for_nothing_that_a_handler_keeps),
 	KUNIT_CASE(flush_waits_for_no_other_device),

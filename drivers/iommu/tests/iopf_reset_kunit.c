@@ -10,6 +10,7 @@
 #include <linux/mman.h>
 
 #include "iopf_kunit.h"
+#include "../iopf.h"
 
 #define OK	IOMMU_PAGE_RESP_SUCCESS
 #define BAD	IOMMU_PAGE_RESP_INVALID
@@ -117,6 +118,47 @@ static void quiesce_answers_what_a_handler_keeps(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_keeper_finish(keeper, OK), 4);
 	iopf_resume_device(soft_endpoint_dev(bond->ep));
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 4);
+}
+
+/* A device that loses power forgets what it has asked: it gets no response, and may ask again. */
+static void sleep_forgets_what_is_outstanding(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct device *dev = soft_endpoint_dev(s.bond->ep);
+
+	iopf_ask_slow(&s, 12);
+	iopf_partial(s.bond, 12, s.mem, IOPF_READ);
+	soft_iommu_sync_prq(fixture(test)->iommu);
+	iopf_pause(dev, IOPF_PAUSE_SLEEP);
+	soft_endpoint_reset(s.bond->ep);
+	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_STALE), 12);
+	iopf_unpause(dev, IOPF_PAUSE_SLEEP);
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 0, s.mem, IOPF_READ), OK);
+	KUNIT_EXPECT_EQ(test, iopf_ask(s.bond, 12, s.mem + PAGE_SIZE, IOPF_READ), OK);
+	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 2);
+}
+
+static bool stalls(struct device *dev)
+{
+	return true;
+}
+
+/* The IOMMU has its transactions, and keeps them until they are answered. */
+static void sleep_answers_what_is_outstanding_of_a_device_that_stalls(struct kunit *test)
+{
+	struct iopf_slow s = iopf_make_slow(test, 0);
+	struct device *dev = soft_endpoint_dev(s.bond->ep);
+
+	iopf_ask_slow(&s, 4);
+	sva_driver(test, s.bond->ep)->sva_ops.stalls = stalls;
+	iopf_pause(dev, IOPF_PAUSE_SLEEP);
+	for (unsigned int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, iopf_answer(s.bond, i), BAD);
+	soft_endpoint_reset(s.bond->ep);
+	iopf_unpause(dev, IOPF_PAUSE_SLEEP);
+	sva_gate_open(s.gate);
+	KUNIT_EXPECT_EQ(test, iopf_counted(s.bond->ep, IOPF_DRAINED), 4);
 }
 
 /* A handler that has taken the group with iopf_group_dequeue() answers when the device is back. */
@@ -586,6 +628,8 @@ static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(quiesce_waits_for_an_answer_on_its_way),
 	KUNIT_CASE(quiesce_forgets_partials),
 	KUNIT_CASE(quiesce_answers_what_a_handler_keeps),
+	KUNIT_CASE(sleep_forgets_what_is_outstanding),
+	KUNIT_CASE(sleep_answers_what_is_outstanding_of_a_device_that_stalls),
 	KUNIT_CASE(answer_of_a_handler_after_the_reset_comes_to_nothing),
 	KUNIT_CASE(old_index_meets_no_old_answer),
 	KUNIT_CASE(request_while_stopping_is_refused),

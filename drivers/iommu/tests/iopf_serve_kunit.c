@@ -174,6 +174,33 @@ static void stack_does_not_grow_beyond_its_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack, IOPF_WRITE), OK);
 }
 
+static void set_memlock_limit(struct iopf_bond *bond, unsigned long len)
+{
+	struct rlimit64 limit = { .rlim_cur = len, .rlim_max = len };
+
+	KUNIT_ASSERT_EQ(bond->test, sva_proc_syscall(bond->proc, __NR_prlimit64, 0, RLIMIT_MEMLOCK,
+						     sva_proc_pass(bond->proc, &limit,
+								   sizeof(limit)), 0, 0, 0), 0);
+}
+
+/* The process has no CAP_IPC_LOCK, whatever the thread has that serves the request. */
+static void locked_stack_does_not_grow_beyond_the_limit_of_locked_memory(struct kunit *test)
+{
+	struct iopf_bond *bond = bind_first(test);
+	unsigned long stack = sva_proc_mmap(bond->proc, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(stack));
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_mlock, stack, PAGE_SIZE, 0, 0, 0,
+					       0), 0);
+	set_memlock_limit(bond, 4 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack - 4 * PAGE_SIZE, IOPF_WRITE), OK);
+	KUNIT_ASSERT_EQ(test, sva_proc_syscall(bond->proc, __NR_setresuid, 1, 1, 1, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack - 5 * PAGE_SIZE, IOPF_WRITE), BAD);
+	set_memlock_limit(bond, 3 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iopf_ask(bond, 0, stack - 4 * PAGE_SIZE, IOPF_WRITE), OK);
+}
+
 static void missing_page_is_fetched_from_the_userfaultfd_monitor(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -349,6 +376,7 @@ static struct kunit_case iopf_serve_cases[] = {
 	KUNIT_CASE(one_bad_page_makes_the_group_invalid),
 	KUNIT_CASE(stack_grows_for_the_device),
 	KUNIT_CASE(stack_does_not_grow_beyond_its_limit),
+	KUNIT_CASE(locked_stack_does_not_grow_beyond_the_limit_of_locked_memory),
 	KUNIT_CASE(missing_page_is_fetched_from_the_userfaultfd_monitor),
 	KUNIT_CASE(fault_is_a_worker_s_but_charged_to_the_process),
 	KUNIT_CASE(mmap_lock_is_free_while_a_file_is_read),

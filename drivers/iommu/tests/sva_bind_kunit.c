@@ -230,6 +230,24 @@ static void last_unbind_frees_the_domain(struct kunit *test)
 }
 
 /* -EINVAL is how a domain says that the device needs another one. */
+#if SVA_CORE && defined(CONFIG_X86_64)
+/* The device's table, which no process has, is as the process's again. */
+static void second_bind_brings_a_lost_slot_back(struct kunit *test)
+{
+	struct sva_fixture *fix = test->priv;
+	struct sva_scene scene = sva_scene(test, fix->ep[0], 1);
+	pgd_t *slot = iommu_sva_root(scene.sva->handle.domain) + pgd_index(scene.addr);
+	struct iommu_sva *second;
+
+	WRITE_ONCE(*slot, __pgd(0));
+	second = sva_bind(test, fix->ep[1], scene.proc);
+	KUNIT_EXPECT_NE(test, pgd_val(READ_ONCE(*slot)), 0UL);
+	SVA_EXPECT_READS(test, fix->ep[1], scene.pasid, scene.addr, sva_mark(0));
+	iommu_sva_unbind_device(second);
+	unbind_scene(&scene);
+}
+#endif
+
 static void device_that_a_domain_does_not_take_gets_its_own(struct kunit *test)
 {
 	struct sva_fixture *fix = test->priv;
@@ -652,6 +670,9 @@ static struct kunit_case sva_bind_cases[] = {
 	KUNIT_CASE(devices_behind_one_iommu_share_a_domain),
 	KUNIT_CASE(devices_behind_two_iommus_have_a_domain_each),
 	KUNIT_CASE(last_unbind_frees_the_domain),
+#if SVA_CORE && defined(CONFIG_X86_64)
+	KUNIT_CASE(second_bind_brings_a_lost_slot_back),
+#endif
 	KUNIT_CASE(device_that_a_domain_does_not_take_gets_its_own),
 #if SVA_CORE
 	KUNIT_CASE(error_of_a_domain_is_final),

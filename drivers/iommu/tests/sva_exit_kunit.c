@@ -13,6 +13,9 @@
 #include <linux/vmalloc.h>
 
 #include "sva_exit_kunit.h"
+#if SVA_CORE
+#include "../iommu-sva-priv.h"
+#endif
 
 static unsigned int granted(struct soft_endpoint *ep, u32 pasid, unsigned long addr)
 {
@@ -751,6 +754,9 @@ static void root_is_empty_after_exit(struct kunit *test)
 	KUNIT_EXPECT_GT(test, slots_in_use(root, 0, PTRS_PER_PGD / 2), 0U);
 	KUNIT_EXPECT_EQ(test, slots_in_use(root, PTRS_PER_PGD / 2, PTRS_PER_PGD), 0U);
 	sva_proc_exit(scene.proc);
+	KUNIT_EXPECT_EQ(test, slots_in_use(root, 0, PTRS_PER_PGD), 0U);
+	/* A late invalidation brings nothing back. */
+	io_mm_mirror(container_of(scene.sva, struct sva_bond, sva)->io_mm, 0, ULONG_MAX);
 	KUNIT_EXPECT_EQ(test, slots_in_use(root, 0, PTRS_PER_PGD), 0U);
 	iommu_sva_unbind_device(scene.sva);
 }
