@@ -666,6 +666,28 @@ TEST(handler_owns_the_group_until_it_lets_go)
 	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
 }
 
+/* All of its pages have slots. */
+TEST(group_of_a_handler_gives_all_its_slots_back)
+{
+	struct handler h = { .dev = test_dev() };
+	struct vendor_request *r;
+
+	install(&h, 5, IOMMU_DOMAIN_NESTED);
+	for (u32 i = 0; i < 2 * (CREDITS + SPARE); i++) {
+		nr_caught = 0;
+		vendor_send(h.dev, 5, 1, PAGE(1), READ, false);
+		vendor_send(h.dev, 5, 1, PAGE(2), READ, false);
+		r = vendor_ask(h.dev, 5, 1, PAGE(3));
+		test_unanswered(r);
+		SIM_EQ(nr_caught, 1);
+		SIM_EQ(caught[0]->fault_count, 3);
+		iopf_group_response(caught[0], SUCCESS);
+		iopf_free_group(caught[0]);
+		test_answered(r, SUCCESS);
+	}
+	sim_detach_handle(dev_of(h.dev)->iommu_group, 5);
+}
+
 TEST(group_whose_handler_fails_is_refused)
 {
 	struct handler h = { .dev = test_dev() };

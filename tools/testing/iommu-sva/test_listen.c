@@ -130,6 +130,37 @@ TEST(fault_of_a_process_that_goes_meanwhile_is_not_told)
 	iommu_sva_unbind_device(sva);
 }
 
+static bool has_been_unbound;
+
+static bool may_fail(void *arg)
+{
+	return has_been_unbound;
+}
+
+static vm_fault_t fail_after_unbind(struct vm_area_struct *vma, unsigned long addr,
+				    unsigned int flags)
+{
+	sim_block(may_fail, NULL, "the unbind");
+	return VM_FAULT_SIGBUS;
+}
+
+/* The bond has been freed by then. */
+TEST(fault_that_fails_after_the_unbind_is_not_told)
+{
+	struct vendor_request *r;
+
+	set_up();
+	has_been_unbound = false;
+	mm->fault = fail_after_unbind;
+	r = vendor_ask(dev, pasid, 0, PAGE(0));
+	test_unanswered(r);
+	iommu_sva_unbind_device(sva);
+	test_answered(r, INVALID);
+	has_been_unbound = true;
+	sim_settle();
+	mmput(mm);
+}
+
 /* With mmap_lock in the place of the VMA's lock */
 TEST(access_is_refused_by_both_ways_to_a_vma)
 {

@@ -83,6 +83,27 @@ TEST(requests_count_for_their_own_bond)
 	tear_down();
 }
 
+/* More than there are buckets, so that some share one */
+TEST(bonds_whose_pasids_are_alike_are_told_apart)
+{
+	struct iommu_sva *bonds[(1 << IOPF_BOND_BITS) + 16];
+	struct mm_struct *mms[ARRAY_SIZE(bonds)];
+
+	dev = vendor_dev_new(vendor_iommu_new(0), ARRAY_SIZE(bonds) + 1, CREDITS);
+	vendor_enable(dev);
+	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++) {
+		mms[i] = test_mm();
+		bonds[i] = test_bind(dev, mms[i]);
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++)
+		test_answered(vendor_ask(dev, iommu_sva_get_pasid(bonds[i]), 0, PAGE(0)), SUCCESS);
+	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++) {
+		SIM_EQ(of_bond(iommu_sva_get_pasid(bonds[i])).counts[IOPF_REQUESTS], 1);
+		iommu_sva_unbind_device(bonds[i]);
+		mmput(mms[i]);
+	}
+}
+
 TEST(partials_are_requests_of_their_bond)
 {
 	set_up();
@@ -114,6 +135,20 @@ TEST(numbers_of_a_bond_stay_with_the_device)
 	SIM_EQ(after.batches, before.batches);
 	/* Before it was detached, and after. */
 	SIM_EQ(after.drains, before.drains + 2);
+}
+
+/* The next bond may be at the same place in memory. */
+TEST(bond_that_has_ended_is_not_the_one_of_the_latest_request)
+{
+	struct iopf_device *idev;
+
+	set_up();
+	test_answered(vendor_ask(dev, 1, 0, PAGE(0)), SUCCESS);
+	idev = iopf_device_get(dev_of(dev));
+	SIM_CHECK(idev->recent_handle == &sva->handle);
+	tear_down();
+	SIM_CHECK(!idev->recent_handle);
+	iopf_device_put(idev);
 }
 
 TEST(next_owner_of_a_pasid_starts_at_zero)
