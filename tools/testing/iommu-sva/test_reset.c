@@ -428,6 +428,26 @@ static void reset_beside(void *arg)
 	iopf_resume_device(dev_of(dev));
 }
 
+static void resume(void *arg)
+{
+	iopf_resume_device(dev_of(dev));
+}
+
+/* One of them has nothing to end. */
+EXPLORE(two_resumes_at_once)
+{
+	set_up();
+	iopf_quiesce_device(dev_of(dev));
+	vendor_begin_reset(dev);
+	vendor_end_reset(dev);
+	sim_spawn("resume", resume, NULL);
+	sim_spawn("resume too", resume, NULL);
+	sim_settle();
+	SIM_EQ(dev->flushes, 1);
+	vendor_start(dev);
+	tear_down();
+}
+
 EXPLORE(two_resets_at_once)
 {
 	set_up();

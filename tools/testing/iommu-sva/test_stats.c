@@ -97,8 +97,11 @@ TEST(bonds_whose_pasids_are_alike_are_told_apart)
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++)
 		test_answered(vendor_ask(dev, iommu_sva_get_pasid(bonds[i]), 0, PAGE(0)), SUCCESS);
+	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++)
+		iopf_drain_pasid(dev_of(dev), iommu_sva_get_pasid(bonds[i]));
 	for (u32 i = 0; i < ARRAY_SIZE(bonds); i++) {
 		SIM_EQ(of_bond(iommu_sva_get_pasid(bonds[i])).counts[IOPF_REQUESTS], 1);
+		SIM_EQ(of_bond(iommu_sva_get_pasid(bonds[i])).drains, 1);
 		iommu_sva_unbind_device(bonds[i]);
 		mmput(mms[i]);
 	}

@@ -924,6 +924,7 @@ void vendor_end(void)
 	struct vendor_iommu *iommu;
 	struct vendor_dev *dev;
 
+	sim_hold_rcu(false);
 	for (iommu = iommus; iommu; iommu = iommu->next)
 		for (dev = iommu->devs; dev; dev = dev->next)
 			if (dev->on_queue)
@@ -941,6 +942,7 @@ void vendor_end(void)
 		iommus = iommu->next;
 		kfree(iommu);
 	}
+	SIM_EQ(vendor_module.refs, 0);
 	vendor_hooks = (struct vendor_hooks){};
 	nr_requests = 0;
 }
