@@ -270,8 +270,7 @@ static int disturb_device(enum t_op op)
 		ret = t_error(op);
 		break;
 	default:
-		ret = t_pci_write(0, "remove", "1") ?:
-		      sva_rescan(bdf) ?: find_again(0);
+		ret = t_pci_write(0, "remove", "1") ?: sva_rescan(bdf) ?: find_again(0);
 		break;
 	}
 	disturb(0);
