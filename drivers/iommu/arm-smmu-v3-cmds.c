@@ -108,6 +108,13 @@ static void smmu_turn_off(struct arm_smmu_device *smmu)
 	WRITE_ONCE(smmu->shut_down, true);
 }
 
+VISIBLE_IF_KUNIT void arm_smmu_sva_warn_slow(struct arm_smmu_device *smmu, u32 cons)
+{
+	KUNIT_STATIC_STUB_REDIRECT(arm_smmu_sva_warn_slow, smmu, cons);
+	dev_warn_ratelimited(smmu->dev, "commands take long, at %#x\n", cons);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_sva_warn_slow);
+
 /**
  * arm_smmu_sva_wait_on() - Must a CPU wait on for a CMD_SYNC?
  * @smmu: the SMMU
@@ -135,8 +142,12 @@ bool arm_smmu_sva_wait_on(struct arm_smmu_device *smmu, const struct arm_smmu_cm
 	if (cons != wait->cons)
 		wait->polls = 0;
 	wait->cons = cons;
-	if (!wait->polls++)
-		dev_warn_ratelimited(smmu->dev, "commands take long, at %#x\n", cons);
+	/*
+	 * The first time means nothing: a hypervisor may have stopped a CPU that polls, which gives
+	 * up without another look.
+	 */
+	if (wait->polls++ == 1)
+		arm_smmu_sva_warn_slow(smmu, cons);
 	arm_smmu_gerror_handler(0, smmu);
 	if (wait->polls < SMMU_WAIT_POLLS)
 		return true;

@@ -115,6 +115,7 @@ int arm_smmu_sva_add_dev(struct smmu_sva_domain *sdom, struct arm_smmu_master *m
 int arm_smmu_sva_submit(struct arm_smmu_device *smmu, struct arm_smmu_cmdq_batch *cmds);
 int arm_smmu_sva_write(struct arm_smmu_device *smmu, unsigned int reg, u32 val, unsigned int ack,
 		       u32 bits);
+void arm_smmu_sva_warn_slow(struct arm_smmu_device *smmu, u32 cons);
 
 bool arm_smmu_is_stop_marker(const u64 *req);
 void arm_smmu_decode_ppr(const u64 *req, bool answer_needs_pasid, struct iopf_fault *evt);

@@ -3,6 +3,7 @@
  * SMMUv3 back-end of the SVA core: CPUs that wait for others, for room in the command queue, or
  * later for what they have submitted
  */
+#include <kunit/static_stub.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/io.h>
@@ -409,6 +410,36 @@ static void halves_of_a_flush_share_a_queue(struct kunit *test)
 	detach_both(t);
 }
 
+/* Commands that take long */
+
+static unsigned int smmu_warnings;
+
+static void smmu_count_warning(struct arm_smmu_device *smmu, u32 cons)
+{
+	smmu_warnings++;
+}
+
+/* The CPU that polls may not have run meanwhile. */
+static void queue_that_goes_on_is_not_complained_of(struct kunit *test)
+{
+	struct smmu_test *t = test->priv;
+	struct arm_smmu_sva_wait wait = {};
+	u32 cons = t->reg[0] + 1;
+
+	smmu_warnings = 0;
+	kunit_activate_static_stub(test, arm_smmu_sva_warn_slow, smmu_count_warning);
+	t->smmu->cmdq.q.cons_reg = (u32 __iomem __force *)&cons;
+	for (unsigned int polls = 0; polls < 10; polls++, cons++)
+		KUNIT_EXPECT_TRUE(test, smmu_waits_on(t, &wait));
+	KUNIT_EXPECT_EQ(test, smmu_warnings, 0);
+	/* It was there before a second of polls. */
+	cons--;
+	for (unsigned int polls = 0; polls < 10; polls++)
+		KUNIT_EXPECT_TRUE(test, smmu_waits_on(t, &wait));
+	KUNIT_EXPECT_EQ(test, smmu_warnings, 1);
+	t->smmu->cmdq.q.cons_reg = t->smmu->cmdq.q.prod_reg;
+}
+
 static struct kunit_case arm_smmu_v3_cmdq_cases[] = {
 	KUNIT_CASE(flush_without_a_device_waits_until_it_is_cut_off),
 	KUNIT_CASE(device_that_is_believed_again_is_asked),
@@ -421,6 +452,7 @@ static struct kunit_case arm_smmu_v3_cmdq_cases[] = {
 	KUNIT_CASE(half_of_a_flush_without_ranges_is_one_list),
 	KUNIT_CASE(flush_that_has_no_halves),
 	KUNIT_CASE(halves_of_a_flush_share_a_queue),
+	KUNIT_CASE(queue_that_goes_on_is_not_complained_of),
 	{}
 };
 

@@ -581,12 +581,6 @@ static int smmu_note_write(struct arm_smmu_device *smmu, unsigned int reg, u32 v
 	return 0;
 }
 
-static bool smmu_waits_on(struct smmu_test *t, struct arm_smmu_sva_wait *wait)
-{
-	guard(irqsave)();
-	return arm_smmu_sva_wait_on(t->smmu, &t->smmu->cmdq, wait);
-}
-
 /* Longer than any device takes. Others' translations may be in use for as long as it is on. */
 static void smmu_that_carries_out_nothing_is_turned_off(struct kunit *test)
 {

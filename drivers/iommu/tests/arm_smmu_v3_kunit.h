@@ -15,6 +15,7 @@
 #include <linux/bitfield.h>
 #include <linux/completion.h>
 #include <linux/iommu.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/workqueue.h>
@@ -329,6 +330,13 @@ static inline void expect_response(struct smmu_test *t, unsigned int prg, unsign
 
 	KUNIT_EXPECT_EQ(t->test, FIELD_GET(GENMASK_ULL(8, 0), cmd.w[1]), prg);
 	KUNIT_EXPECT_EQ(t->test, FIELD_GET(GENMASK_ULL(13, 12), cmd.w[1]), code);
+}
+
+/* As the base driver asks after a second of polls */
+static inline bool smmu_waits_on(struct smmu_test *t, struct arm_smmu_sva_wait *wait)
+{
+	guard(irqsave)();
+	return arm_smmu_sva_wait_on(t->smmu, &t->smmu->cmdq, wait);
 }
 
 #endif /* _DRIVERS_IOMMU_TESTS_ARM_SMMU_V3_KUNIT_H */
