@@ -232,6 +232,7 @@ struct t_actor {
 	pid_t monitor;
 	int children;
 	int nth;
+	bool retried;		/* the latest call that may meet an injection did */
 	struct t_rng rng;
 	struct t_queue queue[T_QUEUES];
 	struct t_slot slot[T_MAX_SLOTS];

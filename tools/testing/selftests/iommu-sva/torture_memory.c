@@ -56,13 +56,15 @@ static bool tempt_fate(struct t_actor *a)
 /* A call that failed for want of memory is made once more, without; then it must not. */
 #define RETRIED(actor, call) ({						\
 	struct t_actor *who_ = (actor);					\
-	int tries_ = tempt_fate(who_) ? 2 : 1, error_;			\
+	bool tempted_ = tempt_fate(who_);				\
+	int tries_ = 0, error_;						\
 	long ret_;							\
 									\
 	do {								\
 		ret_ = (call);						\
 		error_ = errno;						\
-	} while (--tries_ && t_injected(who_) && ret_ == -1);		\
+	} while (!tries_++ && tempted_ && t_injected(who_) && ret_ == -1); \
+	who_->retried = tries_ > 1;					\
 	errno = error_;							\
 	ret_;								\
 })
@@ -130,7 +132,10 @@ static int do_munmap(struct t_actor *a, int first, int nr)
 	return 0;
 }
 
-/* Over what is there, or in its place: a device finds the one or the other, and never nothing. */
+/*
+ * Over what is there, or in its place: a device finds the one or the other, and never nothing, but
+ * after a failure: what was there may have gone already.
+ */
 static int do_mmap(struct t_actor *a, int first, int nr)
 {
 	bool shared = is_shared(a, first);
@@ -145,7 +150,7 @@ static int do_mmap(struct t_actor *a, int first, int nr)
 		failed(a, "mmap", first, nr);
 	for (i = first; i < first + nr; i++) {
 		/* Until now they were not within reach, if they were not. */
-		bar(a, i, a->slot[i].prot);
+		bar(a, i, a->retried ? PROT_NONE : a->slot[i].prot);
 		a->slot[i].mapped = true;
 		a->slot[i].prot = RW;
 		if (shared)
