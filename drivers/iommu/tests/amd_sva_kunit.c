@@ -440,6 +440,10 @@ static void device_that_is_cut_off_hears_nothing(struct kunit *test)
 	pf->error_state = pci_channel_io_normal;
 	amdvi_invalidate(vi, SZ_4K, SZ_8K);
 	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 1);
+	vf->error_state = pci_channel_io_frozen;
+	amdvi_invalidate(vi, SZ_4K, SZ_8K);
+	KUNIT_EXPECT_EQ(test, amdvi_count(vi, AMDVI_ATC), 1);
+	vf->error_state = pci_channel_io_normal;
 	amdvi_detach_both(vi);
 	vf->is_virtfn = 0;
 }

@@ -209,6 +209,9 @@ static void virtual_function_hears_nothing_while_its_physical_one_is_away(struct
 	pf->error_state = pci_channel_io_perm_failure;
 	invalidate_counts(t, 0, 0);
 	pf->error_state = pci_channel_io_normal;
+	vf->error_state = pci_channel_io_frozen;
+	invalidate_counts(t, 1, 0);
+	vf->error_state = pci_channel_io_normal;
 	invalidate_counts(t, 1, 1);
 	backend_unmake_vf(pf, vf);
 	detach_both(t);

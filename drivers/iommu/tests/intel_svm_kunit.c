@@ -501,6 +501,10 @@ static void device_that_is_cut_off_hears_nothing(struct kunit *test)
 	pf->error_state = pci_channel_io_normal;
 	vtd_invalidate(vtd, SZ_4K, SZ_8K);
 	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	vf->error_state = pci_channel_io_frozen;
+	vtd_invalidate(vtd, SZ_4K, SZ_8K);
+	KUNIT_EXPECT_EQ(test, vtd_count(vtd, VTD_ATC), 1);
+	vf->error_state = pci_channel_io_normal;
 	vtd_detach_both(vtd);
 	vf->is_virtfn = 0;
 }
