@@ -79,6 +79,7 @@ void t_fail(int stream, const char *what, ...)
 	int n;
 
 	if (!__atomic_exchange_n(&t_shared->failed, 1, __ATOMIC_SEQ_CST)) {
+		t_trace_end();
 		n = snprintf(t_shared->failure, sizeof(t_shared->failure),
 			     "stream %d, run %u, step %llu: ", stream, s->run,
 			     (unsigned long long)s->step);
@@ -168,17 +169,25 @@ static void print_stacks(pid_t pid)
 	}
 }
 
+/* Actors share their process; that of the machine, if there is one, is what it waits for. */
+static void explain_stream(int i)
+{
+	pid_t pid = __atomic_load_n(&t_shared->stream[i].pid, __ATOMIC_SEQ_CST);
+
+	print_stream(i);
+	if (i % T_ACTORS == 0 && pid)
+		print_stacks(pid);
+}
+
 static void explain(void)
 {
 	__u32 i;
 
 	printf("# seed %llu: %s\n", (unsigned long long)t_shared->seed, t_shared->failure);
-	for (i = 0; i < t_shared->workers * T_ACTORS; i++) {
-		print_stream(i);
-		if (i % T_ACTORS == 0 && t_shared->stream[i].pid)
-			print_stacks(t_shared->stream[i].pid);
-	}
-	print_stream(T_MACHINE);
+	for (i = 0; i < t_shared->workers * T_ACTORS; i++)
+		explain_stream(i);
+	explain_stream(T_MACHINE);
+	t_trace_print();
 	fflush(stdout);
 }
 

@@ -94,7 +94,7 @@ struct t_decision {
 
 /**
  * struct t_stream - what a stream does, for the director
- * @pid: its process; 0: none
+ * @pid: its process, or the one that the machine waits for; 0: none
  * @run: how many times its process was started before
  * @step: the present one
  * @since: when that began, in ms; 0: the stream rests
@@ -381,6 +381,9 @@ struct t_seen {
 
 extern struct t_seen t_seen;
 void t_look_at_log(void);
+/* Keeps what the trace of the core has now, and prints the latest of it. */
+void t_trace_end(void);
+void t_trace_print(void);
 void t_look_at_device(int device);
 /* All channels are free again, and no device has used a PASID without a bond. */
 bool t_given_back(char *why, size_t size);

@@ -16,11 +16,14 @@
 #define GROUPS		"/sys/fs/cgroup/"
 #define GROUP		GROUPS "sva-torture/"
 #define HOG_GROUP	GROUPS "sva-hog/"
-#define HOG_LEN		(48UL << 20)
+#define HOG_MAX		"4194304"	/* its limit in bytes: devices take them page by page */
+#define HOG_LEN		(12UL << 20)
 #define KSM		"/sys/kernel/mm/ksm/"
 #define CPU		"/sys/devices/system/cpu/cpu1/online"
 #define DRIVER		"/lib/sva-dma.ko"	/* where guest-init has it from, too */
 #define ALARM		"/sys/class/rtc/rtc0/wakealarm"
+#define TRACING		"/sys/kernel/tracing/"
+#define TRACE_LINES	600
 #define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
 
 /* What the kernel may say meanwhile: when it kills for want of memory, or memory does not leave */
@@ -117,6 +120,33 @@ void t_look_at_log(void)
 		snprintf(t_seen.report, sizeof(t_seen.report), "%.*s", (int)strcspn(text, "\n"),
 			 text);
 	}
+}
+
+/* The core's own trace, the latest of which a failure shows; not on each kernel */
+static void trace_begin(void)
+{
+	sva_write_text(TRACING "buffer_size_kb", "512");
+	sva_write_text(TRACING "events/iommu_sva/enable", "1");
+}
+
+void t_trace_end(void)
+{
+	sva_write_text(TRACING "tracing_on", "0");
+}
+
+void t_trace_print(void)
+{
+	static char line[TRACE_LINES][256];
+	FILE *file = fopen(TRACING "trace", "re");
+	size_t n = 0, i;
+
+	if (!file)
+		return;
+	while (fgets(line[n % TRACE_LINES], sizeof(line[0]), file))
+		n++;
+	fclose(file);
+	for (i = n > TRACE_LINES ? n - TRACE_LINES : 0; i < n; i++)
+		printf("#   %s", line[i % TRACE_LINES]);
 }
 
 static __u64 delta(const struct sva_dma_counters *before, const struct sva_dma_counters *after,
@@ -403,7 +433,7 @@ static int run_out_of_memory(void)
 	int status, ret;
 	pid_t pid;
 
-	ret = sva_write_text(HOG_GROUP "memory.max", "16777216") ?:
+	ret = sva_write_text(HOG_GROUP "memory.max", HOG_MAX) ?:
 	      sva_write_text(HOG_GROUP "memory.swap.max", "0");
 	/* Without swap there is no limit to it. */
 	if (ret && ret != -ENOENT)
@@ -413,11 +443,13 @@ static int run_out_of_memory(void)
 		hog();
 	if (pid < 0)
 		return -errno;
+	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, pid, __ATOMIC_SEQ_CST);
 	while (waitpid(pid, &status, WNOHANG) != pid) {
 		if (sva_now_ms() > end)
 			t_fail(T_MACHINE, "process %d exceeds its limit and is not killed", pid);
 		usleep(10000);
 	}
+	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, 0, __ATOMIC_SEQ_CST);
 	if (status != SIGKILL && status)
 		t_fail(T_MACHINE, "a process exceeded its limit and ended with wait status %#x",
 		       status);
@@ -682,6 +714,7 @@ void t_machine_init(bool lies)
 	t_complaints = lies || t_shared->unplug;
 	mark("SVA-ALLOW", allowed(lies));
 	t_kmsg = sva_log_open();
+	trace_begin();
 	prepare_injection();
 	sva_write_text(GROUPS "cgroup.subtree_control", "+memory");
 	mkdir(GROUP, 0755);
