@@ -40,8 +40,8 @@ static const char * const t_op_names[T_OPS] = {
 	[T_DROP_CACHES] = "drop_caches", [T_RECLAIM] = "reclaim", [T_KSM] = "ksm",
 	[T_CPU] = "cpu", [T_OFFLINE] = "offline", [T_OOM] = "oom", [T_KILL] = "kill",
 	[T_FUSE] = "fuse", [T_RELOAD] = "reload", [T_CORRECTABLE] = "correctable_error",
-	[T_NONFATAL] = "nonfatal_error", [T_FATAL] = "fatal_error", [T_SUSPEND] = "suspend",
-	[T_UNPLUG] = "unplug",
+	[T_NONFATAL] = "nonfatal_error", [T_FATAL] = "fatal_error", [T_MIGRATE] = "migrate",
+	[T_SUSPEND] = "suspend", [T_UNPLUG] = "unplug",
 };
 
 const char *t_op_name(enum t_op op)
@@ -360,7 +360,7 @@ static bool has_done_all(void)
 		return false;
 	if (t_shared->stream[T_MACHINE].step <= T_ROUND)
 		return true;
-	return (!t_shared->modular || ops[T_RELOAD]) &&
+	return (!t_shared->modular || ops[T_RELOAD]) && (!t_shared->nodes || ops[T_MIGRATE]) &&
 	       (!t_shared->errors ||
 		(ops[T_CORRECTABLE] && ops[T_NONFATAL] && ops[T_FATAL]));
 }

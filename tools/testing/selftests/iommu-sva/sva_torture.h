@@ -59,7 +59,7 @@
 #define T_MAX_SLOTS	(T_ARENA / 4096)
 #define T_JOB_SLOTS	32
 #define T_TRAP		(32 * t_page)
-#define T_ROUND		20	/* in so many steps the machine does all that is rare once */
+#define T_ROUND		28	/* in so many steps the machine does all that is rare once */
 #define T_STUCK_MS	(2LL * SVA_TIMEOUT_MS)
 
 /* What streams do. The names are in sva_torture.c. */
@@ -79,7 +79,7 @@ enum t_op {
 	/* The machine */
 	T_RESET, T_REBIND, T_REMOVE, T_BEHAVE, T_AROUND, T_COMPACT, T_DROP_CACHES, T_RECLAIM, T_KSM,
 	T_CPU, T_OFFLINE, T_OOM, T_KILL, T_FUSE, T_RELOAD, T_CORRECTABLE, T_NONFATAL, T_FATAL,
-	T_SUSPEND, T_UNPLUG,
+	T_MIGRATE, T_SUSPEND, T_UNPLUG,
 	T_OPS
 };
 
@@ -124,6 +124,7 @@ struct t_stream {
  * @unplug: the first device is torn out of its slot now and then
  * @modular: the devices' driver is a module, which can be unloaded
  * @errors: errors of PCI Express can be injected
+ * @nodes: memory is on two nodes
  */
 struct t_shared {
 	__u64 seed;
@@ -139,6 +140,7 @@ struct t_shared {
 	bool unplug;
 	bool modular;
 	bool errors;
+	bool nodes;
 	/* Sums */
 	__u64 ops[T_OPS];
 	__u64 jobs;

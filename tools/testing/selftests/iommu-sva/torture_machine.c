@@ -48,7 +48,9 @@ static const struct {
 };
 
 /* What only a kernel of its own can do has a part of each run on that one. */
-static const enum t_op t_rare[] = { T_RELOAD, T_FATAL, T_OFFLINE, T_NONFATAL, T_CORRECTABLE };
+static const enum t_op t_rare[] = {
+	T_RELOAD, T_MIGRATE, T_FATAL, T_OFFLINE, T_MIGRATE, T_NONFATAL, T_CORRECTABLE,
+};
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -456,12 +458,34 @@ static int run_out_of_memory(void)
 	return 0;
 }
 
-static int kill_one(struct t_rng *rng)
+/* 0: it is between two processes */
+static pid_t any_worker(struct t_rng *rng)
 {
 	__u32 worker = t_random(rng, t_shared->workers);
-	pid_t pid = __atomic_load_n(&t_shared->stream[worker * T_ACTORS].pid, __ATOMIC_SEQ_CST);
+
+	return __atomic_load_n(&t_shared->stream[worker * T_ACTORS].pid, __ATOMIC_SEQ_CST);
+}
+
+static int kill_one(struct t_rng *rng)
+{
+	pid_t pid = any_worker(rng);
 
 	return pid ? (kill(pid, SIGKILL) ? -errno : 0) : -ESRCH;
+}
+
+/* All pages that a process has on one node go to the other one, if they can. */
+static int migrate(struct t_rng *rng)
+{
+	static const unsigned long node[] = { 1 << 0, 1 << 1 };
+	pid_t pid = any_worker(rng);
+	__u32 from = t_random(rng, 2);
+
+	if (!t_shared->nodes)
+		return -EOPNOTSUPP;
+	if (!pid)
+		return -ESRCH;
+	return syscall(SYS_migrate_pages, pid, 8 * sizeof(node[0]), &node[from], &node[!from]) < 0 ?
+	       -errno : 0;
 }
 
 /* All devices forget all. Tasks that wait for a device may keep the machine awake. */
@@ -570,6 +594,8 @@ static int act(enum t_op op, struct t_rng *rng)
 		return run_out_of_memory();
 	case T_KILL:
 		return kill_one(rng);
+	case T_MIGRATE:
+		return migrate(rng);
 	case T_FUSE:
 		/* As with monitors: what waits for a frozen server keeps the machine awake. */
 		return t_shared->suspend ? -EOPNOTSUPP : t_fuse(rng);
@@ -710,6 +736,7 @@ void t_machine_init(bool lies)
 	find_devices();
 	t_shared->modular = !access("/sys/module/sva_dma/initstate", F_OK);
 	t_shared->errors = t_has_errors();
+	t_shared->nodes = !access("/sys/devices/system/node/node1", F_OK);
 	/* A device that is torn out completes no invalidation any more, as one that lies. */
 	t_complaints = lies || t_shared->unplug;
 	mark("SVA-ALLOW", allowed(lies));
