@@ -12,99 +12,12 @@
 #include <kunit/test.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
-#include <linux/irqflags.h>
 #include <linux/pci.h>
 #include <linux/time64.h>
 #include <linux/timekeeping.h>
 
-#include "../intel-svm.h"
 #include "../iopf.h"
-
-#define QI_DEVS		2
-#define QI_ALONE	8
-#define QI_ECAP		BIT_ULL(43)	/* scalable mode: descriptors of 256 bits */
-#define QI_TIME		(5 * (u64)NSEC_PER_SEC)
-/* What a look at the clock takes */
-#define QI_LOOK		(QI_TIME / 1024)
-/* A case that takes more of them ends, and has failed. */
-#define QI_MAX_LOOKS	50000
-
-struct qi_dev {
-	struct device *dev;
-	struct dev_iommu param;
-	struct device_domain_info info;
-};
-
-/**
- * struct qi_ring - hardware that reads the invalidation queue
- * @inval: software's side
- * @desc: the queue
- * @status: what waits write to
- * @regs: registers
- * @head: what is read next
- * @hangs: the ID of a device that does not complete invalidations
- * @aborted: the ID of a device of whose invalidations another CPU notes a time-out
- * @is_stuck: no wait completes until the queue is disabled
- * @rests: looks at the clock until hardware reads on; a restart ends that
- * @restarts: how often the queue was disabled
- * @sticks: how often it is stuck again after that
- * @most_stuck: the most restarts in a row that were counted against the IOMMU
- * @iotlb: IOTLB invalidations executed since then
- * @responses: page group responses that have left
- * @now: the time
- * @looks: at the clock
- * @look: what a look at the clock takes; 0 if the clock stands still
- * @tick: looks from one tick of the clock to the next, or 0; all but these find it standing still
- * @delayed: by the submitter itself, in us
- * @other: what another CPU submits when the queue is stuck
- */
-struct qi_ring {
-	struct q_inval inval;
-	struct qi_desc desc[QI_LENGTH];
-	int status[QI_LENGTH];
-	void *regs;
-	unsigned int head;
-	u16 hangs;
-	u16 aborted;
-	bool is_stuck;
-	unsigned int rests;
-	unsigned int restarts;
-	unsigned int sticks;
-	unsigned int most_stuck;
-	unsigned int iotlb;
-	unsigned int responses;
-	u64 now;
-	unsigned int looks;
-	u64 look;
-	unsigned int tick;
-	u64 delayed;
-	struct qi_desc *other;
-};
-
-/**
- * struct qi - an IOMMU and devices
- * @hw: the IOMMU, without registers
- * @dev: devices that it knows by their IDs
- * @desc: what a case submits
- * @alone: descriptors that have been submitted one by one
- * @options: of these
- * @nr_alone: how many these are
- * @ring: hardware, in cases that have some
- */
-struct qi {
-	struct intel_iommu hw;
-	struct qi_dev dev[QI_DEVS];
-	struct qi_desc desc[4];
-	struct qi_desc alone[QI_ALONE];
-	unsigned long options[QI_ALONE];
-	unsigned int nr_alone;
-	struct qi_ring *ring;
-};
-
-static u16 qi_rid(const struct qi *qi, unsigned int n)
-{
-	return PCI_DEVID(qi->dev[n].info.bus, qi->dev[n].info.devfn);
-}
+#include "intel_qi_kunit.h"
 
 static int qi_submit(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
 		     unsigned long options)
@@ -154,7 +67,7 @@ static void qi_make_batch(struct qi *qi)
 	qi_desc_dev_iotlb(qi_rid(qi, 0), 0x3a10, 9, 0x1000, 0, &qi->desc[3]);
 }
 
-static int intel_qi_test_init(struct kunit *test)
+int intel_qi_test_init(struct kunit *test)
 {
 	struct qi *qi = kunit_kzalloc(test, sizeof(*qi), GFP_KERNEL);
 
@@ -169,7 +82,7 @@ static int intel_qi_test_init(struct kunit *test)
 	return 0;
 }
 
-static void intel_qi_test_exit(struct kunit *test)
+void intel_qi_test_exit(struct kunit *test)
 {
 	struct qi *qi = test->priv;
 
@@ -181,7 +94,7 @@ static void intel_qi_test_exit(struct kunit *test)
 	}
 }
 
-static void qi_time_out(struct qi *qi, u16 rid)
+void qi_time_out(struct qi *qi, u16 rid)
 {
 	guard(rcu)();
 	intel_qi_timed_out(&qi->hw, rid);
@@ -193,7 +106,7 @@ static bool qi_is_fence(const struct qi_desc *desc)
 }
 
 /* Are just the descriptors in @dropped fences now, and the others as they were? */
-static void qi_expect_dropped(struct kunit *test, unsigned long dropped)
+void qi_expect_dropped(struct kunit *test, unsigned long dropped)
 {
 	struct qi *qi = test->priv;
 	struct qi_desc now[ARRAY_SIZE(qi->desc)];
@@ -222,7 +135,7 @@ static void qi_ring_end(struct qi_ring *ring)
 }
 
 /* Hardware reads the queue. */
-static void qi_ring_run(struct qi *qi)
+void qi_ring_run(struct qi *qi)
 {
 	struct qi_ring *ring = qi->ring;
 	unsigned int tail = readl(qi->hw.reg + DMAR_IQT_REG) / sizeof(ring->desc[0]);
@@ -286,7 +199,7 @@ static void qi_ring_enable(struct intel_iommu *iommu, bool on)
 	ring->rests = 0;
 }
 
-static void qi_add_ring(struct kunit *test)
+void qi_add_ring(struct kunit *test)
 {
 	struct qi_ring *ring = kunit_kzalloc(test, sizeof(*ring), GFP_KERNEL);
 	struct qi *qi = test->priv;
@@ -310,7 +223,7 @@ static void qi_add_ring(struct kunit *test)
 	kunit_activate_static_stub(test, intel_qi_enable, qi_ring_enable);
 }
 
-static void qi_submit_batch(struct kunit *test, unsigned int count)
+void qi_submit_batch(struct kunit *test, unsigned int count)
 {
 	struct qi *qi = test->priv;
 
@@ -673,176 +586,6 @@ static void restarts_with_work_in_between_are_no_reason_to_panic(struct kunit *t
 	KUNIT_EXPECT_EQ(test, qi->ring->most_stuck, 1);
 }
 
-/* Submissions that the thread waits for later. A case expects nothing while interrupts are off. */
-
-/**
- * struct qi_later - what has become of a submission
- * @posted: hardware was to carry it out
- * @off: interrupts were off then
- * @done: it has
- */
-struct qi_later {
-	bool posted, off, done;
-};
-
-static struct qi_later qi_submit_later(struct qi *qi, unsigned int count,
-				       void (*between)(struct qi *qi))
-{
-	struct intel_qi_posted notes;
-	struct qi_later later = {};
-
-	later.posted = intel_qi_post(&qi->hw, qi->desc, count, &notes);
-	if (!later.posted)
-		return later;
-	later.off = irqs_disabled();
-	if (between)
-		between(qi);
-	later.done = intel_qi_await(&qi->hw, &notes);
-	return later;
-}
-
-static void qi_expect_later(struct kunit *test, struct qi_later later, bool posted, bool done)
-{
-	struct qi *qi = test->priv;
-
-	KUNIT_EXPECT_FALSE(test, irqs_disabled());
-	KUNIT_EXPECT_EQ(test, later.posted, posted);
-	KUNIT_EXPECT_EQ(test, later.off, posted);
-	KUNIT_EXPECT_EQ(test, later.done, done);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_cnt, QI_LENGTH);
-}
-
-static void hardware_works_while_the_submitter_does_not_wait(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi_expect_later(test, qi_submit_later(qi, 4, qi_ring_run), true, true);
-	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 1);
-	KUNIT_EXPECT_EQ(test, qi->ring->looks, 0);
-	/* And where it has not read the queue yet */
-	qi_expect_later(test, qi_submit_later(qi, 4, NULL), true, true);
-	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 2);
-}
-
-static void submission_may_go_around_the_end_of_the_queue(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi->ring->head = QI_LENGTH - 3;
-	qi->ring->inval.free_head = qi->ring->head;
-	qi->ring->inval.free_tail = qi->ring->head;
-	qi_expect_later(test, qi_submit_later(qi, 4, NULL), true, true);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_head, 2);
-	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 1);
-	KUNIT_EXPECT_MEMEQ(test, &qi->ring->desc[0], &qi->desc[3], sizeof(qi->desc[3]));
-}
-
-/* Those of one thread are awaited in the reverse order; the last wait turns interrupts on. */
-static void several_submissions_are_under_way(struct kunit *test)
-{
-	struct intel_qi_posted first, second;
-	struct qi *qi = test->priv;
-	bool done, off;
-
-	qi_add_ring(test);
-	done = intel_qi_post(&qi->hw, qi->desc, 4, &first) &&
-	       intel_qi_post(&qi->hw, qi->desc, 2, &second) && intel_qi_await(&qi->hw, &second);
-	off = irqs_disabled();
-	done = done && intel_qi_await(&qi->hw, &first);
-	KUNIT_EXPECT_TRUE(test, done);
-	KUNIT_EXPECT_TRUE(test, off);
-	KUNIT_EXPECT_FALSE(test, irqs_disabled());
-	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 2);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_cnt, QI_LENGTH);
-}
-
-/* Four descriptors, a wait, and one slot that stays free */
-static void queue_without_room_is_not_waited_for(struct kunit *test)
-{
-	struct qi_later later;
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi->ring->inval.free_cnt = 5;
-	later = qi_submit_later(qi, 4, NULL);
-	KUNIT_EXPECT_FALSE(test, later.posted);
-	KUNIT_EXPECT_FALSE(test, irqs_disabled());
-	KUNIT_EXPECT_EQ(test, qi->ring->looks, 0);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_head, 0);
-	qi->ring->inval.free_cnt = 6;
-	KUNIT_EXPECT_TRUE(test, qi_submit_later(qi, 4, NULL).done);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_cnt, 6);
-}
-
-/* It takes the submitter some time to leave out what is for a device that hangs. */
-static void device_that_hangs_is_for_those_who_can_wait(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi_time_out(qi, qi_rid(qi, 1));
-	qi_expect_later(test, qi_submit_later(qi, 4, NULL), false, false);
-	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_head, 0);
-}
-
-static void wait_that_comes_later_is_bounded(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	KUNIT_ASSERT_EQ(test, iopf_atc_use(qi->dev[0].dev, 5), 0);
-	qi->ring->hangs = qi_rid(qi, 0);
-	qi_expect_later(test, qi_submit_later(qi, 2, NULL), true, false);
-	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 1);
-	/* A submission as a whole leaves the device out. */
-	qi_submit_batch(test, 2);
-	qi_expect_dropped(test, BIT(1));
-	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 1);
-	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 1);
-	KUNIT_EXPECT_TRUE(test, iopf_atc_is_unconfirmed(qi->dev[0].dev));
-}
-
-static void invalidation_aborted_ahead_of_a_later_wait_is_not_done(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi->ring->aborted = qi_rid(qi, 1);
-	qi_expect_later(test, qi_submit_later(qi, 4, NULL), true, false);
-	KUNIT_EXPECT_TRUE(test, qi->dev[1].info.atc_hangs);
-}
-
-static void qi_other_gives_up(struct qi *qi)
-{
-	qi_submit_sync(&qi->hw, &qi->desc[0], 1, 0);
-}
-
-/* Another CPU restarts the queue before the submitter waits. */
-static void submission_in_a_queue_that_was_restarted_is_not_done(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi->ring->hangs = qi_rid(qi, 0);
-	qi_expect_later(test, qi_submit_later(qi, 2, qi_other_gives_up), true, false);
-	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 1);
-	KUNIT_EXPECT_TRUE(test, qi->dev[0].info.atc_hangs);
-}
-
-static void later_wait_shows_that_the_iommu_works(struct kunit *test)
-{
-	struct qi *qi = test->priv;
-
-	qi_add_ring(test);
-	qi->ring->is_stuck = true;
-	qi_expect_later(test, qi_submit_later(qi, 1, NULL), true, false);
-	KUNIT_EXPECT_EQ(test, qi->hw.qi_stuck, 1);
-	qi_expect_later(test, qi_submit_later(qi, 1, NULL), true, true);
-	KUNIT_EXPECT_EQ(test, qi->hw.qi_stuck, 0);
-}
-
 static struct kunit_case intel_qi_cases[] = {
 	KUNIT_CASE(time_out_drops_what_is_for_that_device),
 	KUNIT_CASE(device_that_hangs_is_sent_nothing_more),
@@ -868,15 +611,6 @@ static struct kunit_case intel_qi_cases[] = {
 	KUNIT_CASE(iommu_that_is_stuck_without_a_device_is_restarted),
 	KUNIT_CASE(restarts_in_a_row_count_against_the_iommu),
 	KUNIT_CASE(restarts_with_work_in_between_are_no_reason_to_panic),
-	KUNIT_CASE(hardware_works_while_the_submitter_does_not_wait),
-	KUNIT_CASE(submission_may_go_around_the_end_of_the_queue),
-	KUNIT_CASE(several_submissions_are_under_way),
-	KUNIT_CASE(queue_without_room_is_not_waited_for),
-	KUNIT_CASE(device_that_hangs_is_for_those_who_can_wait),
-	KUNIT_CASE(wait_that_comes_later_is_bounded),
-	KUNIT_CASE(invalidation_aborted_ahead_of_a_later_wait_is_not_done),
-	KUNIT_CASE(submission_in_a_queue_that_was_restarted_is_not_done),
-	KUNIT_CASE(later_wait_shows_that_the_iommu_works),
 	{}
 };
 
