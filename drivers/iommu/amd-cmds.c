@@ -203,29 +203,20 @@ EXPORT_SYMBOL_IF_KUNIT(amd_sva_delay);
 /**
  * struct cmds_wait - a wait for hardware
  * @iommu: the IOMMU
- * @time: since the last look at @head
- * @looked: there was one
- * @head: where hardware was
+ * @time: since the last look at where hardware is
  */
 struct cmds_wait {
 	struct amd_iommu *iommu;
 	struct sva_wait time;
-	bool looked;
-	u32 head;
 };
 
 /* Has hardware fetched no command since the last look? */
 static bool cmds_stand_still(struct cmds_wait *wait)
 {
-	u32 head = readl(wait->iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
-	bool still = wait->looked && head == wait->head;
-
 	/* It is known why this CPU does nothing else. */
 	touch_nmi_watchdog();
-	wait->looked = true;
-	wait->head = head;
-	wait->time = (struct sva_wait){};
-	return still;
+	return sva_wait_found_in(&wait->time,
+				 readl(wait->iommu->mmio_base + MMIO_CMD_HEAD_OFFSET)) > 1;
 }
 
 /* Delays in a loop. Returns false if hardware is stuck. */

@@ -11,6 +11,9 @@
  * delays count, but only those since it moved last: a kernel that has calibrated udelay() on a busy
  * machine makes delays that are much shorter than they say.
  *
+ * A queue may be full of work of others, and a wait for its end take long though hardware works. So
+ * back-ends look where hardware is, and give it up if it stays in one place (sva_wait_found_in()).
+ *
  * A wait is a value on the caller's stack, which it zeroes: no locks.
  */
 #ifndef _DRIVERS_IOMMU_IOMMU_SVA_WAIT_H
@@ -33,12 +36,16 @@
  * @waited: by the clock, in ns
  * @still: delays since the clock has moved, in ns
  * @looked: there was a look
+ * @place: where hardware was found last
+ * @found: how often in a row it was found there
  */
 struct sva_wait {
 	u64 last;
 	u64 waited;
 	u64 still;
 	bool looked;
+	u32 place;
+	unsigned int found;
 };
 
 /**
@@ -102,6 +109,22 @@ static inline bool sva_wait_look(struct sva_wait *wait, u64 now)
 static inline void sva_wait_delayed(struct sva_wait *wait, unsigned int us)
 {
 	wait->still += us * (u64)NSEC_PER_USEC;
+}
+
+/**
+ * sva_wait_found_in() - Note where hardware is, and begin to count time anew
+ * @wait: the wait
+ * @place: a number that is another one when hardware has done something
+ *
+ * Context: any.
+ * Return: how often in a row hardware has been found in @place, this time included.
+ */
+static inline unsigned int sva_wait_found_in(struct sva_wait *wait, u32 place)
+{
+	unsigned int found = wait->found && place == wait->place ? wait->found + 1 : 1;
+
+	*wait = (struct sva_wait){ .place = place, .found = found };
+	return found;
 }
 
 #endif /* _DRIVERS_IOMMU_IOMMU_SVA_WAIT_H */
