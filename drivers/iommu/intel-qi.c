@@ -14,16 +14,21 @@
  * zero), CPUs submit descriptors one by one; a device hangs if its descriptor is aborted QI_ABORTS
  * times, since other devices may be the reason for one abort.
  *
- * Hardware that reports no error leaves the queue stuck: waits complete in order. A submitter that
- * has waited for QI_TIMEOUT aborts all waits itself, as an error would have done, and restarts the
- * queue. The oldest unfinished submission has the culprit. If it asks one device, that device
- * hangs; if it asks several, CPUs submit each descriptor alone from then on, and the next time-out
- * tells. If it asks none, the IOMMU itself does not work. Then memory is not safe: as with any
- * other command that the IOMMU does not execute, the machine panics, after QI_STUCK restarts in a
- * row. A submission that completes in between resets the count (qi_submit_sync()).
+ * Hardware that reports no error leaves the queue stuck: waits complete in order. A submitter looks
+ * each QI_LOOK which submission is the oldest that is not finished. If that is the same for
+ * QI_LOOKS times QI_LOOK, the submitter aborts all waits itself, as an error would have done, and
+ * restarts the queue. A queue that goes on is waited for, however much work others have put into
+ * it. The oldest submission has the culprit. If it asks one device, that device hangs; if it asks
+ * several, CPUs submit each descriptor alone from then on, and the next time-out tells. If it asks
+ * none, the IOMMU itself does not work. Then memory is not safe: as with any other command that the
+ * IOMMU does not execute, the machine panics, after QI_STUCK restarts in a row. A submission that
+ * completes in between resets the count (qi_submit_sync()).
  *
  * The time is that of the system's clock. The clock may stand still: early, while the machine falls
  * asleep, or because it counts ticks and interrupts are off. Then the submitter counts its delays.
+ * It delays also in a wait that is longer than QI_SPIN: each look takes q_lock, which others need
+ * to submit, and reads a register. An IOMMU that a hypervisor emulates may not come to anything
+ * else while it answers these reads.
  *
  * A flush of several IOMMUs submits to all of them before it waits for one (intel_qi_post()). Slots
  * are free again when their submitter has found them done, not when hardware has read them. So a
@@ -69,8 +74,12 @@
 /* or after so many, if hardware names a device each time, but none that is known. */
 #define QI_NAMED_ABORTS		32
 
-/* How long a submitter waits for hardware, in ns: less than the watchdog for hard lockups does */
-#define QI_TIMEOUT		(5 * (u64)NSEC_PER_SEC)
+/* How long a submitter spins before it delays, in ns. Hardware that works is done by then. */
+#define QI_SPIN			(SVA_WAIT_PART * (u64)NSEC_PER_USEC)
+/* How long it waits before it looks where hardware is, in ns, */
+#define QI_LOOK			((u64)NSEC_PER_SEC)
+/* and how often it finds hardware where it was before, when it gives up */
+#define QI_LOOKS		5
 /* How often in a row the queue may be stuck with no device to blame */
 #define QI_STUCK		3
 
@@ -300,23 +309,25 @@ VISIBLE_IF_KUNIT void intel_qi_delay(unsigned int us)
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_delay);
 
 /**
- * intel_qi_is_late() - Has a submitter waited for too long?
+ * intel_qi_is_late() - Must a submitter look whether hardware goes on?
  * @wait: the state of the wait; the caller zeroes it when the wait begins
  *
  * Context: any; the caller holds no locks that other threads wait for.
- * Return: true if the caller must call intel_qi_give_up().
+ * Return: true if the caller must call intel_qi_check_progress().
  */
 bool intel_qi_is_late(struct sva_wait *wait)
 {
-	unsigned int us;
+	bool moved = sva_wait_look(wait, intel_qi_clock());
+	unsigned int us = sva_wait_pace(wait);
 
-	cpu_relax();
-	if (!sva_wait_look(wait, intel_qi_clock())) {
-		us = sva_wait_pace(wait);
-		intel_qi_delay(us);
-		sva_wait_delayed(wait, us);
+	if (moved && sva_wait_ns(wait) < QI_SPIN) {
+		cpu_relax();
+		return false;
 	}
-	return sva_wait_ns(wait) > QI_TIMEOUT;
+	intel_qi_delay(us);
+	if (!moved)
+		sva_wait_delayed(wait, us);
+	return sva_wait_ns(wait) > QI_LOOK;
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_is_late);
 
@@ -333,7 +344,7 @@ VISIBLE_IF_KUNIT void intel_qi_enable(struct intel_iommu *iommu, bool on)
 		iommu->gcmd &= ~DMA_GCMD_QIE;
 	writel(iommu->gcmd, iommu->reg + DMAR_GCMD_REG);
 	while (FIELD_GET(DMA_GSTS_QIES, readl(iommu->reg + DMAR_GSTS_REG)) != on)
-		if (intel_qi_is_late(&wait))
+		if (intel_qi_is_late(&wait) && sva_wait_found_in(&wait, on) > QI_LOOKS)
 			panic("%s: DMAR hardware is malfunctioning\n", iommu->name);
 }
 EXPORT_SYMBOL_IF_KUNIT(intel_qi_enable);
@@ -349,24 +360,35 @@ static bool qi_ends_submission(const struct qi_desc *desc)
 	return FIELD_GET(QI_TYPE, desc->qw0) == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE);
 }
 
-/* Finds the devices that the oldest unfinished submission has asked, and blames them. */
-static void qi_blame(struct intel_iommu *iommu)
+/* The slot of the wait of the oldest submission that is not finished; at the latest @wait_index */
+static int qi_oldest(struct intel_iommu *iommu, int wait_index)
 {
 	struct q_inval *qi = iommu->qi;
-	unsigned int asked = 0;
-	u16 rid = 0;
+	int slot = qi->free_tail;
 
 	lockdep_assert_held(&qi->q_lock);
 
-	for (int slot = qi->free_tail; slot != qi->free_head; slot = (slot + 1) % QI_LENGTH) {
+	while (slot != wait_index && (READ_ONCE(qi->desc_status[slot]) != QI_IN_USE ||
+				      !qi_ends_submission(qi_slot(iommu, slot))))
+		slot = (slot + 1) % QI_LENGTH;
+	return slot;
+}
+
+/* Finds the devices that the submission with its wait in slot @end has asked, and blames them. */
+static void qi_blame(struct intel_iommu *iommu, int end)
+{
+	unsigned int asked = 0;
+	u16 rid = 0;
+
+	lockdep_assert_held(&iommu->qi->q_lock);
+
+	for (int slot = iommu->qi->free_tail; slot != end; slot = (slot + 1) % QI_LENGTH) {
 		const struct qi_desc *desc = qi_slot(iommu, slot);
 
 		if (qi_is_atc(desc)) {
 			asked += !asked || qi_atc_rid(desc) != rid;
 			rid = qi_atc_rid(desc);
 		} else if (qi_ends_submission(desc)) {
-			if (qi->desc_status[slot] == QI_IN_USE)
-				break;
 			asked = 0;
 		}
 	}
@@ -415,27 +437,35 @@ static void qi_restart(struct intel_iommu *iommu)
 }
 
 /**
- * intel_qi_give_up() - Abort all submissions, since hardware neither completes nor reports an error
+ * intel_qi_check_progress() - Abort all submissions if hardware has stopped, and reports no error
  * @iommu: the IOMMU
+ * @wait: the state of the submitter's wait, of which intel_qi_is_late() has returned true
  * @wait_index: the slot of the wait at the end of the submission
  *
- * Does nothing if the wait is over. Otherwise aborts all submissions under way; their CPUs call
- * intel_qi_try_again(), which leaves out devices that are known to hang, and reports their
- * translations as unconfirmed.
+ * Does nothing if the wait is over, or if hardware has finished a submission not long ago.
+ * Otherwise aborts all submissions under way; their CPUs call intel_qi_try_again(), which leaves
+ * out devices that are known to hang, and reports their translations as unconfirmed.
  *
  * Context: &q_inval.q_lock is held, with interrupts off.
  */
-void intel_qi_give_up(struct intel_iommu *iommu, int wait_index)
+void intel_qi_check_progress(struct intel_iommu *iommu, struct sva_wait *wait, int wait_index)
 {
+	int oldest;
+
 	lockdep_assert_held(&iommu->qi->q_lock);
 
+	/* It is known why this CPU does nothing else. */
+	touch_nmi_watchdog();
 	if (READ_ONCE(iommu->qi->desc_status[wait_index]) != QI_IN_USE)
 		return;
+	oldest = qi_oldest(iommu, wait_index);
+	if (sva_wait_found_in(wait, oldest) <= QI_LOOKS)
+		return;
 	scoped_guard(rcu)
-		qi_blame(iommu);
+		qi_blame(iommu, oldest);
 	qi_restart(iommu);
 }
-EXPORT_SYMBOL_IF_KUNIT(intel_qi_give_up);
+EXPORT_SYMBOL_IF_KUNIT(intel_qi_check_progress);
 
 /* Submissions that the thread waits for later */
 
@@ -519,11 +549,8 @@ static int qi_await(struct intel_iommu *iommu, int index, int wait_slot)
 		raw_spin_unlock(&qi->q_lock);
 		late = intel_qi_is_late(&wait);
 		raw_spin_lock(&qi->q_lock);
-		if (late) {
-			intel_qi_give_up(iommu, wait_slot);
-			/* The thread may wait for other IOMMUs before it has interrupts again. */
-			touch_nmi_watchdog();
-		}
+		if (late)
+			intel_qi_check_progress(iommu, &wait, wait_slot);
 	}
 	return 0;
 }

@@ -142,7 +142,7 @@ void qi_ring_run(struct qi *qi)
 
 	if (ring->rests && ring->rests--)
 		return;
-	while (ring->head != tail) {
+	while (ring->head != tail && !ring->rests) {
 		const struct qi_desc *desc = &ring->desc[ring->head];
 		unsigned int type = desc->qw0 & 0xf;
 
@@ -154,8 +154,10 @@ void qi_ring_run(struct qi *qi)
 		}
 		ring->iotlb += type == QI_EIOTLB_TYPE;
 		ring->responses += type == QI_PGRP_RESP_TYPE;
-		if (type == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE) && !ring->is_stuck)
+		if (type == QI_IWD_TYPE && (desc->qw0 & QI_IWD_STATUS_WRITE) && !ring->is_stuck) {
 			WRITE_ONCE(*(int *)phys_to_virt(desc->qw1), desc->qw0 >> 32);
+			ring->rests = ring->naps;
+		}
 		ring->head = (ring->head + 1) % QI_LENGTH;
 	}
 	writel(ring->head * sizeof(ring->desc[0]), qi->hw.reg + DMAR_IQH_REG);
@@ -410,7 +412,7 @@ static void wait_that_hardware_does_not_end_is_bounded(struct kunit *test)
 	qi_expect_dropped(test, BIT(1));
 	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 1);
 	KUNIT_EXPECT_GE(test, qi->ring->now - begin, QI_TIME);
-	KUNIT_EXPECT_LE(test, qi->ring->now - begin, QI_TIME + QI_TIME / 16);
+	KUNIT_EXPECT_LE(test, qi->ring->now - begin, QI_TIME + QI_TIME / 4);
 	/* The rest has been executed since, and nothing that was old. */
 	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 1);
 	KUNIT_EXPECT_TRUE(test, iopf_atc_holds(5, NULL));
@@ -486,6 +488,23 @@ static void time_in_which_the_cpu_was_stopped_does_not_count(struct kunit *test)
 	qi_expect_dropped(test, 0);
 }
 
+/* Each look takes the queue's lock, and reads a register. */
+static void looks_of_a_long_wait_are_far_apart(struct kunit *test)
+{
+	struct qi *qi = test->priv;
+
+	qi_add_ring(test);
+	qi->ring->look = NSEC_PER_USEC;
+	qi->ring->rests = 10;
+	qi_submit_batch(test, 1);
+	KUNIT_EXPECT_EQ(test, qi->ring->delayed, 0);
+	qi->ring->look = NSEC_PER_MSEC;
+	qi->ring->rests = 100;
+	qi_submit_batch(test, 1);
+	KUNIT_EXPECT_GE(test, qi->ring->delayed, 80 * USEC_PER_MSEC);
+	KUNIT_EXPECT_LE(test, qi->ring->delayed, 100 * USEC_PER_MSEC);
+}
+
 /* Early, in suspend, or where it counts the ticks of a CPU whose interrupts are off */
 static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 {
@@ -498,7 +517,7 @@ static void wait_is_bounded_though_the_clock_stands_still(struct kunit *test)
 	qi_expect_dropped(test, BIT(1));
 	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 1);
 	KUNIT_EXPECT_GE(test, qi->ring->delayed * NSEC_PER_USEC, QI_TIME);
-	KUNIT_EXPECT_LE(test, qi->ring->delayed * NSEC_PER_USEC, QI_TIME + QI_TIME / 16);
+	KUNIT_EXPECT_LE(test, qi->ring->delayed * NSEC_PER_USEC, QI_TIME + QI_TIME / 4);
 }
 
 /* A submitter that reads a coarse clock must not wait much longer than hardware takes. */
@@ -604,6 +623,7 @@ static struct kunit_case intel_qi_cases[] = {
 	KUNIT_CASE(response_behind_one_that_is_stuck_leaves_once),
 	KUNIT_CASE(response_that_hardware_has_not_read_leaves_after_the_restart),
 	KUNIT_CASE(time_in_which_the_cpu_was_stopped_does_not_count),
+	KUNIT_CASE(looks_of_a_long_wait_are_far_apart),
 	KUNIT_CASE(wait_is_bounded_though_the_clock_stands_still),
 	KUNIT_CASE(clock_that_stands_still_delays_an_honest_wait_by_little),
 	KUNIT_CASE(delays_do_not_count_while_the_clock_moves),

@@ -39,6 +39,7 @@ struct qi_dev {
  * @aborted: the ID of a device of whose invalidations another CPU notes a time-out
  * @is_stuck: no wait completes until the queue is disabled
  * @rests: looks at the clock until hardware reads on; a restart ends that
+ * @naps: how many these are after each wait
  * @restarts: how often the queue was disabled
  * @sticks: how often it is stuck again after that
  * @most_stuck: the most restarts in a row that were counted against the IOMMU
@@ -61,6 +62,7 @@ struct qi_ring {
 	u16 aborted;
 	bool is_stuck;
 	unsigned int rests;
+	unsigned int naps;
 	unsigned int restarts;
 	unsigned int sticks;
 	unsigned int most_stuck;

@@ -77,13 +77,12 @@ static void submission_may_go_around_the_end_of_the_queue(struct kunit *test)
 }
 
 /* Those of one thread are awaited in the reverse order; the last wait turns interrupts on. */
-static void several_submissions_are_under_way(struct kunit *test)
+static void qi_submit_two(struct kunit *test)
 {
 	struct intel_qi_posted first, second;
 	struct qi *qi = test->priv;
 	bool done, off;
 
-	qi_add_ring(test);
 	done = intel_qi_post(&qi->hw, qi->desc, 4, &first) &&
 	       intel_qi_post(&qi->hw, qi->desc, 2, &second) && intel_qi_await(&qi->hw, &second);
 	off = irqs_disabled();
@@ -93,6 +92,25 @@ static void several_submissions_are_under_way(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, irqs_disabled());
 	KUNIT_EXPECT_EQ(test, qi->ring->iotlb, 2);
 	KUNIT_EXPECT_EQ(test, qi->ring->inval.free_cnt, QI_LENGTH);
+}
+
+static void several_submissions_are_under_way(struct kunit *test)
+{
+	qi_add_ring(test);
+	qi_submit_two(test);
+}
+
+/* Each of two submissions takes most of the time after which hardware is given up. */
+static void queue_that_goes_on_is_waited_for(struct kunit *test)
+{
+	struct qi *qi = test->priv;
+
+	qi_add_ring(test);
+	qi->ring->rests = 800;
+	qi->ring->naps = 800;
+	qi_submit_two(test);
+	KUNIT_EXPECT_GT(test, qi->ring->now, QI_TIME);
+	KUNIT_EXPECT_EQ(test, qi->ring->restarts, 0);
 }
 
 /* Four descriptors, a wait, and one slot that stays free */
@@ -184,6 +202,7 @@ static struct kunit_case intel_qi_later_cases[] = {
 	KUNIT_CASE(hardware_works_while_the_submitter_does_not_wait),
 	KUNIT_CASE(submission_may_go_around_the_end_of_the_queue),
 	KUNIT_CASE(several_submissions_are_under_way),
+	KUNIT_CASE(queue_that_goes_on_is_waited_for),
 	KUNIT_CASE(queue_without_room_is_not_waited_for),
 	KUNIT_CASE(device_that_hangs_is_for_those_who_can_wait),
 	KUNIT_CASE(wait_that_comes_later_is_bounded),
