@@ -285,6 +285,12 @@ static int disturb_device(enum t_op op)
 	const char *bdf = t_shared->device[0].bdf;
 	int ret;
 
+	/*
+	 * It is on the root bus. To scan that, the base (arm64 with a device tree) takes the bus
+	 * numbers from the ports, so that devices behind these have other requester IDs meanwhile.
+	 */
+	if (op == T_REMOVE && t_shared->device[0].stall)
+		return -EOPNOTSUPP;
 	t_look_at_device(0);
 	disturb(0);
 	switch (op) {
