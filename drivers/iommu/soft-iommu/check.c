@@ -7,8 +7,8 @@
  *
  * Violations, and the files that notice them:
  *
- *	walk.c		a walk of a freed table, or of a page that is no table any more; a present
- *			entry of the root's kernel half was read
+ *	walk.c		a walk of a freed table, or of a page that is no table any more (ledger.c);
+ *			a present entry of the root's kernel half was read
  *	dma.c		bytes to or from a page that is free or belongs to the kernel
  *	cmdq.c		an invalidation that ended before its wait; one of the ATC of a device
  *			that is in a reset
@@ -64,6 +64,7 @@ unsigned int soft_iommu_check(struct soft_iommu *iommu)
 	/* Groups that were dropped get none. */
 	soft_iommu_sync_workers(iommu);
 	soft_cmdq_check(iommu);
+	soft_doubts_account(iommu);
 	scoped_guard(mutex, &iommu->lock)
 		list_for_each_entry(ep, &iommu->endpoints, node)
 			soft_pri_account(ep);

@@ -40,8 +40,10 @@ static void soft_cmd_execute(struct soft_iommu *iommu, const struct soft_cmd *cm
 			soft_count_n(iommu, iotlb_dropped,
 				     soft_cache_drop(iommu->iotlb, cmd->pasid, cmd->start,
 						     cmd->last));
-		if (!q->ignore[SOFT_INVAL_PSC])
+		if (!q->ignore[SOFT_INVAL_PSC]) {
 			soft_cache_drop(iommu->psc, cmd->pasid, cmd->start, cmd->last);
+			soft_doubts_end(iommu, cmd->pasid, cmd->start, cmd->last);
+		}
 		break;
 	case SOFT_CMD_ATC:
 		soft_count(iommu, cmd_atc);

@@ -220,25 +220,48 @@ void soft_silicon_end(u64 begin);
 
 #define SOFT_VIOLATIONS		64
 #define SOFT_VIOLATION_LEN	160
+#define SOFT_DOUBTS		16
 #define SOFT_NR_COUNTERS	(sizeof(struct soft_iommu_stats) / sizeof(u64))
 
 /**
+ * struct soft_doubt - a page that a walk has taken for a table
+ * @pasid: whose table
+ * @first: first address that it has mapped
+ * @last: last one
+ * @text: of the violation, if it is one
+ */
+struct soft_doubt {
+	ioasid_t pasid;
+	unsigned long first;
+	unsigned long last;
+	char text[SOFT_VIOLATION_LEN];
+};
+
+/**
  * struct soft_ledger - what went wrong, and how often things were done
- * @lock: guards @nr, @forgiven and @text
+ * @lock: guards all below but @counters
  * @nr: violations so far
  * @forgiven: of them, the first so many count no more
  * @text: of the first SOFT_VIOLATIONS ones
+ * @nr_doubts: how many @doubts there are
+ * @doubts: see ledger.c
  * @counters: struct soft_iommu_stats, member by member
  */
 struct soft_ledger {
-	spinlock_t lock;	/* of nr, forgiven, text */
+	spinlock_t lock;	/* of all below but counters */
 	unsigned int nr;
 	unsigned int forgiven;
 	char text[SOFT_VIOLATIONS][SOFT_VIOLATION_LEN];
+	unsigned int nr_doubts;
+	struct soft_doubt doubts[SOFT_DOUBTS];
 	atomic64_t counters[SOFT_NR_COUNTERS];
 };
 
 __printf(2, 3) void soft_violation(struct soft_iommu *iommu, const char *fmt, ...);
+void soft_doubt(struct soft_iommu *iommu, const struct soft_doubt *doubt);
+void soft_doubts_end(struct soft_iommu *iommu, ioasid_t pasid, unsigned long first,
+		     unsigned long last);
+void soft_doubts_account(struct soft_iommu *iommu);
 int soft_hook(struct soft_iommu *iommu, const struct soft_iommu_event *event);
 void soft_hook_atomic(struct soft_iommu *iommu, const struct soft_iommu_event *event);
 

@@ -10,7 +10,8 @@
  *
  * A table page may be freed as soon as the invalidation that follows its unlinking has ended. Walks
  * are readers of soft_iommu.traffic, invalidations are writers: a walk that meets a page which is
- * free, or no page table any more, has caught the core at not invalidating.
+ * free has caught the core at not invalidating. So has one that meets a page which is no page table
+ * any more, if that invalidation does not come (ledger.c).
  *
  * Levels that the architecture, or this machine, folds into others are no levels here. What an
  * entry means is in the header of the architecture.
@@ -117,15 +118,11 @@ static const char *soft_page_is_free(struct page *page)
 	return PageBuddy(page) || !page_count(page) ? "free" : NULL;
 }
 
-static const char *soft_table_state(const struct soft_walk *walk)
+/* The page of a fourth level bears no mark. */
+static bool soft_table_lacks_mark(const struct soft_walk *walk)
 {
-	struct page *page = virt_to_page(walk->ptr);
-	const char *state = soft_page_is_free(page);
-
-	/* The page of a fourth level bears no mark. */
-	if (!state && SOFT_TABLES_ARE_MARKED && walk->level <= SOFT_PUD && !PageTable(page))
-		state = "used for something else";
-	return state;
+	return SOFT_TABLES_ARE_MARKED && walk->level <= SOFT_PUD &&
+	       !PageTable(virt_to_page(walk->ptr));
 }
 
 static u64 soft_read_entry(const struct soft_walk *walk)
@@ -223,16 +220,37 @@ static void soft_note_table(struct soft_iommu *iommu, const struct soft_walk *wa
 	soft_cache_add(iommu->psc, &line);
 }
 
-/* The page of the entry in hand must be a table that has not been freed. */
+/* @state: NULL if it is only in doubt */
+static void soft_complain_of_table(struct soft_iommu *iommu, const struct soft_walk *walk,
+				   const char *state)
+{
+	unsigned long span = 1UL << soft_level_shift(walk->level + 1);
+	struct soft_doubt doubt;
+
+	doubt.pasid = walk->pasid;
+	doubt.first = walk->addr & ~(span - 1);
+	doubt.last = doubt.first + span - 1;
+	snprintf(doubt.text, sizeof(doubt.text),
+		 "%s, PASID %u: a walk for %#lx reads a level %d table that is %s",
+		 soft_endpoint_name(walk->entry->ep), walk->pasid, walk->addr, walk->level + 1,
+		 state ?: "used for something else");
+	if (state)
+		soft_violation(iommu, "%s", doubt.text);
+	else
+		soft_doubt(iommu, &doubt);
+}
+
+/*
+ * The page of the entry in hand must be a table that has not been freed. One without a mark maps
+ * nothing.
+ */
 static int soft_check_table(struct soft_iommu *iommu, const struct soft_walk *walk)
 {
-	const char *state = soft_table_state(walk);
+	const char *state = soft_page_is_free(virt_to_page(walk->ptr));
 
-	if (!state)
+	if (!state && !soft_table_lacks_mark(walk))
 		return 0;
-	soft_violation(iommu, "%s, PASID %u: a walk for %#lx reads a level %d table that is %s",
-		       soft_endpoint_name(walk->entry->ep), walk->pasid, walk->addr,
-		       walk->level + 1, state);
+	soft_complain_of_table(iommu, walk, state);
 	return -EFAULT;
 }
 

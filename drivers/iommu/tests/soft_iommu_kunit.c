@@ -389,9 +389,30 @@ static void walk_of_a_freed_table_is_a_violation(struct kunit *test)
 	soft_iommu_ignore_invalidations(bench->iommu, SOFT_INVAL_PSC, true);
 	bench_unmap(bench, addr, PMD_SIZE);
 	KUNIT_EXPECT_EQ(test, -EFAULT, bench_read(bench, addr));
+	soft_iommu_check(bench->iommu);
 	bench_expect_violation(bench, "reads a level 1 table that is");
 	soft_iommu_ignore_invalidations(bench->iommu, SOFT_INVAL_PSC, false);
 	soft_cache_drop(bench->iommu->psc, bench->pasid, 0, ~0UL);
+}
+
+/* The kernel takes the mark from a table before it flushes. */
+static void table_may_be_walked_until_the_invalidation(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+	unsigned long addr = bench_map_at(bench, SZ_4G, PMD_SIZE, PROT_READ | PROT_WRITE);
+	unsigned long last = addr + PMD_SIZE - PAGE_SIZE;
+	struct folio *table;
+
+	bench_touch(bench, addr);
+	bench_touch(bench, last);
+	bench_forget(bench);
+	table = virt_to_folio(bench_pte(bench, addr));
+	__folio_clear_pgtable(table);
+	KUNIT_EXPECT_EQ(test, -EFAULT, bench_read(bench, addr));
+	__folio_set_pgtable(table);
+	/* The invalidation is of another page than the one that was read. */
+	bench_unmap(bench, last, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
 }
 
 static void access_to_a_page_table_is_a_violation(struct kunit *test)
@@ -614,6 +635,7 @@ static struct kunit_case soft_iommu_cases[] = {
 	KUNIT_CASE(stale_atc_entry_is_a_violation),
 	KUNIT_CASE(endpoint_that_keeps_its_atc_is_a_violation),
 	KUNIT_CASE(walk_of_a_freed_table_is_a_violation),
+	KUNIT_CASE(table_may_be_walked_until_the_invalidation),
 	KUNIT_CASE(access_to_a_page_table_is_a_violation),
 	KUNIT_CASE(invalidation_in_order_leaves_nothing_stale),
 	KUNIT_CASE(hardware_may_swap_commands_but_not_over_a_wait),
