@@ -61,6 +61,7 @@ unsigned int soft_iommu_check(struct soft_iommu *iommu)
 	struct soft_endpoint *ep;
 
 	soft_iommu_sync_prq(iommu);
+	soft_prq_sync_single(iommu);
 	/* Groups that were dropped get none. */
 	soft_iommu_sync_workers(iommu);
 	soft_cmdq_check(iommu);

@@ -168,7 +168,8 @@ static unsigned int soft_prq_take(struct soft_iommu *iommu, struct soft_request 
 	return nr;
 }
 
-static void soft_prq_done(struct soft_iommu *iommu, unsigned int nr)
+/* @serves: the thread goes on with what it has reported */
+static void soft_prq_done(struct soft_iommu *iommu, unsigned int nr, bool serves)
 {
 	struct soft_prq *prq = &iommu->prq;
 	u64 begin = soft_silicon_begin();
@@ -176,6 +177,7 @@ static void soft_prq_done(struct soft_iommu *iommu, unsigned int nr)
 	scoped_guard(spinlock, &prq->lock) {
 		prq->head += nr;
 		prq->busy = false;
+		prq->serving = serves;
 	}
 	wake_up_all(&prq->idle);
 	soft_silicon_end(begin);
@@ -227,10 +229,20 @@ static struct iopf_worker *soft_report(struct device *dev, struct iopf_fault *ev
 	return NULL;
 }
 
-static void soft_serve_single(struct iopf_worker *worker)
+static void soft_serve_single(struct soft_iommu *iommu, struct iopf_worker *worker)
 {
 #if SOFT_SVA_CORE
+	struct soft_prq *prq = &iommu->prq;
+	u64 begin;
+
+	if (!worker)
+		return;
 	iopf_serve_inline(worker);
+	begin = soft_silicon_begin();
+	scoped_guard(spinlock, &prq->lock)
+		prq->serving = false;
+	wake_up_all(&prq->idle);
+	soft_silicon_end(begin);
 #endif
 }
 
@@ -290,8 +302,8 @@ static int soft_prq_thread(void *data)
 		wait_event_idle(prq->work, soft_prq_has_work(prq) || kthread_should_stop());
 		while ((nr = soft_prq_take(iommu, reqs, &is_single))) {
 			worker = soft_prq_report(iommu, reqs, nr, is_single);
-			soft_prq_done(iommu, nr);
-			soft_serve_single(worker);
+			soft_prq_done(iommu, nr, worker);
+			soft_serve_single(iommu, worker);
 		}
 		soft_prq_end_overflow(iommu);
 	}
@@ -302,6 +314,18 @@ static bool soft_prq_is_idle(struct soft_prq *prq)
 {
 	guard(spinlock)(&prq->lock);
 	return !prq->busy;
+}
+
+static bool soft_prq_is_serving(struct soft_prq *prq)
+{
+	guard(spinlock)(&prq->lock);
+	return prq->serving;
+}
+
+/* Waits until the thread serves no request itself. */
+void soft_prq_sync_single(struct soft_iommu *iommu)
+{
+	wait_event(iommu->prq.idle, !soft_prq_is_serving(&iommu->prq));
 }
 
 static bool soft_prq_is_empty(struct soft_prq *prq)

@@ -164,6 +164,7 @@ struct soft_request {
  * @serves_single: the thread serves a request that is alone in the ring
  * @take_all: requests with a PASID without an entry are taken, too
  * @busy: the thread has the request @head in hand
+ * @serving: the thread serves the request that it has reported last
  * @work: wakes the thread
  * @idle: woken after each step of the thread
  * @thread: the PRQ thread
@@ -180,6 +181,7 @@ struct soft_prq {
 	bool serves_single;
 	bool take_all;
 	bool busy;
+	bool serving;
 	wait_queue_head_t work;
 	wait_queue_head_t idle;
 	struct task_struct *thread;
@@ -191,6 +193,7 @@ void soft_prq_stop(struct soft_iommu *iommu);
 void soft_prq_put(struct soft_iommu *iommu, const struct soft_request *req,
 		  struct soft_endpoint *ep);
 void soft_prq_drain(struct soft_endpoint *ep, ioasid_t pasid);
+void soft_prq_sync_single(struct soft_iommu *iommu);
 
 /* meter.c */
 

@@ -6,6 +6,7 @@
  * cannot promise. So a case that wants it to serve gives it many chances, of which it must take a
  * good part; one in which it must not holds for each request. Who serves a request answers it.
  */
+#include <linux/delay.h>
 #include <linux/memcontrol.h>
 #include <linux/mman.h>
 #include <linux/sizes.h>
@@ -376,6 +377,33 @@ static void exits_while_single_requests_come(struct kunit *test)
 	}
 }
 
+static int see_late_response(const struct soft_iommu_event *event, void *data)
+{
+	int ret = see_response(event, data);
+
+	msleep(50);
+	return ret;
+}
+
+/* The ring is empty, and no worker runs, but the reporter has not answered yet. */
+static void final_check_waits_for_the_reporter(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, CHANCES * PAGE_SIZE);
+	struct soft_iommu *iommu = fixture(test)->iommu;
+
+	soft_iommu_set_hook(iommu, SOFT_AT_RESPONSE, see_late_response, &single_seen);
+	for (int i = 0; i < CHANCES && !atomic_read(&single_seen.by_reporter); i++) {
+		soft_iommu_hold_prq(iommu, true);
+		iopf_last(bond, 0, mem + i * PAGE_SIZE, IOPF_RW);
+		soft_iommu_release_prq_later(iommu, 2);
+		KUNIT_ASSERT_TRUE(test, sva_becomes(seen_all() > i));
+		KUNIT_EXPECT_EQ(test, soft_iommu_check(iommu), 0);
+		KUNIT_EXPECT_EQ(test, iopf_answer(bond, 0), OK);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&single_seen.by_reporter), 1);
+}
+
 static int single_init(struct kunit *test)
 {
 	int ret = iopf_fixture_init(test);
@@ -410,6 +438,7 @@ static struct kunit_case iopf_single_cases[] = {
 	KUNIT_CASE(ring_is_read_while_a_single_request_waits),
 	KUNIT_CASE(stream_of_single_requests_is_mapped_ahead),
 	KUNIT_CASE(exits_while_single_requests_come),
+	KUNIT_CASE(final_check_waits_for_the_reporter),
 	{}
 };
 
