@@ -259,8 +259,7 @@ static void huge_pages_are_for_workers(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, sva_proc_madvise(bond->proc, mem, MANY * PMD_SIZE, MADV_HUGEPAGE), 0);
 	expect_workers(bond, mem, PMD_SIZE, IOPF_RW);
 	/* So many blocks are what khugepaged scans at once: it keeps the mm for the next time. */
-	sva_sysfs_set(test, "kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
-		      "10");
+	sva_hurry_khugepaged(test);
 }
 
 static void scarce_memory_is_for_workers(struct kunit *test)

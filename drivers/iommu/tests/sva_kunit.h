@@ -136,6 +136,8 @@ void sva_sysfs_set(struct kunit *test, const char *path, const char *value);
 void sva_sysfs_put(struct kunit *test, const char *path, const char *value);
 /* Up to a page, as a string; returns its length or -errno. */
 long sva_sysfs_get(struct kunit *test, const char *path, char *buf, size_t len);
+/* Has khugepaged let go soon of the mm that it stands at, for the rest of the test. */
+void sva_hurry_khugepaged(struct kunit *test);
 /* Swap space of @pages on a RAM disk for the rest of the test. */
 void sva_swap_on(struct kunit *test, unsigned int pages);
 

@@ -18,6 +18,7 @@
 #include "sva_kunit_priv.h"
 
 #define SVA_RAM_DISK	"/dev/ram0"
+#define SVA_KHUGEPAGED	"kernel/mm/transparent_hugepage/khugepaged/"
 
 /* Settings of the system */
 
@@ -129,6 +130,15 @@ void sva_sysfs_set(struct kunit *test, const char *path, const char *value)
 	sva_setting_value(setting->old);
 	list_add(&setting->node, &to_bench(test)->settings);
 	sva_sysfs_put(test, path, value);
+}
+
+/* It keeps an mm between two parts of its work, and for a minute if memory was scarce. */
+void sva_hurry_khugepaged(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return;
+	sva_sysfs_set(test, SVA_KHUGEPAGED "scan_sleep_millisecs", "10");
+	sva_sysfs_set(test, SVA_KHUGEPAGED "alloc_sleep_millisecs", "10");
 }
 
 void sva_settings_back(struct bench *bench)

@@ -40,7 +40,6 @@
 #include "../iommu-sva-around.h"
 #include "../iopf.h"
 
-#define KHUGEPAGED	"kernel/mm/transparent_hugepage/khugepaged/"
 /* Seconds of one case at most */
 #define CHUNK		120U
 
@@ -473,15 +472,6 @@ static const void *torture_gen_params(const void *prev, char *desc)
 	return sva_gen_parts(prev, desc, seconds, CHUNK, "second");
 }
 
-/* Between two parts of its work khugepaged keeps an mm; for long if memory was scarce. */
-static void hurry_khugepaged(struct kunit *test)
-{
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
-		return;
-	sva_sysfs_set(test, KHUGEPAGED "scan_sleep_millisecs", "20");
-	sva_sysfs_set(test, KHUGEPAGED "alloc_sleep_millisecs", "20");
-}
-
 static void memory_changes_beside_dma(struct kunit *test)
 {
 	unsigned int first = (uintptr_t)test->param_value - 1;
@@ -496,7 +486,7 @@ static void memory_changes_beside_dma(struct kunit *test)
 	sva_sysfs_set(test, "kernel/debug/failslab/verbose", "0");
 	sva_sysfs_set(test, "kernel/mm/ksm/run", "1");
 	sva_sysfs_set(test, "kernel/mm/ksm/sleep_millisecs", "20");
-	hurry_khugepaged(test);
+	sva_hurry_khugepaged(test);
 	sva_swap_on(test, 512);
 	sva_quarantine(test, 0);
 	t->until = jiffies + min(seconds - first, CHUNK) * HZ;
