@@ -164,6 +164,13 @@ static inline unsigned long mapped(struct iopf_bond *bond, unsigned long addr, u
 
 /* Anonymous memory */
 
+/* Once: true when none of the pages is mapped. */
+static inline bool page_out(struct iopf_bond *bond, unsigned long mem, size_t len)
+{
+	sva_proc_page_out(bond->proc, mem, len);
+	return !mapped(bond, mem, len / PAGE_SIZE);
+}
+
 static inline unsigned long map_shared(struct iopf_bond *bond, size_t len)
 {
 	unsigned long mem = sva_proc_mmap(bond->proc, 0, len, RW, MAP_SHARED | MAP_ANONYMOUS);

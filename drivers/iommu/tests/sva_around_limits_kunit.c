@@ -94,14 +94,6 @@ static void pages_that_are_not_up_to_date_are_left_to_requests(struct kunit *tes
 	folio_put(folio);
 }
 
-static bool swap_out(struct iopf_bond *bond, unsigned long mem, size_t len)
-{
-	/* What is on its way to a list, on any CPU, cannot be taken from it. */
-	lru_add_drain_all();
-	sva_proc_madvise(bond->proc, mem, len, MADV_PAGEOUT);
-	return !mapped(bond, mem, len / PAGE_SIZE);
-}
-
 static void what_is_swapped_out_is_left_to_requests(struct kunit *test)
 {
 	struct iopf_bond *bond = bind_first(test);
@@ -109,7 +101,7 @@ static void what_is_swapped_out_is_left_to_requests(struct kunit *test)
 
 	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
 	cpu_writes(bond, mem, SZ_1M, 9);
-	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, mem, SZ_1M)));
+	KUNIT_ASSERT_TRUE(test, sva_becomes(page_out(bond, mem, SZ_1M)));
 	/* Behind its end there may be other memory. */
 	device_reads(bond, mem, SZ_1M - SZ_64K, 9);
 	KUNIT_EXPECT_EQ(test, ahead(bond), 0);
@@ -124,7 +116,7 @@ static void windows_end_at_what_is_swapped_out(struct kunit *test)
 
 	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
 	sva_poke(test, bond->proc, out, 1);
-	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, out, PAGE_SIZE)));
+	KUNIT_ASSERT_TRUE(test, sva_becomes(page_out(bond, out, PAGE_SIZE)));
 	/* Windows of 4 pages and of 8, cut to 3 */
 	KUNIT_EXPECT_EQ(test, run(bond, mem, 10, true), 3);
 	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 3);
@@ -138,7 +130,7 @@ static void windows_that_go_down_end_at_what_is_swapped_out(struct kunit *test)
 
 	sva_swap_on(test, 2 * SZ_1M / PAGE_SIZE);
 	sva_poke(test, bond->proc, out, 1);
-	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, out, PAGE_SIZE)));
+	KUNIT_ASSERT_TRUE(test, sva_becomes(page_out(bond, out, PAGE_SIZE)));
 	/* Requests for three pages; windows of 4 pages, and of 8, cut to 3 */
 	KUNIT_EXPECT_EQ(test, run_down(bond, mem + 53 * PAGE_SIZE, 11, true), 4);
 	KUNIT_EXPECT_EQ(test, ahead(bond), 4 + 3);
@@ -411,7 +403,7 @@ static void memory_with_swap_is_not_driven_to_its_limit(struct kunit *test)
 	sva_sysfs_put(test, "/memcg/a/memory.memsw.limit_in_bytes", limit);
 	iopf_memcg_enter(bond, "/memcg/a/cgroup.procs");
 	cpu_writes(bond, old, 256 * PAGE_SIZE, 13);
-	KUNIT_ASSERT_TRUE(test, sva_becomes(swap_out(bond, old, 256 * PAGE_SIZE)));
+	KUNIT_ASSERT_TRUE(test, sva_becomes(page_out(bond, old, 256 * PAGE_SIZE)));
 
 	run(bond, mem, 1600, true);
 	KUNIT_EXPECT_GT(test, ahead(bond), 1024);

@@ -72,6 +72,8 @@ unsigned long sva_proc_mmap(struct sva_proc *proc, unsigned long addr, size_t le
 long sva_proc_munmap(struct sva_proc *proc, unsigned long addr, size_t len);
 long sva_proc_mprotect(struct sva_proc *proc, unsigned long addr, size_t len, unsigned long prot);
 long sva_proc_madvise(struct sva_proc *proc, unsigned long addr, size_t len, int advice);
+/* MADV_PAGEOUT. Reclaim passes over pages in use: callers look, and try again. */
+void sva_proc_page_out(struct sva_proc *proc, unsigned long addr, size_t len);
 long sva_proc_mremap(struct sva_proc *proc, unsigned long addr, size_t old_len, size_t new_len,
 		     unsigned long flags, unsigned long new_addr);
 /* The CPU's accesses; 0 or -EFAULT. */

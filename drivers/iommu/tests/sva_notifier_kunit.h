@@ -290,11 +290,10 @@ static inline struct entry look(struct view *v, struct sva_proc *proc, unsigned 
 
 /* Reclaim */
 
-/* True when none of the pages is mapped. Reclaim passes over those on their way to a list. */
+/* True when none of the pages is mapped. */
 static inline bool page_out_once(struct view *v, unsigned long addr, size_t len)
 {
-	lru_add_drain_all();
-	KUNIT_ASSERT_EQ(v->test, sva_proc_madvise(v->s.proc, addr, len, MADV_PAGEOUT), 0);
+	sva_proc_page_out(v->s.proc, addr, len);
 	for (size_t at = 0; at < len; at += PAGE_SIZE)
 		if (look(v, v->s.proc, addr + at).present)
 			return false;

@@ -25,6 +25,7 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/swap.h>
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
@@ -317,6 +318,13 @@ long sva_proc_mprotect(struct sva_proc *proc, unsigned long addr, size_t len, un
 long sva_proc_madvise(struct sva_proc *proc, unsigned long addr, size_t len, int advice)
 {
 	return sva_proc_syscall(proc, __NR_madvise, addr, len, advice, 0, 0, 0);
+}
+
+void sva_proc_page_out(struct sva_proc *proc, unsigned long addr, size_t len)
+{
+	/* A page in the batch of a CPU, any of them, is on no list for reclaim to take it from. */
+	lru_add_drain_all();
+	KUNIT_ASSERT_EQ(proc_test(proc), sva_proc_madvise(proc, addr, len, MADV_PAGEOUT), 0);
 }
 
 long sva_proc_mremap(struct sva_proc *proc, unsigned long addr, size_t old_len, size_t new_len,
