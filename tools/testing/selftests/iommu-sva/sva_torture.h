@@ -392,6 +392,7 @@ bool t_given_back(char *why, size_t size);
 /* The registers of a device; MAP_FAILED if they are not there */
 volatile __u32 *t_map_registers(int device);
 int t_pci_write(int device, const char *file, const char *text);
+int t_await(pid_t pid, __s64 life);
 
 /* ---- torture_fuse.c ---- */
 

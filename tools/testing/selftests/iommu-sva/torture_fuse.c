@@ -264,27 +264,6 @@ static pid_t start_server(struct site *site)
 	return pid < 0 ? -errno : pid;
 }
 
-/* Waits for a process; after @life ms it is killed. Returns its wait status. */
-static int await(pid_t pid, __s64 life)
-{
-	__s64 start = sva_now_ms(), now;
-	bool killed = false;
-	int status;
-
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		now = sva_now_ms();
-		if (now - start > SVA_TIMEOUT_MS)
-			t_fail(T_MACHINE, "process %d, whose file has no server, does not end",
-			       pid);
-		if (!killed && now - start >= life) {
-			kill(pid, SIGKILL);
-			killed = true;
-		}
-		usleep(5000);
-	}
-	return status;
-}
-
 static void draw(struct t_rng *rng, struct site *site, __s64 *life)
 {
 	site->gave_up = 0;
@@ -327,9 +306,9 @@ int t_fuse(struct t_rng *rng)
 	if (!user)
 		use_file(site);
 	if (user > 0)
-		status = await(user, life);
+		status = t_await(user, life);
 	kill(server, SIGKILL);
-	await(server, 0);
+	t_await(server, 0);
 	umount2(DIR, MNT_DETACH);
 	munmap(site, sizeof(*site));
 	if (user < 0)

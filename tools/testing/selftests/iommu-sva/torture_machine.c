@@ -25,6 +25,7 @@
 #define TRACING		"/sys/kernel/tracing/"
 #define TRACE_LINES	600
 #define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
+#define WHILE_MS	20000	/* for work that takes longer the slower invalidations are */
 
 /* What the kernel may say meanwhile: when it kills for want of memory, or memory does not leave */
 #define ALLOWED		"oom|Comm:|Workqueue:|Call [Tt]race|[Oo]ut of memory|VM_FAULT_OOM leaked" \
@@ -353,6 +354,47 @@ static int behave(struct t_rng *rng)
 	return 0;
 }
 
+/*
+ * Waits for a process of the machine's stream; after @life ms it is killed. Returns its wait
+ * status. If it does not end, the director says where it is.
+ */
+int t_await(pid_t pid, __s64 life)
+{
+	__s64 end = sva_now_ms() + life;
+	bool killed = false;
+	int status;
+
+	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, pid, __ATOMIC_SEQ_CST);
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		if (!killed && sva_now_ms() >= end) {
+			kill(pid, SIGKILL);
+			killed = true;
+		}
+		usleep(5000);
+	}
+	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, 0, __ATOMIC_SEQ_CST);
+	return status;
+}
+
+/*
+ * For work on all memory. If a device's invalidations are slow, each of its pages takes some
+ * milliseconds, so the work ends early, and that is no mistake.
+ */
+static int write_for_a_while(const char *path, const char *text)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(-sva_write_text(path, text));
+	}
+	if (pid < 0)
+		return -errno;
+	status = t_await(pid, WHILE_MS);
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ETIME;
+}
+
 static int around(struct t_rng *rng)
 {
 	static const char * const pages[] = { "0", "4", "16", "64" };
@@ -367,7 +409,7 @@ static int ksm(struct t_rng *rng)
 
 	sva_write_text(KSM "pages_to_scan", "500");
 	sva_write_text(KSM "sleep_millisecs", "20");
-	return sva_write_text(KSM "run", run[t_random(rng, 4)]);
+	return write_for_a_while(KSM "run", run[t_random(rng, 4)]);
 }
 
 /* Is all that is in a block of memory such that it can move? @zones names the file that says so. */
@@ -437,7 +479,6 @@ static void hog(void)
 
 static int run_out_of_memory(void)
 {
-	__s64 end = sva_now_ms() + SVA_TIMEOUT_MS;
 	int status, ret;
 	pid_t pid;
 
@@ -451,13 +492,8 @@ static int run_out_of_memory(void)
 		hog();
 	if (pid < 0)
 		return -errno;
-	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, pid, __ATOMIC_SEQ_CST);
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (sva_now_ms() > end)
-			t_fail(T_MACHINE, "process %d exceeds its limit and is not killed", pid);
-		usleep(10000);
-	}
-	__atomic_store_n(&t_shared->stream[T_MACHINE].pid, 0, __ATOMIC_SEQ_CST);
+	/* The kernel has to do it. */
+	status = t_await(pid, 2 * T_STUCK_MS);
 	if (status != SIGKILL && status)
 		t_fail(T_MACHINE, "a process exceeded its limit and ended with wait status %#x",
 		       status);
@@ -585,11 +621,11 @@ static int act(enum t_op op, struct t_rng *rng)
 	case T_AROUND:
 		return around(rng);
 	case T_COMPACT:
-		return sva_write_text("/proc/sys/vm/compact_memory", "1");
+		return write_for_a_while("/proc/sys/vm/compact_memory", "1");
 	case T_DROP_CACHES:
 		return sva_write_text("/proc/sys/vm/drop_caches", "3");
 	case T_RECLAIM:
-		return sva_write_text(GROUP "memory.reclaim", "1M");
+		return write_for_a_while(GROUP "memory.reclaim", "1M");
 	case T_KSM:
 		return ksm(rng);
 	case T_CPU:
