@@ -12,7 +12,6 @@
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/sizes.h>
-#include <linux/swap.h>
 #include <linux/unistd.h>
 #include <linux/vmalloc.h>
 

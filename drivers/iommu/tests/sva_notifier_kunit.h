@@ -18,7 +18,6 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pgtable.h>
-#include <linux/swap.h>
 
 #include "sva_stage.h"
 
