@@ -140,6 +140,12 @@ void soft_endpoint_begin_reset(struct soft_endpoint *ep)
 		soft_cache_drop(ep->atc, IOMMU_PASID_INVALID, 0, ~0UL);
 }
 
+void soft_endpoint_leave_reset(struct soft_endpoint *ep)
+{
+	guard(spinlock)(&ep->lock);
+	WRITE_ONCE(ep->in_reset, false);
+}
+
 void soft_endpoint_end_reset(struct soft_endpoint *ep)
 {
 	soft_pri_end_reset(ep);

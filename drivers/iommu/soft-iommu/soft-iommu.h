@@ -216,9 +216,11 @@ void soft_endpoint_unplug(struct soft_endpoint *ep);
  * Function-level reset: ATC empty, outstanding requests and tags forgotten, DMA aborted. Until its
  * end the device sends nothing, and an ATC invalidation that reaches it is a violation. So is, from
  * the begin on, an answer to what it asked before: iopf_quiesce_device() comes first.
- * soft_endpoint_reset() is both.
+ * soft_endpoint_reset() is both. A device that has left its reset completes invalidations, and
+ * still sends nothing: iopf_resume_device() comes between that and the end.
  */
 void soft_endpoint_begin_reset(struct soft_endpoint *ep);
+void soft_endpoint_leave_reset(struct soft_endpoint *ep);
 void soft_endpoint_end_reset(struct soft_endpoint *ep);
 void soft_endpoint_reset(struct soft_endpoint *ep);
 

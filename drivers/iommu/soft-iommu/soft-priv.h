@@ -437,7 +437,8 @@ struct soft_group {
  * @next_tag: where the DMA engine begins to look for a PRG index
  * @tags: PRG indices that the DMA engine uses now
  * @epoch: of resets: what began before has been aborted
- * @in_reset: one has begun and not ended
+ * @in_reset: it completes no invalidations
+ * @silent: it sends nothing: a reset has begun and not ended
  * @stopped: a Response Failure has switched page requests off
  * @unplugged: nothing is left but the data structure
  * @lies_credits: it takes no notice of its credits
@@ -471,6 +472,7 @@ struct soft_endpoint {
 	DECLARE_BITMAP(tags, 512);
 	unsigned int epoch;
 	bool in_reset;
+	bool silent;
 	bool stopped;
 	bool unplugged;
 	bool lies_credits;

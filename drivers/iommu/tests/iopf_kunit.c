@@ -276,8 +276,9 @@ void iopf_begin_reset(struct soft_endpoint *ep)
 
 void iopf_end_reset(struct soft_endpoint *ep)
 {
-	soft_endpoint_end_reset(ep);
+	soft_endpoint_leave_reset(ep);
 	iopf_resume_device(soft_endpoint_dev(ep));
+	soft_endpoint_end_reset(ep);
 }
 
 static long quiesce_fn(void *dev)

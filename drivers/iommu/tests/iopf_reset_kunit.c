@@ -281,6 +281,32 @@ static void old_request_in_the_ring_is_dropped_by_resume(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopf_responses(fixture(test)->iommu), 4);
 }
 
+static long end_reset_fn(void *ep)
+{
+	iopf_end_reset(ep);
+	return 0;
+}
+
+/* The queue would drop what it asks: no test's reset may let it ask so early. */
+static void device_asks_nothing_before_resume_is_over(struct kunit *test)
+{
+	struct iopf_bond *bond = iopf_bind(test, fixture(test)->ep[0], NULL);
+	unsigned long mem = sva_proc_map(bond->proc, PAGE_SIZE);
+	struct sva_job *end;
+	u64 value = 1;
+
+	iopf_quiesce_device(soft_endpoint_dev(bond->ep));
+	soft_iommu_hold_prq(fixture(test)->iommu, true);
+	iopf_last(bond, 1, mem, IOPF_READ);
+	soft_endpoint_begin_reset(bond->ep);
+	end = sva_job(test, end_reset_fn, bond->ep);
+	KUNIT_EXPECT_TRUE(test, sva_job_waits(end));
+	KUNIT_EXPECT_EQ(test, soft_dma_write(bond->ep, bond->pasid, mem, &value, 8), -ENODEV);
+	soft_iommu_hold_prq(fixture(test)->iommu, false);
+	KUNIT_ASSERT_TRUE(test, sva_job_ends(end));
+	KUNIT_EXPECT_EQ(test, soft_dma_write(bond->ep, bond->pasid, mem, &value, 8), 0);
+}
+
 /* The ATC */
 
 static void device_in_reset_is_told_of_no_invalidation(struct kunit *test)
@@ -636,6 +662,7 @@ static struct kunit_case iopf_reset_cases[] = {
 	KUNIT_CASE(quiesce_waits_for_a_refusal_on_its_way),
 	KUNIT_CASE(request_between_quiesce_and_reset_is_dropped),
 	KUNIT_CASE(old_request_in_the_ring_is_dropped_by_resume),
+	KUNIT_CASE(device_asks_nothing_before_resume_is_over),
 	KUNIT_CASE(device_in_reset_is_told_of_no_invalidation),
 	KUNIT_CASE(resume_empties_the_atc),
 	KUNIT_CASE(invalidations_are_sent_again_after_resume),

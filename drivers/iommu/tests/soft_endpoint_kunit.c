@@ -337,6 +337,23 @@ static void atc_invalidation_in_a_reset_is_a_violation(struct kunit *test)
 	bench_expect_violation(bench, "a device that is in a reset");
 }
 
+static void endpoint_that_has_left_its_reset_only_invalidates(struct kunit *test)
+{
+	struct bench *bench = &the_bench;
+	u64 word;
+
+	bench_touch(bench, bench->addr);
+	soft_endpoint_begin_reset(bench->ep);
+	soft_endpoint_leave_reset(bench->ep);
+	bench_unmap(bench, bench->addr, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, soft_iommu_check(bench->iommu));
+	KUNIT_EXPECT_EQ(test, -ENODEV, bench_send_last(bench, 1));
+	KUNIT_EXPECT_EQ(test, -ENODEV, soft_dma_try(bench->ep, bench->pasid, bench->addr, false,
+						    &word, 8));
+	soft_endpoint_end_reset(bench->ep);
+	KUNIT_EXPECT_EQ(test, 0, bench_send_last(bench, 1));
+}
+
 #if SVA_CORE
 static void all_translations_are_flushed_from_the_atc(struct kunit *test)
 {
@@ -520,6 +537,7 @@ static struct kunit_case soft_endpoint_cases[] = {
 	KUNIT_CASE(old_answer_after_a_reset_is_a_violation),
 	KUNIT_CASE(endpoint_in_reset_does_nothing),
 	KUNIT_CASE(atc_invalidation_in_a_reset_is_a_violation),
+	KUNIT_CASE(endpoint_that_has_left_its_reset_only_invalidates),
 #if SVA_CORE
 	KUNIT_CASE(all_translations_are_flushed_from_the_atc),
 	KUNIT_CASE(drain_waits_for_held_responses),
