@@ -20,7 +20,7 @@
 /* An ATC invalidation for a device in a reset would stop hardware for all devices: a violation. */
 static void soft_check_awake(struct soft_iommu *iommu, struct soft_endpoint *ep)
 {
-	if (READ_ONCE(ep->in_reset))
+	if (READ_ONCE(ep->reset) == SOFT_IN_RESET)
 		soft_violation(iommu, "%s: an ATC invalidation for a device that is in a reset",
 			       soft_endpoint_name(ep));
 }

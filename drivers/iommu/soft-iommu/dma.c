@@ -140,7 +140,7 @@ static int soft_move(const struct soft_dma *dma, const struct soft_line *line, s
 
 static bool soft_dma_is_aborted(const struct soft_dma *dma)
 {
-	return READ_ONCE(dma->ep->unplugged) || READ_ONCE(dma->ep->silent) ||
+	return READ_ONCE(dma->ep->unplugged) || soft_is_silent(dma->ep) ||
 	       READ_ONCE(dma->ep->epoch) != dma->epoch;
 }
 
@@ -290,7 +290,7 @@ unsigned int soft_ats_translate(struct soft_endpoint *ep, ioasid_t pasid, unsign
 
 	might_sleep();
 	scoped_guard(read_lock, &ep->iommu->traffic)
-		if (ep->has_ats && !READ_ONCE(ep->unplugged) && !READ_ONCE(ep->silent))
+		if (ep->has_ats && !READ_ONCE(ep->unplugged) && !soft_is_silent(ep))
 			ret = soft_ats(ep, pasid, addr, perm, &line);
 	if (ret == -ENXIO)
 		soft_report_abort(ep, pasid, addr);

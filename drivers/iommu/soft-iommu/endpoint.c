@@ -143,7 +143,7 @@ void soft_endpoint_begin_reset(struct soft_endpoint *ep)
 void soft_endpoint_leave_reset(struct soft_endpoint *ep)
 {
 	guard(spinlock)(&ep->lock);
-	WRITE_ONCE(ep->in_reset, false);
+	WRITE_ONCE(ep->reset, SOFT_LEAVES_RESET);
 }
 
 void soft_endpoint_end_reset(struct soft_endpoint *ep)

@@ -75,7 +75,7 @@ static int soft_group_make(struct soft_endpoint *ep, ioasid_t pasid, u32 grpid)
 static bool soft_pri_is_on(struct soft_endpoint *ep)
 {
 	lockdep_assert_held(&ep->lock);
-	return !ep->unplugged && !ep->stopped && !ep->silent && ep->iopf;
+	return !ep->unplugged && !ep->stopped && !soft_is_silent(ep) && ep->iopf;
 }
 
 /* The device's side of a request that it is about to send. */
@@ -518,18 +518,15 @@ void soft_pri_begin_reset(struct soft_endpoint *ep)
 		ep->credits = ep->max_credits;
 		ep->stopped = false;
 		WRITE_ONCE(ep->epoch, ep->epoch + 1);
-		WRITE_ONCE(ep->in_reset, true);
-		WRITE_ONCE(ep->silent, true);
+		WRITE_ONCE(ep->reset, SOFT_IN_RESET);
 	}
 	wake_up_all(&ep->wait);
 }
 
 void soft_pri_end_reset(struct soft_endpoint *ep)
 {
-	scoped_guard(spinlock, &ep->lock) {
-		WRITE_ONCE(ep->in_reset, false);
-		WRITE_ONCE(ep->silent, false);
-	}
+	scoped_guard(spinlock, &ep->lock)
+		WRITE_ONCE(ep->reset, SOFT_RUNNING);
 	wake_up_all(&ep->wait);
 }
 

@@ -413,6 +413,18 @@ struct soft_group {
 };
 
 /**
+ * enum soft_reset - where a device is in a reset
+ * @SOFT_RUNNING: in none
+ * @SOFT_IN_RESET: it sends nothing and completes no invalidations
+ * @SOFT_LEAVES_RESET: it sends nothing
+ */
+enum soft_reset {
+	SOFT_RUNNING,
+	SOFT_IN_RESET,
+	SOFT_LEAVES_RESET,
+};
+
+/**
  * struct soft_endpoint - a device
  * @node: in &soft_iommu.endpoints
  * @iommu: with a reference
@@ -437,8 +449,7 @@ struct soft_group {
  * @next_tag: where the DMA engine begins to look for a PRG index
  * @tags: PRG indices that the DMA engine uses now
  * @epoch: of resets: what began before has been aborted
- * @in_reset: it completes no invalidations
- * @silent: it sends nothing: a reset has begun and not ended
+ * @reset: whether it sends, and completes invalidations
  * @stopped: a Response Failure has switched page requests off
  * @unplugged: nothing is left but the data structure
  * @lies_credits: it takes no notice of its credits
@@ -471,8 +482,7 @@ struct soft_endpoint {
 	unsigned int next_tag;
 	DECLARE_BITMAP(tags, 512);
 	unsigned int epoch;
-	bool in_reset;
-	bool silent;
+	enum soft_reset reset;
 	bool stopped;
 	bool unplugged;
 	bool lies_credits;
@@ -481,6 +491,12 @@ struct soft_endpoint {
 	wait_queue_head_t wait;
 	struct soft_storm *storm;
 };
+
+/* Between begin and end of a reset a device does no DMA and sends no requests. */
+static inline bool soft_is_silent(const struct soft_endpoint *ep)
+{
+	return READ_ONCE(ep->reset) != SOFT_RUNNING;
+}
 
 /* pasid.c */
 
