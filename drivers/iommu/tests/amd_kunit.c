@@ -4,6 +4,7 @@
  */
 #include <asm/iommu.h>
 #include <kunit/static_stub.h>
+#include <linux/vmalloc.h>
 
 #include "amd_kunit.h"
 
@@ -146,6 +147,18 @@ static void *amdvi_zalloc(struct kunit *test, size_t size)
 	return memory;
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(amdvi_vfree, vfree, const void *);
+
+/* A ring with no memory behind it: who walks past its end fails there. */
+static void *amdvi_alloc_ring(struct kunit *test, size_t size)
+{
+	void *ring = vzalloc(size);
+
+	KUNIT_ASSERT_NOT_NULL(test, ring);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, amdvi_vfree, ring), 0);
+	return ring;
+}
+
 static void amdvi_make_iommu(struct kunit *test, struct amdvi *vi)
 {
 	struct amd_iommu *hw = amdvi_zalloc(test, sizeof(*hw));
@@ -158,9 +171,9 @@ static void amdvi_make_iommu(struct kunit *test, struct amdvi *vi)
 	hw->mmio_base = (u8 __iomem __force *)vi->regs;
 	*amdvi_reg(vi, MMIO_CONTROL_OFFSET) = BIT(CONTROL_PPRLOG_EN);
 	*amdvi_reg(vi, MMIO_STATUS_OFFSET) = MMIO_STATUS_EVT_RUN_MASK;
-	hw->cmd_buf = amdvi_zalloc(test, CMD_BUFFER_SIZE);
-	hw->evt_buf = amdvi_zalloc(test, amd_iommu_evtlog_size);
-	hw->ppr_log = amdvi_zalloc(test, amd_iommu_pprlog_size);
+	hw->cmd_buf = amdvi_alloc_ring(test, CMD_BUFFER_SIZE);
+	hw->evt_buf = amdvi_alloc_ring(test, amd_iommu_evtlog_size);
+	hw->ppr_log = amdvi_alloc_ring(test, amd_iommu_pprlog_size);
 	hw->cmd_sem = amdvi_zalloc(test, sizeof(*hw->cmd_sem));
 	raw_spin_lock_init(&hw->lock);
 	hw->iommu.ops = &amdvi_ops;

@@ -333,6 +333,7 @@ static inline void amdvi_detach_plain(struct amdvi *vi)
 	iommu_detach_device_pasid(&vi->plain.domain, &vi->dev[0]->pdev.dev, AMDVI_PASID);
 }
 
+/* A drain takes a response as sent when the back-end returns: each has to be waited for. */
 static inline void amdvi_expect_response(struct amdvi *vi, unsigned int n, unsigned int prg,
 					 unsigned int code)
 {
@@ -341,6 +342,9 @@ static inline void amdvi_expect_response(struct amdvi *vi, unsigned int n, unsig
 	KUNIT_ASSERT_NOT_NULL(vi->test, event);
 	KUNIT_EXPECT_EQ(vi->test, FIELD_GET(GENMASK_ULL(41, 32), event->qw[1]), prg);
 	KUNIT_EXPECT_EQ(vi->test, FIELD_GET(GENMASK_ULL(47, 44), event->qw[1]), code);
+	while (event->kind == AMDVI_CMD && event < &vi->events[vi->nr])
+		event++;
+	KUNIT_EXPECT_TRUE(vi->test, event->kind == AMDVI_SUBMITTED && event->waited);
 }
 
 #endif /* _DRIVERS_IOMMU_TESTS_AMD_KUNIT_H */

@@ -18,7 +18,10 @@ static u32 amdvi_status_of_log(struct amd_iommu *hw)
 	       MMIO_STATUS_PPR_RUN_MASK : 0;
 }
 
-/* An IOMMU of the test's own, with the other's registers and log */
+/*
+ * An IOMMU of the test's own, with the other's registers. Its register takes a physical address, so
+ * both have a log that has one.
+ */
 static struct amd_iommu *amdvi_init_log(struct amdvi *vi)
 {
 	struct amd_iommu *hw = kunit_kzalloc(vi->test, sizeof(*hw), GFP_KERNEL);
@@ -28,7 +31,9 @@ static struct amd_iommu *amdvi_init_log(struct amdvi *vi)
 	hw->index = AMDVI_INDEX;
 	hw->pci_seg = vi->seg;
 	hw->mmio_base = vi->hw->mmio_base;
-	hw->ppr_log = vi->hw->ppr_log;
+	hw->ppr_log = kunit_kzalloc(vi->test, amd_iommu_pprlog_size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(vi->test, hw->ppr_log);
+	vi->hw->ppr_log = hw->ppr_log;
 	raw_spin_lock_init(&hw->lock);
 	KUNIT_ASSERT_EQ(vi->test, amd_iommu_iopf_init(hw), 0);
 	return hw;
