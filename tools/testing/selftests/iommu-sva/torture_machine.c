@@ -25,6 +25,7 @@
 #define TRACING		"/sys/kernel/tracing/"
 #define TRACE_LINES	600
 #define SLOW_NS		2000000	/* what a slow invalidation takes, at most */
+#define BEHAVING	2	/* the first devices, whose behaviour changes */
 #define WHILE_MS	20000	/* for work that takes longer the slower invalidations are */
 
 /* What the kernel may say meanwhile: when it kills for want of memory, or memory does not leave */
@@ -340,7 +341,7 @@ static int behave(struct t_rng *rng)
 	static const __u32 stops[] = { SVA_DMA_STOP_KEEP_ATC, SVA_DMA_STOP_INSTANT,
 				       SVA_DMA_STOP_WAIT };
 	__u32 mode = stops[t_random(rng, 3)], ns = t_random(rng, SLOW_NS);
-	int device = t_random(rng, 2);
+	int device = t_random(rng, BEHAVING);
 	volatile __u32 *regs;
 
 	if (t_random(rng, 2) && !t_shared->device[device].stall)
@@ -410,7 +411,7 @@ static int write_for_a_while(const char *path, const char *text)
 	if (pid < 0)
 		return -errno;
 	if (!ends_in(pid, WHILE_MS, &status)) {
-		for (device = 0; device < 2; device++)
+		for (device = 0; device < BEHAVING; device++)
 			behave_promptly(device);
 		status = t_await(pid, 0);
 	}
