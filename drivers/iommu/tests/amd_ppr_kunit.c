@@ -698,6 +698,18 @@ static void request_beyond_all_tables_is_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amdvi_strays(vi, 0), 1);
 }
 
+/* Of what the IOMMU could not read in memory the device is innocent (2.5.4, 2.5.5). */
+static void unreadable_table_is_no_stray(struct kunit *test)
+{
+	struct amdvi *vi = test->priv;
+
+	KUNIT_EXPECT_FALSE(test, amdvi_fault(vi, EVENT_TYPE_DEV_TAB_ERR, amdvi_devid(0),
+					     AMDVI_PASID));
+	KUNIT_EXPECT_FALSE(test, amdvi_fault(vi, EVENT_TYPE_PAGE_TAB_ERR, amdvi_devid(0),
+					     AMDVI_PASID));
+	KUNIT_EXPECT_EQ(test, amdvi_strays(vi, 0), 0);
+}
+
 /* It went to a wrong address: the process's mistake, not the driver's. */
 static void dma_with_a_bound_pasid_is_no_stray(struct kunit *test)
 {
@@ -849,6 +861,7 @@ static struct kunit_case amd_ppr_cases[] = {
 	KUNIT_CASE(request_beyond_the_devices_pasids_is_no_stray),
 	KUNIT_CASE(dma_with_a_pasid_that_is_not_bound_is_counted),
 	KUNIT_CASE(request_beyond_all_tables_is_counted),
+	KUNIT_CASE(unreadable_table_is_no_stray),
 	KUNIT_CASE(dma_with_a_bound_pasid_is_no_stray),
 	KUNIT_CASE(dma_after_the_exit_of_its_process_is_not_logged),
 	KUNIT_CASE(dma_of_an_unknown_function_is_nobodys),

@@ -466,13 +466,19 @@ static void virtual_function_needs_page_requests_of_its_physical_one(struct kuni
 
 /* An event, chapter 7 */
 #define EVT_BAD_SUBSTREAMID	0x08
+#define EVT_CD_FETCH		0x09
 #define EVT_BAD_CD		0x0a
+#define EVT_WALK_EABT		0x0b
 #define EVT_TRANSLATION		0x10
+#define EVT_ADDR_SIZE		0x11
+#define EVT_ACCESS		0x12
+#define EVT_PERMISSION		0x13
 #define EVT_SSV			BIT_ULL(11)
 
 /*
  * Of a transaction that was refused for want of a CD, or by the process's tables. Nothing is bound
- * here: each that is reported is a stray. Events without a PASID say nothing about who is bound.
+ * here: each that is reported is a stray. Events without a PASID say nothing about who is bound,
+ * and of what the SMMU could not read in memory the device is innocent.
  */
 static void refused_transactions_with_a_pasid_are_reported(struct kunit *test)
 {
@@ -485,7 +491,12 @@ static void refused_transactions_with_a_pasid_are_reported(struct kunit *test)
 		{ { name | EVT_SSV | EVT_BAD_CD }, 1 },
 		{ { name | EVT_BAD_SUBSTREAMID }, 0 },
 		{ { name | EVT_SSV | EVT_TRANSLATION }, 1 },
+		{ { name | EVT_SSV | EVT_ADDR_SIZE }, 1 },
+		{ { name | EVT_SSV | EVT_ACCESS }, 1 },
+		{ { name | EVT_SSV | EVT_PERMISSION }, 1 },
 		{ { name | EVT_TRANSLATION }, 0 },
+		{ { name | EVT_SSV | EVT_CD_FETCH }, 0 },
+		{ { name | EVT_SSV | EVT_WALK_EABT }, 0 },
 		{ { (name ^ 0x9999ULL << 32) | EVT_SSV | EVT_BAD_CD }, 0 },
 	};
 	struct smmu_test *t = test->priv;
