@@ -19,8 +19,8 @@ static u32 amdvi_status_of_log(struct amd_iommu *hw)
 }
 
 /*
- * An IOMMU of the test's own, with the other's registers. Its register takes a physical address, so
- * both have a log that has one.
+ * An IOMMU of the test's own, with the other's registers. The register of the log takes a physical
+ * address, which the other's log in vmalloc space does not have: both get a log that has one.
  */
 static struct amd_iommu *amdvi_init_log(struct amdvi *vi)
 {
